@@ -1,0 +1,42 @@
+"""Topic `baton.routing.v1`: where each message goes, decided by the router."""
+
+from typing import Literal
+
+from shared.events.messages import Message, Reaction, Verb
+from shared.events.payload import Payload, Value
+
+Priority = Literal["low", "normal", "high", "urgent"]
+
+
+class Decision(Value):
+    """What the ruleset decided for one message event. `team` is None only when `outcome` is ignore."""
+
+    id: str
+    outcome: Literal["route", "ignore"]
+    rule: str
+    ruleset_version: int
+    team: str | None = None
+    priority: Priority = "normal"
+    tags: tuple[str, ...] = ()
+    agent: str | None = None
+    """An agent to prefer, if eligible."""
+
+
+class MessageRouted(Payload):
+    """A message event passed the router. `decision` is due for new inbound items only."""
+
+    verb: Verb
+    event_id: str
+    """Id of the message event that was routed."""
+    message: Message
+    provider_version: str = ""
+    reaction: Reaction | None = None
+    decision: Decision | None = None
+
+
+class TicketRouted(Payload):
+    """A trigger's decision about a ticket; dropped when the ticket has moved past `ticket_version`."""
+
+    ticket_id: str
+    ticket_version: int
+    decision: Decision

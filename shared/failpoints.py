@@ -1,0 +1,56 @@
+"""Named places where a test may kill, stop or fail the process; nothing at all in production."""
+
+import os
+import signal
+import time
+from typing import Final
+
+REGISTERED: Final[dict[str, str]] = {
+    "inbox.stored": "after the inbox batch is committed, before the network is answered",
+    "inbox.before_store": "before the inbox batch is written",
+    "normalizer.before_commit": "normalized events are written but not committed",
+    "normalizer.committed": "after the normalizer's commit",
+    "sequencer.before_commit": "positions are assigned but not committed",
+    "sequencer.committed": "after positions are committed, before readers wake",
+    "consumer.before_commit": "a batch is handled but not committed",
+    "consumer.committed": "after a batch is committed",
+    "reply.claimed": "a reply is claimed and committed, before the request is sent",
+    "reply.sent": "the network has answered, before the outcome is recorded",
+    "reply.recorded": "after the outcome of a reply is committed",
+    "delivery.claimed": "a webhook delivery is claimed, before the request is sent",
+    "delivery.sent": "the endpoint has answered, before the attempt is recorded",
+}
+"""Every failpoint and where it stands; a name that is not here cannot be hit."""
+
+
+class InjectedFailure(Exception):
+    """What a failpoint armed with `raise` raises."""
+
+
+def _armed() -> dict[str, str]:
+    """BATON_FAILPOINTS=name=action[,name=action]; actions: kill, stop, raise, sleep:<seconds>."""
+    spec = os.environ.get("BATON_FAILPOINTS", "")
+    return dict(part.split("=", 1) for part in spec.split(",") if "=" in part)
+
+
+_ARMED: Final[dict[str, str]] = _armed()
+
+
+def hit(name: str) -> None:
+    """Does what the environment armed this failpoint with; costs one look-up when nothing is armed."""
+    if not _ARMED:
+        return
+    action = _ARMED.get(name)
+    if action is None:
+        return
+    if name not in REGISTERED:
+        raise KeyError(name)
+    match action.split(":", 1):
+        case ["kill"]:
+            os.kill(os.getpid(), signal.SIGKILL)
+        case ["stop"]:
+            os.kill(os.getpid(), signal.SIGSTOP)
+        case ["sleep", seconds]:
+            time.sleep(float(seconds))
+        case _:
+            raise InjectedFailure(name)
