@@ -1,0 +1,231 @@
+"""What every network must offer: verify, handshake, parse, reply, interpret, and the flags that say what it can do."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import ClassVar, Literal, Protocol
+
+from shared.events.messages import Attachment, Author, Direction, Kind, Origin, Post, Reaction, Verb
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What a network can do. Durations are from the customer's message; None: no limit."""
+
+    public_reply: bool = False
+    private_reply: bool = False
+    hide: bool = False
+    delete: bool = False
+    echo: bool = False
+    """Our own replies come back as webhook items."""
+    correlation: bool = False
+    """Our correlation id comes back in the echo."""
+    query: bool = False
+    """The network can be asked whether a reply exists."""
+    idempotency_key: bool = False
+    """Sending twice with one key has one effect."""
+    public_window: timedelta | None = None
+    private_window: timedelta | None = None
+    human_window: timedelta | None = None
+    """Window of a direct message when a human writes; falls back to `private_window`."""
+    text_limit: int | None = None
+    """Longest text, in characters."""
+    query_lag: timedelta = timedelta(seconds=30)
+    """How long after sending "not there" does not count yet."""
+    identity_scope: Literal["channel", "network"] = "channel"
+    """Whether an author's id means the same person in every channel of the network, or only in one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """A connected channel as the adapters see it, credentials unsealed."""
+
+    channel_id: str
+    external_id: str
+    credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
+    api_base_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookRequest:
+    """An HTTP request on a webhook path. Header names are lower-case; `query` keeps the first value of each name."""
+
+    method: str
+    headers: Mapping[str, str]
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookAnswer:
+    """What the network wants to hear."""
+
+    status: int = 200
+    body: bytes = b""
+    content_type: str = "text/plain; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """One thing that a delivery says happened, in the field's words but with the provider's ids.
+
+    `thread` is the provider's name of the conversation (a DM partner, a root comment, a review), None where the body
+    lacks it: ingest then finds it in its index of items. `version` orders versions of one item, for equality only.
+    """
+
+    verb: Verb
+    kind: Kind
+    direction: Direction
+    origin: Origin
+    external_id: str
+    account_external_id: str
+    occurred_at: datetime | None
+    thread: str | None = None
+    parent_external_id: str | None = None
+    author: Author | None = None
+    text: str | None = None
+    attachments: tuple[Attachment, ...] = ()
+    permalink: str | None = None
+    post: Post | None = None
+    rating: int | None = None
+    correlation_id: str | None = None
+    reaction: Reaction | None = None
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skipped:
+    """A part of a delivery that became no item, and why: a stable code and a sentence."""
+
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parsed:
+    """All parts of one delivery. `ignored`: known and of no concern; `not_understood`: kept for a later parser."""
+
+    items: tuple[Item, ...] = ()
+    ignored: tuple[Skipped, ...] = ()
+    not_understood: tuple[Skipped, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboundReply:
+    """A reply as a network needs it to build the request."""
+
+    text: str
+    kind: Literal["public", "private"]
+    message_kind: str
+    in_reply_to_external_id: str
+    correlation_id: str
+    recipient_external_id: str | None = None
+    attachments: tuple[Attachment, ...] = ()
+    template: str | None = None
+    human: bool = True
+    message_age: timedelta = timedelta(0)
+    """Since the customer's message, by the database's clock: decides between window and human-agent tag."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpRequest:
+    """A request to be made by the egress client; headers may hold secrets and are never logged."""
+
+    method: Literal["GET", "POST", "PUT", "DELETE"]
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpResponse:
+    """What came back, body capped."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """The network took it; `external_id` is None where it tells no id."""
+
+    external_id: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """The network refused it for good. `unauthorized`: the channel's credentials no longer work."""
+
+    code: str
+    reason: str
+    unauthorized: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Throttled:
+    """Surely not sent, and may be tried again after so many seconds."""
+
+    retry_after: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unknown:
+    """It may have been sent (an answer that says nothing, such as a 502 or an unreadable 200)."""
+
+    reason: str
+
+
+Outcome = Sent | Failed | Throttled | Unknown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotThere:
+    """The network knows no such reply (counts only after deadline plus lag)."""
+
+
+class Network(Protocol):
+    """One network, both directions. Stateless; every method is pure and never raises on foreign bytes."""
+
+    name: ClassVar[str]
+    capabilities: ClassVar[Capabilities]
+    secret_names: ClassVar[tuple[str, ...]]
+    """Credentials that a channel of this network takes; all are sealed at rest."""
+    required_credentials: ClassVar[tuple[str, ...]]
+
+    def handshake(self, request: WebhookRequest, account: Account) -> WebhookAnswer | None:
+        """The answer if this request is a handshake (right or wrong), else None."""
+        ...
+
+    def verify(self, request: WebhookRequest, account: Account, *, now: datetime) -> bool:
+        """Whether the raw body is authentic, in constant time, under the current or the previous secret."""
+        ...
+
+    def delivery_key(self, request: WebhookRequest) -> str:
+        """What makes two deliveries the same one: provider's delivery id, else a digest of the raw body."""
+        ...
+
+    def parse(self, raw: bytes) -> Parsed:
+        """What a body becomes. Never raises: what is not understood is returned as such."""
+        ...
+
+    def acknowledge(self) -> WebhookAnswer:
+        """The answer to an accepted delivery."""
+        ...
+
+    def reply(self, account: Account, reply: OutboundReply) -> HttpRequest:
+        """The request that sends this reply; Rejected when the network cannot send such a reply."""
+        ...
+
+    def interpret(self, response: HttpResponse) -> Outcome:
+        """What a response to `reply` means."""
+        ...
+
+    def query(self, account: Account, reply: OutboundReply) -> HttpRequest | None:
+        """The request that asks whether this reply arrived, or None where the network cannot be asked."""
+        ...
+
+    def interpret_query(self, response: HttpResponse, reply: OutboundReply) -> Sent | NotThere | Unknown:
+        """What a response to `query` means."""
+        ...
