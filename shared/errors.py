@@ -33,6 +33,8 @@ class Refusal(BatonError):
     status: ClassVar[int] = 400
     code: ClassVar[str] = "refused"
     title: ClassVar[str] = "The request was refused"
+    keeps_effects: ClassVar[bool] = False
+    """Whether what the transaction wrote before the refusal (a draft, a ledger entry) is committed with it."""
 
     def __init__(self, detail: str, *, headers: dict[str, str] | None = None, **fields: Any) -> None:
         super().__init__(detail)

@@ -1,0 +1,154 @@
+"""The pool of connections, and the only door to a transaction."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final, Self
+from zlib import crc32
+
+import asyncpg
+import msgspec
+
+from shared.clock import Clock
+from shared.db.transaction import Scope, Transaction
+from shared.errors import Misconfigured, Retryable
+from shared.ids import Ids
+
+COMMAND_TIMEOUT: Final = 30.0
+"""Seconds a statement may take before the client gives up; the server gives up earlier (SESSION)."""
+
+SESSION: Final = {
+    "application_name": "baton",
+    "statement_timeout": "10000",
+    "lock_timeout": "3000",
+    "idle_in_transaction_session_timeout": "5000",
+    "jit": "off",
+    "timezone": "UTC",
+}
+"""Far below the lease TTL (30 s): a paused process must not keep a row locked past it."""
+
+AWAY: Final = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.QueryCanceledError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.DiskFullError,
+    asyncpg.OutOfMemoryError,
+)
+"""What Postgres or the way to it says when the same work may succeed later."""
+
+
+@dataclass(slots=True)
+class Topology:
+    """Topics and their shards, as the `log` schema holds them; topics never lose shards."""
+
+    shards: dict[str, list[int]] = field(default_factory=dict)
+
+    def shard(self, topic: str, key: str) -> int:
+        """The shard of a key: the same in every process and for as long as the topic is not grown."""
+        try:
+            shards = self.shards[topic]
+        except KeyError:
+            raise Misconfigured(f"topic {topic} does not exist in the log: run `baton migrate`") from None
+        return shards[crc32(key.encode()) % len(shards)]
+
+
+@dataclass(slots=True)
+class Database:
+    """A pool of prepared connections to one database."""
+
+    pool: "asyncpg.Pool[asyncpg.Record]"
+    clock: Clock
+    ids: Ids
+    topology: Topology = field(default_factory=Topology)
+    on_append: list[Callable[[frozenset[str]], None]] = field(default_factory=list)
+    """Called after each commit that appended events, with their topics; must not block."""
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, dsn: str, *, clock: Clock, ids: Ids, size: int = 16) -> AsyncIterator[Self]:
+        """Connects; Retryable while the server is away."""
+        try:
+            pool = await asyncpg.create_pool(
+                dsn,
+                min_size=1,
+                max_size=size,
+                timeout=10,
+                command_timeout=COMMAND_TIMEOUT,
+                server_settings=dict(SESSION),
+                init=_prepare,
+                reset=_keep,
+                statement_cache_size=512,
+                max_inactive_connection_lifetime=300,
+            )
+        except AWAY as error:
+            raise Retryable(f"the database is away: {error}") from error
+        try:
+            yield cls(pool=pool, clock=clock, ids=ids)
+        finally:
+            await _close(pool)
+
+    async def load_topology(self) -> None:
+        """Reads which shards each topic has; at start, and after topics were added."""
+        async with self.pool.acquire(timeout=10) as connection:
+            rows = await connection.fetch("SELECT id, topic FROM log.shard ORDER BY topic, partition")
+        shards: dict[str, list[int]] = {}
+        for row in rows:
+            shards.setdefault(row["topic"], []).append(row["id"])
+        self.topology.shards = shards
+
+    @asynccontextmanager
+    async def transaction(
+        self, scope: Scope, *, schema: str = "platform", traceparent: str | None = None
+    ) -> AsyncIterator[Transaction]:
+        """One transaction in one scope; commits when the block ends, rolls back when it raises.
+
+        Raises Retryable when the database is away, busy or was too slow; then nothing was committed, except that a
+        connection lost during COMMIT itself leaves it open whether it was: callers must be safe to run again.
+        """
+        try:
+            async with self.pool.acquire(timeout=10) as connection:
+                tx = Transaction(connection, self, scope, schema=schema, traceparent=traceparent)
+                try:
+                    await tx.begin()
+                    yield tx
+                    await tx.commit()
+                except BaseException:
+                    await tx.rollback()
+                    raise
+        except AWAY as error:
+            raise Retryable(f"the database is away or busy: {type(error).__name__}: {error}") from error
+        tx.run_after_commit()
+
+
+async def _keep(_: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]") -> None:
+    # Nothing of a session survives a transaction (all settings are LOCAL), so the reset round trip is saved.
+    return
+
+
+async def _close(pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+    # Bounded: a connection that hangs must not keep the process from leaving.
+    try:
+        async with asyncio.timeout(5):
+            await pool.close()
+    except TimeoutError:
+        pool.terminate()
+
+
+async def _prepare(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    def encode(value: Any) -> str:
+        return msgspec.json.encode(value).decode()
+
+    for name in ("json", "jsonb"):
+        await connection.set_type_codec(name, schema="pg_catalog", encoder=encode, decoder=msgspec.json.decode)
+

@@ -1,0 +1,283 @@
+"""The transaction object: the only committer, the only publisher, and the one place that names a role."""
+
+import re
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import asyncpg
+from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
+from sqlalchemy.sql.expression import ClauseElement
+
+from shared.events import envelope
+from shared.events.envelope import Encoded, Headers
+from shared.events.payload import Payload
+
+if TYPE_CHECKING:
+    from shared.db.pool import Database
+
+WORKSPACE_ROLE: Final = "baton_workspace"
+BATCH_ROLE: Final = "baton_batch"
+SCAN_ROLE: Final = "baton_scan"
+
+_WORKSPACE_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
+
+_APPEND: Final = """
+WITH new AS (
+    INSERT INTO log.event (shard, topic, key, workspace_id, headers, value)
+    SELECT * FROM unnest($1::int[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::bytea[])
+    RETURNING shard, id
+)
+INSERT INTO log.queue (shard, event_id) SELECT shard, id FROM new
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """One workspace, by the role of API requests."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The workspaces of one batch, by the role of consumers."""
+
+    workspaces: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """Across workspaces: the log, key and channel look-ups, due timers, and nothing else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The login role itself: migrations, set-up, `doctor` and the CLI of operators."""
+
+
+Scope = Workspace | Batch | Scan | Owner
+
+
+class Query:
+    """A Core statement, compiled once for asyncpg. `query(name=value, …)` gives the arguments of `tx.fetch`."""
+
+    __slots__ = ("_defaults", "_names", "sql")
+
+    def __init__(self, statement: ClauseElement) -> None:
+        compiled = statement.compile(dialect=asyncpg_dialect())  # type: ignore[no-untyped-call]
+        self.sql = str(compiled)
+        self._names: list[str] = list(getattr(compiled, "positiontup", None) or ())
+        self._defaults: dict[str, Any] = dict(compiled.params)
+
+    def __call__(self, **values: Any) -> tuple[Any, ...]:
+        """SQL and its positional arguments."""
+        return (self.sql, *(values[name] if name in values else self._defaults[name] for name in self._names))
+
+
+def encode_headers(headers: Headers) -> bytes:
+    """Headers as one bytea: length-prefixed pairs, so that any bytes survive."""
+    parts: list[bytes] = []
+    for name, value in headers:
+        raw = name.encode()
+        parts += (len(raw).to_bytes(2), raw, len(value).to_bytes(4), value)
+    return b"".join(parts)
+
+
+def decode_headers(raw: bytes) -> Headers:
+    """The inverse of `encode_headers`."""
+    headers: list[tuple[str, bytes]] = []
+    at = 0
+    while at < len(raw):
+        end = at + 2 + int.from_bytes(raw[at : at + 2])
+        name = raw[at + 2 : end].decode()
+        stop = end + 4 + int.from_bytes(raw[end : end + 4])
+        headers.append((name, raw[end + 4 : stop]))
+        at = stop
+    return tuple(headers)
+
+
+class Transaction:
+    """One connection between BEGIN and COMMIT, under one role. Statements, events and effects commit together."""
+
+    __slots__ = (
+        "_after",
+        "_begun",
+        "_connection",
+        "_database",
+        "_events",
+        "_now",
+        "schema",
+        "scope",
+        "traceparent",
+    )
+
+    def __init__(
+        self,
+        connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]",
+        database: "Database",
+        scope: Scope,
+        *,
+        schema: str,
+        traceparent: str | None,
+    ) -> None:
+        self._connection = connection
+        self._database = database
+        self._events: list[Encoded] = []
+        self._after: list[Callable[[], None]] = []
+        self._begun = False
+        self._now: datetime | None = None
+        self.scope = scope
+        self.schema = schema
+        self.traceparent = traceparent
+
+    # -- statements ---------------------------------------------------------------------------------------------
+
+    async def fetch(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
+        """All rows."""
+        return await self._connection.fetch(sql, *arguments)
+
+    async def fetchrow(self, sql: str, *arguments: Any) -> asyncpg.Record | None:
+        """The first row, or None."""
+        return await self._connection.fetchrow(sql, *arguments)
+
+    async def fetchval(self, sql: str, *arguments: Any) -> Any:
+        """The first column of the first row, or None."""
+        return await self._connection.fetchval(sql, *arguments)
+
+    async def execute(self, sql: str, *arguments: Any) -> int:
+        """The number of rows that the statement touched."""
+        tag = await self._connection.execute(sql, *arguments)
+        count = tag.rsplit(" ", 1)[-1]
+        return int(count) if count.isdigit() else 0
+
+    async def now(self) -> datetime:
+        """The database's time at which this transaction began."""
+        if self._now is None:
+            self._now = await self._connection.fetchval("SELECT now()")
+        return self._now
+
+    # -- effects ------------------------------------------------------------------------------------------------
+
+    def emit(self, data: Payload, *, key: str, event_id: str | None = None) -> str:
+        """Publishes an event with this commit, and returns its id.
+
+        The caller holds the row lock that orders `key`: else two transactions could swap its events.
+        """
+        event = envelope.new(
+            data,
+            event_id=event_id or self._database.ids.new("evt"),
+            key=key,
+            time=self._database.clock.now(),
+            traceparent=self.traceparent,
+        )
+        self._events.append(envelope.encode(event))
+        return event.id
+
+    def append(self, record: Encoded) -> None:
+        """Publishes bytes as they are: for the log's own tests and tools."""
+        self._events.append(record)
+
+    async def once(self, scope: str, keys: Sequence[str], *, day: datetime, workspace_id: str) -> set[str]:
+        """Those of `keys` that are here for the first time in `scope`. `day`: the event's own time, so that a
+        redelivery lands on the same day; for effects that have no natural id."""
+        rows = await self.fetch(
+            f"INSERT INTO {self.schema}.dedupe (day, scope, key, workspace_id) "
+            "SELECT $1::date, $2, k, $4 FROM unnest($3::text[]) AS k ON CONFLICT DO NOTHING RETURNING key",
+            day.date(),
+            scope,
+            list(dict.fromkeys(keys)),
+            workspace_id,
+        )
+        return {row["key"] for row in rows}
+
+    def after_commit(self, effect: Callable[[], None]) -> None:
+        """Runs `effect` once the commit is certain; for wake-ups and metrics only."""
+        self._after.append(effect)
+
+    @asynccontextmanager
+    async def savepoint(self) -> AsyncIterator[None]:
+        """A part that may fail alone: its rows, events and effects go, the rest of the transaction stays."""
+        events, after = len(self._events), len(self._after)
+        await self._connection.execute("SAVEPOINT part")
+        try:
+            yield
+        except BaseException:
+            del self._events[events:]
+            del self._after[after:]
+            if not self._connection.is_closed():
+                await self._connection.execute("ROLLBACK TO SAVEPOINT part")
+            raise
+        await self._connection.execute("RELEASE SAVEPOINT part")
+
+    async def admit(self, workspaces: Iterable[str]) -> None:
+        """From scanning to working: names the workspaces of the batch and takes the role that is bound to them."""
+        self.scope = Batch(frozenset(workspaces))
+        await self._connection.execute(_bind(self.scope))
+
+    # -- life ---------------------------------------------------------------------------------------------------
+
+    async def begin(self) -> None:
+        """BEGIN, role and workspaces in one round trip."""
+        await self._connection.execute(f"BEGIN; {_bind(self.scope)}")
+        self._begun = True
+
+    async def flush(self) -> None:
+        """Writes the pending events now: for callers that must see them before the commit."""
+        if not self._events:
+            return
+        topology = self._database.topology
+        events = self._events
+        await self._connection.execute(
+            _APPEND,
+            [topology.shard(event.topic, event.key) for event in events],
+            [event.topic for event in events],
+            [event.key for event in events],
+            [event.workspace_id for event in events],
+            [encode_headers(event.headers) for event in events],
+            [event.value for event in events],
+        )
+        topics = frozenset(event.topic for event in events)
+        self._events = []
+        for notify in self._database.on_append:
+            self._after.append(lambda notify=notify: notify(topics))  # type: ignore[misc]
+
+    async def commit(self) -> None:
+        """Events, then COMMIT."""
+        await self.flush()
+        await self._connection.execute("COMMIT")
+        self._begun = False
+
+    async def rollback(self) -> None:
+        """Undoes everything; harmless when nothing began or the connection is gone."""
+        self._after.clear()
+        if self._begun and not self._connection.is_closed():
+            await self._connection.execute("ROLLBACK")
+        self._begun = False
+
+    def run_after_commit(self) -> None:
+        """Runs what was registered, after the connection went back to the pool."""
+        for effect in self._after:
+            effect()
+
+
+def _bind(scope: Scope) -> str:
+    match scope:
+        case Workspace(workspace):
+            return f"SET LOCAL ROLE {WORKSPACE_ROLE}; SET LOCAL baton.workspace = '{_checked(workspace)}'"
+        case Batch(workspaces):
+            names = ",".join(_checked(name) for name in sorted(workspaces))
+            return f"SET LOCAL ROLE {BATCH_ROLE}; SET LOCAL baton.workspaces = '{names}'"
+        case Scan():
+            return f"SET LOCAL ROLE {SCAN_ROLE}"
+        case Owner():
+            return "SET LOCAL ROLE NONE"
+
+
+def _checked(workspace: str) -> str:
+    # It goes into a literal: SET takes no parameters, and one round trip is worth the check.
+    if not _WORKSPACE_ID.match(workspace):
+        raise ValueError("not a workspace id")
+    return workspace

@@ -1,0 +1,62 @@
+"""Any set of services in one process: what they get, what they give, how they start and how they leave."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastapi import APIRouter
+
+from shared.clock import Clock
+from shared.db.pool import Database
+from shared.db.transaction import Batch, Scan, Transaction, Workspace
+from shared.egress import Egress
+from shared.ids import Ids
+from shared.log.consumer import Consume
+from shared.log.port import Log
+from shared.sealing import KeyRing
+from shared.settings import Settings
+from shared.telemetry.metrics import Metrics
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runtime:
+    """Everything a service may use of the outside, built once per process."""
+
+    service: str
+    """The service's name, which is also its schema."""
+    settings: Settings
+    database: Database
+    log: Log
+    egress: Egress
+    keyring: KeyRing
+    metrics: Metrics
+    clock: Clock
+    ids: Ids
+
+    def transaction(
+        self, workspace: str, *, traceparent: str | None = None
+    ) -> AbstractAsyncContextManager[Transaction]:
+        """A transaction bound to one workspace."""
+        return self.database.transaction(Workspace(workspace), schema=self.service, traceparent=traceparent)
+
+    def batch(self, workspaces: Sequence[str]) -> AbstractAsyncContextManager[Transaction]:
+        """A transaction bound to the workspaces of a batch."""
+        return self.database.transaction(Batch(frozenset(workspaces)), schema=self.service)
+
+    def scan(self) -> AbstractAsyncContextManager[Transaction]:
+        """A transaction that sees the log, look-ups and due timers of all workspaces, and can `admit` some."""
+        return self.database.transaction(Scan(), schema=self.service)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """What a service gives to the host."""
+
+    name: str
+    router: APIRouter
+    consumes: Sequence[Consume] = ()
+    tasks: Mapping[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
+    """Loops that run until they are cancelled; each is supervised and restarted with back-off when it raises."""
+    mounts: Mapping[str, Any] = field(default_factory=dict)
+    """Raw ASGI callables by path prefix, in front of FastAPI."""

@@ -1,0 +1,1 @@
+"""The event log: a small port, two adapters, and the consumer that stands on it."""

@@ -1,0 +1,1 @@
+"""Reference data that every service reads: workspaces, agents, teams, keys, channels."""
