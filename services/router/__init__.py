@@ -1,0 +1,6 @@
+"""The only place that decides where: rules give each message a team, a priority and tags.
+
+Consumes: `baton.messages.v1`. Emits: `message.routed` on `baton.routing.v1`. Owns: rulesets and decisions.
+"""
+
+NAME = "router"
