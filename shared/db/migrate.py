@@ -196,6 +196,10 @@ def _draft(connection: sa.Connection, schema: Schema, message: str) -> str:
             secured.setdefault(str(table.info.get("scan", "")), []).append(name)
     for scan, names in sorted(secured.items()):
         code += f"\n    op.execute(secure({schema.name!r}, {names!r}, scan={scan!r}))"
+    if not schema.head:
+        for name in sorted(sequence.name for sequence in schema.metadata._sequences.values()):  # noqa: SLF001
+            code += f'\n    op.execute("CREATE SEQUENCE {schema.name}.{name}")'
+            code += f'\n    op.execute("GRANT USAGE ON SEQUENCE {schema.name}.{name} TO baton_workspace, baton_batch")'
     number = f"{int(schema.head or 0) + 1:04}"
     down = repr(schema.head) if schema.head else "None"
     return (

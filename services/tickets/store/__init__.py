@@ -1,0 +1,1 @@
+"""What tickets keeps: functions that take a transaction first and give domain values."""
