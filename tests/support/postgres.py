@@ -1,0 +1,160 @@
+"""One Postgres server and one migrated template per test session, and a database of its own for every test."""
+
+import asyncio
+import contextlib
+import fcntl
+import itertools
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
+from pathlib import Path
+from typing import IO, Any, Final, TypeVar
+
+import asyncpg
+
+from shared.clock import Clock, SystemClock
+from shared.db import migrate
+from shared.db.embedded import EmbeddedPostgres
+from shared.db.pool import Database
+from shared.events.catalogue import TOPICS
+from shared.ids import TimeOrderedIds
+
+T = TypeVar("T")
+
+SCHEMAS: Final = [
+    "shared.db.tables:LOG_SCHEMA",
+    "shared.platform.tables:SCHEMA",
+    "tests.support.demo:SCHEMA",
+]
+"""Every schema that the template holds, as `module:name`; a new service adds its own line."""
+
+SHARDS: Final = 4
+"""Shards of each topic: enough to show what partitions do, few enough to stay quick."""
+
+
+class Server:
+    """A server that all workers of one test session share; whoever came first made it, and stops it after the last."""
+
+    def __init__(self, session: str) -> None:
+        self._home = Path(tempfile.gettempdir()) / f"baton-test-{session}"
+        self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
+        self._stack = contextlib.AsyncExitStack()
+        self._users: IO[str] | None = None
+        self._is_maker = False
+        self._numbers = itertools.count(1)
+        self._maintenance = ""
+        self._template = ""
+
+    def start(self) -> None:
+        """Joins the session's server, or makes it and its template."""
+        if self._users:
+            return
+        self._home.mkdir(exist_ok=True)
+        with _locked(self._home / "lock"):
+            self._users = (self._home / "users").open("w")
+            fcntl.flock(self._users, fcntl.LOCK_SH)
+            state = self._home / "state.json"
+            if not state.exists():
+                self._is_maker = True
+                state.write_text(json.dumps(self._runner.run(self._make())))
+            found = json.loads(state.read_text())
+            self._maintenance, self._template = found["maintenance"], found["template"]
+
+    async def _make(self) -> dict[str, str]:
+        folder = os.environ.get("BATON_TEST_DSN_DIR")
+        if folder:
+            maintenance = f"postgresql://baton@/postgres?host={folder}"
+        else:
+            # From the main thread, in which pytest and its workers run tests: the server dies with it.
+            server = await self._stack.enter_async_context(
+                EmbeddedPostgres.start(self._home / "data", durable=False, settings={"max_connections": "200"})
+            )
+            maintenance = server.dsn_of("postgres")
+        template = f"baton_template_{os.getpid()}"
+        self._stack.push_async_callback(drop_database, maintenance, template)
+        await drop_database(maintenance, template)
+        await _execute(maintenance, f"CREATE DATABASE {template}")
+        await migrate_all(in_database(maintenance, template))
+        # Nobody may be connected to a database while it is copied.
+        await _execute(maintenance, f"ALTER DATABASE {template} ALLOW_CONNECTIONS false")
+        return {"maintenance": maintenance, "template": template}
+
+    def stop(self) -> None:
+        """Leaves; the maker waits for the others first."""
+        if not self._users:
+            return
+        self._users.close()
+        if self._is_maker:
+            with _locked(self._home / "users"):
+                self._runner.run(self._stack.aclose())
+            shutil.rmtree(self._home, ignore_errors=True)
+        self._runner.close()
+
+    @property
+    def dsn(self) -> str:
+        """The server's maintenance database."""
+        self.start()
+        return self._maintenance
+
+    @contextlib.contextmanager
+    def database(self) -> Iterator[str]:
+        """The DSN of a migrated database that nobody else uses, dropped at the end."""
+        self.start()
+        name = f"baton_test_{os.getpid()}_{next(self._numbers)}"
+        blocking(_execute(self._maintenance, f"CREATE DATABASE {name} TEMPLATE {self._template}"))
+        try:
+            yield in_database(self._maintenance, name)
+        finally:
+            blocking(drop_database(self._maintenance, name))
+
+
+async def migrate_all(dsn: str) -> None:
+    """All of SCHEMAS at their heads, and all topics."""
+    schemas = []
+    for entry in SCHEMAS:
+        module, name = entry.split(":")
+        schemas.append(getattr(import_module(module), name))
+    await migrate.migrate(dsn, schemas, topics=dict.fromkeys(TOPICS, SHARDS))
+
+
+@contextlib.asynccontextmanager
+async def open_database(dsn: str, *, size: int = 16, clock: Clock | None = None) -> AsyncIterator[Database]:
+    """A Database with its topology loaded."""
+    async with Database.open(dsn, clock=clock or SystemClock(), ids=TimeOrderedIds(), size=size) as database:
+        await database.load_topology()
+        yield database
+
+
+def in_database(dsn: str, name: str) -> str:
+    """The same server, another database."""
+    return dsn.replace("@/postgres?", f"@/{name}?")
+
+
+async def drop_database(maintenance: str, name: str) -> None:
+    """Gone, whoever is connected."""
+    await _execute(maintenance, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+def blocking(work: Coroutine[Any, Any, T]) -> T:
+    """Runs `work` to its end from a place without a loop, or inside somebody else's."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, work).result()
+
+
+async def _execute(dsn: str, sql: str) -> None:
+    connection = await asyncpg.connect(dsn, timeout=10, command_timeout=60)
+    try:
+        await connection.execute(sql)
+    finally:
+        await connection.close(timeout=5)
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
