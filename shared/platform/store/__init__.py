@@ -1,0 +1,1 @@
+"""The `platform` schema as functions that take a transaction first and give values; one module per noun."""

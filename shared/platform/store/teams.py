@@ -1,0 +1,158 @@
+"""Teams and who is in them."""
+
+from collections.abc import Iterable
+from typing import Final
+
+import asyncpg
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+
+from shared.db.transaction import Query, Transaction
+from shared.errors import Conflict, NotFound
+from shared.platform.models import Team
+from shared.platform.tables import team as table
+
+_WORKSPACE: Final = table.c.workspace_id == sa.bindparam("workspace", type_=sa.Text)
+_ID: Final = table.c.id == sa.bindparam("team", type_=sa.Text)
+_LOAD: Final = Query(sa.select(table).where(_WORKSPACE, _ID))
+_LOCK: Final = Query(sa.select(table).where(_WORKSPACE, _ID).with_for_update())
+_FALLBACK: Final = Query(sa.select(table).where(_WORKSPACE, table.c.is_fallback))
+_INSERT: Final = Query(
+    insert(table)
+    .values(workspace_id="", id="", name="", requires_acceptance=False, offer_seconds=0, is_fallback=False)
+    .on_conflict_do_nothing()
+    .returning(table)
+)
+_PAGE: Final = Query(
+    sa.select(table)
+    .where(_WORKSPACE, table.c.id > sa.bindparam("after", type_=sa.Text))
+    .order_by(table.c.id)
+    .limit(sa.bindparam("limit", type_=sa.Integer))
+)
+_SAVE: Final = Query(
+    sa.update(table)
+    .where(_WORKSPACE, _ID, table.c.version == sa.bindparam("expected", type_=sa.BigInteger))
+    .values(name="", requires_acceptance=False, offer_seconds=0, version=table.c.version + 1)
+    .returning(table)
+)
+_DELETE: Final = Query(sa.delete(table).where(_WORKSPACE, _ID, ~table.c.is_fallback))
+_ADD_MEMBER: Final = """
+INSERT INTO platform.team_member (workspace_id, team_id, agent_id)
+SELECT t.workspace_id, t.id, a.id FROM platform.team t JOIN platform.agent a USING (workspace_id)
+WHERE t.workspace_id = $1 AND t.id = $2 AND a.id = $3
+ON CONFLICT (workspace_id, team_id, agent_id) DO UPDATE SET agent_id = EXCLUDED.agent_id
+RETURNING agent_id
+"""
+_REMOVE_MEMBER: Final = "DELETE FROM platform.team_member WHERE workspace_id = $1 AND team_id = $2 AND agent_id = $3"
+_TEAMS_OF: Final = """
+SELECT agent_id, array_agg(team_id ORDER BY team_id) AS teams FROM platform.team_member
+WHERE workspace_id = $1 AND agent_id = ANY ($2::text[]) GROUP BY agent_id
+"""
+
+
+async def create(
+    tx: Transaction,
+    workspace_id: str,
+    *,
+    team_id: str,
+    name: str,
+    requires_acceptance: bool = False,
+    offer_seconds: int = 120,
+    is_fallback: bool = False,
+) -> Team:
+    """A new team; Conflict when the id is taken or the workspace has another fallback."""
+    row = await tx.fetchrow(
+        *_INSERT(
+            workspace_id=workspace_id,
+            id=team_id,
+            name=name,
+            requires_acceptance=requires_acceptance,
+            offer_seconds=offer_seconds,
+            is_fallback=is_fallback,
+        )
+    )
+    if row is None:
+        raise Conflict(f"team {team_id} already exists, or another team is the fallback")
+    return _team(row)
+
+
+async def load(tx: Transaction, workspace_id: str, team_id: str, *, lock: bool = False) -> Team | None:
+    """One team, or None."""
+    row = await tx.fetchrow(*(_LOCK if lock else _LOAD)(workspace=workspace_id, team=team_id))
+    return _team(row) if row else None
+
+
+async def fallback(tx: Transaction, workspace_id: str) -> Team | None:
+    """The team that gets what no rule matches; None only when the workspace does not exist."""
+    row = await tx.fetchrow(*_FALLBACK(workspace=workspace_id))
+    return _team(row) if row else None
+
+
+async def page(tx: Transaction, workspace_id: str, *, after: str | None = None, limit: int = 50) -> list[Team]:
+    """Teams by id."""
+    return [_team(row) for row in await tx.fetch(*_PAGE(workspace=workspace_id, after=after or "", limit=limit))]
+
+
+async def save(tx: Transaction, team: Team) -> Team | None:
+    """Writes what may change if nobody else did since `team` was read; None when somebody did."""
+    row = await tx.fetchrow(
+        *_SAVE(
+            workspace=team.workspace_id,
+            team=team.id,
+            expected=team.version,
+            name=team.name,
+            requires_acceptance=team.requires_acceptance,
+            offer_seconds=team.offer_seconds,
+        )
+    )
+    return _team(row) if row else None
+
+
+async def move_fallback(tx: Transaction, workspace_id: str, team_id: str) -> Team:
+    """Makes another team the fallback; NotFound when there is no such team."""
+    target = await load(tx, workspace_id, team_id, lock=True)
+    if target is None:
+        raise NotFound(f"there is no team {team_id}")
+    await tx.execute(
+        "UPDATE platform.team SET is_fallback = false, version = version + 1 WHERE workspace_id = $1 AND is_fallback",
+        workspace_id,
+    )
+    row = await tx.fetchrow(
+        "UPDATE platform.team SET is_fallback = true, version = version + 1 "
+        "WHERE workspace_id = $1 AND id = $2 RETURNING *",
+        workspace_id,
+        team_id,
+    )
+    if row is None:
+        raise NotFound(f"there is no team {team_id}")
+    return _team(row)
+
+
+async def delete(tx: Transaction, workspace_id: str, team_id: str) -> bool:
+    """Removes a team and its memberships; never the fallback. The caller made sure that it owns nothing."""
+    if not await tx.execute(*_DELETE(workspace=workspace_id, team=team_id)):
+        return False
+    await tx.execute("DELETE FROM platform.team_member WHERE workspace_id = $1 AND team_id = $2", workspace_id, team_id)
+    return True
+
+
+async def add_member(tx: Transaction, workspace_id: str, team_id: str, agent_id: str) -> None:
+    """Puts an agent into a team, again or anew; NotFound when either does not exist."""
+    if await tx.fetchval(_ADD_MEMBER, workspace_id, team_id, agent_id) is None:
+        raise NotFound(f"there is no team {team_id} or no agent {agent_id}")
+
+
+async def remove_member(tx: Transaction, workspace_id: str, team_id: str, agent_id: str) -> bool:
+    """Takes an agent out of a team; False when it was not in it."""
+    return bool(await tx.execute(_REMOVE_MEMBER, workspace_id, team_id, agent_id))
+
+
+async def teams_of(tx: Transaction, workspace_id: str, agents: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """The teams of each agent; an empty tuple for one that is in none."""
+    wanted = list(agents)
+    found = {row["agent_id"]: tuple(row["teams"]) for row in await tx.fetch(_TEAMS_OF, workspace_id, wanted)}
+    return {agent: found.get(agent, ()) for agent in wanted}
+
+
+def _team(row: asyncpg.Record) -> Team:
+    return Team(**dict(row))
