@@ -50,7 +50,7 @@ async def migrate(dsn: str, schemas: Sequence[Schema], *, topics: Mapping[str, i
             for schema in behind:
                 await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema.name}")
                 await connection.execute(open_schema(schema.name))
-            await _run_sync(dsn, lambda sync: [_upgrade(sync, schema) for schema in behind])
+            await _run_sync(dsn, lambda sync: _upgrade_all(sync, behind))
         await ensure_topics(connection, topics)
         return [schema.name for schema in behind]
     finally:
@@ -93,7 +93,7 @@ async def _connect(dsn: str) -> "asyncpg.Connection[asyncpg.Record]":
 
 
 async def _check_server(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-    ctype, encoding = await connection.fetchrow(  # type: ignore[misc]
+    ctype, encoding = await connection.fetchrow(
         "SELECT datctype, pg_encoding_to_char(encoding) FROM pg_database WHERE datname = current_database()"
     )
     if encoding != "UTF8" or ctype in {"C", "POSIX"}:
@@ -135,6 +135,11 @@ def _options(schema: Schema) -> dict[str, Any]:
         "compare_type": True,
         "compare_server_default": False,
     }
+
+
+def _upgrade_all(connection: sa.Connection, schemas: Iterable[Schema]) -> None:
+    for schema in schemas:
+        _upgrade(connection, schema)
 
 
 def _upgrade(connection: sa.Connection, schema: Schema) -> None:

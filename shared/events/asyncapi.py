@@ -112,36 +112,30 @@ def _identifier(name: str) -> str:
 
 def breaking_changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     """What a consumer of `old` would trip over in `new`; empty when only optional things were added."""
-    return _compare(old, new, old.get("$defs", {}), new.get("$defs", {}), "")
+    found = _compare(old, new, "")
+    for name, definition in old.get("$defs", {}).items():
+        if name in new.get("$defs", {}):
+            found += _compare(definition, new["$defs"][name], f"/$defs/{name}")
+        else:
+            found.append(f"/$defs/{name}: removed")
+    return found
 
 
-def _compare(
-    old: dict[str, Any], new: dict[str, Any], old_defs: dict[str, Any], new_defs: dict[str, Any], path: str
-) -> list[str]:
-    if "$ref" in old and "$ref" in new:
-        # Compared once, under $defs: a recursive type must not make this endless.
-        return [] if old["$ref"] == new["$ref"] else [f"{path or '/'}: refers to another type"]
-    found = []
-    for key in ("type", "const", "format"):
-        if old.get(key) != new.get(key):
-            found.append(f"{path or '/'}: {key} was {old.get(key)!r}, is {new.get(key)!r}")
+def _compare(old: dict[str, Any], new: dict[str, Any], path: str) -> list[str]:
+    found = [
+        f"{path or '/'}: {key} was {old.get(key)!r}, is {new.get(key)!r}"
+        for key in ("$ref", "type", "const", "format")
+        if old.get(key) != new.get(key)
+    ]
     if gone := [value for value in old.get("enum", []) if value not in new.get("enum", [])]:
         found.append(f"{path or '/'}: enum lost {gone}")
-    if added := sorted(set(new.get("required", [])) - set(old.get("required", []))):
-        found.append(f"{path or '/'}: newly required {added}")
-    if dropped := sorted(set(old.get("required", [])) - set(new.get("required", []))):
-        found.append(f"{path or '/'}: no longer always there {dropped}")
+    if changed := sorted(set(old.get("required", [])) ^ set(new.get("required", []))):
+        found.append(f"{path or '/'}: required changed by {changed}")
+    properties = new.get("properties", {})
     for name, value in old.get("properties", {}).items():
-        if name not in new.get("properties", {}):
-            found.append(f"{path}/{name}: removed")
-        else:
-            found += _compare(value, new["properties"][name], old_defs, new_defs, f"{path}/{name}")
+        found += (
+            _compare(value, properties[name], f"{path}/{name}") if name in properties else [f"{path}/{name}: removed"]
+        )
     if isinstance(old.get("items"), dict) and isinstance(new.get("items"), dict):
-        found += _compare(old["items"], new["items"], old_defs, new_defs, f"{path}/items")
-    if not path:
-        for name, definition in old_defs.items():
-            if name not in new_defs:
-                found.append(f"/$defs/{name}: removed")
-            else:
-                found += _compare(definition, new_defs[name], {}, {}, f"/$defs/{name}")
+        found += _compare(old["items"], new["items"], f"{path}/items")
     return found

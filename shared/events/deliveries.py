@@ -7,7 +7,7 @@ from shared.events.payload import Actor, Payload
 from shared.events.tickets import HoldReason
 
 
-class DeliveryEvent(Payload, kw_only=True):
+class DeliveryEvent(Payload, frozen=True, kw_only=True):
     """What the notifier knows about one reply; `turns` are the customer's messages that it answers."""
 
     ticket_id: str
@@ -16,27 +16,27 @@ class DeliveryEvent(Payload, kw_only=True):
     at: datetime
 
 
-class ReplySent(DeliveryEvent, kw_only=True):
+class ReplySent(DeliveryEvent, frozen=True, kw_only=True):
     """It left, and the network took it."""
 
     external_id: str | None = None
 
 
-class ReplyFailed(DeliveryEvent, kw_only=True):
+class ReplyFailed(DeliveryEvent, frozen=True, kw_only=True):
     """It did not leave: the network refused it for good."""
 
     reason: str
     code: str | None = None
 
 
-class ReplyUnknown(DeliveryEvent, kw_only=True):
+class ReplyUnknown(DeliveryEvent, frozen=True, kw_only=True):
     """It may have left: nobody can say yet. It holds its turns. `ask_after`: when a person may settle it."""
 
     reason: str
     ask_after: datetime
 
 
-class ReplyHeld(DeliveryEvent, kw_only=True):
+class ReplyHeld(DeliveryEvent, frozen=True, kw_only=True):
     """It was stopped at the last hop and becomes a draft."""
 
     reason: HoldReason
@@ -44,7 +44,7 @@ class ReplyHeld(DeliveryEvent, kw_only=True):
     """Id of the answer that stood in the way."""
 
 
-class PresenceChanged(Payload, kw_only=True):
+class PresenceChanged(Payload, frozen=True, kw_only=True):
     """Somebody began or ceased to view or compose. Advisory."""
 
     ticket_id: str

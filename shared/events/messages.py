@@ -11,7 +11,7 @@ Origin = Literal["customer", "agent", "bot", "native"]
 Verb = Literal["received", "edited", "deleted", "hidden", "unhidden", "reacted", "corrected"]
 
 
-class Author(Value, kw_only=True):
+class Author(Value, frozen=True, kw_only=True):
     """The account on the network that wrote the item."""
 
     external_id: str
@@ -21,7 +21,7 @@ class Author(Value, kw_only=True):
     verified: bool | None = None
 
 
-class Attachment(Value, kw_only=True):
+class Attachment(Value, frozen=True, kw_only=True):
     """A file or a card beside the text; `url` may be signed and die at `expires_at`."""
 
     kind: str
@@ -31,7 +31,7 @@ class Attachment(Value, kw_only=True):
     expires_at: datetime | None = None
 
 
-class Post(Value, kw_only=True):
+class Post(Value, frozen=True, kw_only=True):
     """The brand's post that a comment stands under."""
 
     external_id: str
@@ -40,7 +40,7 @@ class Post(Value, kw_only=True):
     ad_id: str | None = None
 
 
-class Message(Payload, kw_only=True):
+class Message(Payload, frozen=True, kw_only=True):
     """One inbound or outbound item of a network. `id` is the digest of channel and provider's item id."""
 
     id: str
@@ -66,7 +66,7 @@ class Message(Payload, kw_only=True):
     replayed: bool = False
 
 
-class Reaction(Value, kw_only=True):
+class Reaction(Value, frozen=True, kw_only=True):
     """An emoji or a like that somebody put on (or took from) an item."""
 
     action: Literal["add", "remove"]
@@ -74,7 +74,7 @@ class Reaction(Value, kw_only=True):
     author: Author | None = None
 
 
-class MessageEvent(Payload, kw_only=True):
+class MessageEvent(Payload, frozen=True, kw_only=True):
     """Something happened to one item; `message` is the item as it is known after it."""
 
     message: Message
@@ -82,37 +82,37 @@ class MessageEvent(Payload, kw_only=True):
     """What orders two versions of one item: an edit count or the provider's time; opaque, compared for equality."""
 
 
-class MessageReceived(MessageEvent, kw_only=True):
+class MessageReceived(MessageEvent, frozen=True, kw_only=True):
     """A new item."""
 
 
-class MessageEdited(MessageEvent, kw_only=True):
+class MessageEdited(MessageEvent, frozen=True, kw_only=True):
     """Its author changed the item; the message carries the new text."""
 
 
-class MessageDeleted(MessageEvent, kw_only=True):
+class MessageDeleted(MessageEvent, frozen=True, kw_only=True):
     """The item was deleted or unsent; text may be missing."""
 
 
-class MessageHidden(MessageEvent, kw_only=True):
+class MessageHidden(MessageEvent, frozen=True, kw_only=True):
     """The item was hidden from the public."""
 
 
-class MessageUnhidden(MessageEvent, kw_only=True):
+class MessageUnhidden(MessageEvent, frozen=True, kw_only=True):
     """The item is visible to the public again."""
 
 
-class MessageReacted(MessageEvent, kw_only=True):
+class MessageReacted(MessageEvent, frozen=True, kw_only=True):
     """Somebody reacted to the item. Opens no turn."""
 
     reaction: Reaction
 
 
-class MessageCorrected(MessageEvent, kw_only=True):
+class MessageCorrected(MessageEvent, frozen=True, kw_only=True):
     """Normalizing the same delivery again gave another result. Updates text; opens no turn, route or action."""
 
 
-class ChannelChanged(Payload, kw_only=True):
+class ChannelChanged(Payload, frozen=True, kw_only=True):
     """A channel was connected, changed or disconnected; never carries credentials."""
 
     channel_id: str

@@ -18,7 +18,7 @@ class Payload(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     workspace_id: str
 
 
-class Actor(Value, kw_only=True):
+class Actor(Value, frozen=True, kw_only=True):
     """Who did it. `id` is an agent's or a key's id; None for the system and for customers who are not known."""
 
     kind: ActorKind
@@ -29,7 +29,7 @@ class Actor(Value, kw_only=True):
 SYSTEM = Actor(kind="system")
 
 
-class Deadline(Value, kw_only=True):
+class Deadline(Value, frozen=True, kw_only=True):
     """Until when a kind of reply is possible; None: no limit is known."""
 
     kind: Literal["public", "private"]

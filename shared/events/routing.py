@@ -8,7 +8,7 @@ from shared.events.payload import Payload, Value
 Priority = Literal["low", "normal", "high", "urgent"]
 
 
-class Decision(Value, kw_only=True):
+class Decision(Value, frozen=True, kw_only=True):
     """What the ruleset decided for one message event. `team` is None only when `outcome` is ignore."""
 
     id: str
@@ -22,7 +22,7 @@ class Decision(Value, kw_only=True):
     """An agent to prefer, if eligible."""
 
 
-class MessageRouted(Payload, kw_only=True):
+class MessageRouted(Payload, frozen=True, kw_only=True):
     """A message event passed the router. `decision` is due for new inbound items only."""
 
     verb: Verb
@@ -34,7 +34,7 @@ class MessageRouted(Payload, kw_only=True):
     decision: Decision | None = None
 
 
-class TicketRouted(Payload, kw_only=True):
+class TicketRouted(Payload, frozen=True, kw_only=True):
     """A trigger's decision about a ticket; dropped when the ticket has moved past `ticket_version`."""
 
     ticket_id: str

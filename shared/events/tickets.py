@@ -23,7 +23,7 @@ HoldReason = Literal[
 CollisionKind = Literal["thread-moved", "turn-taken", "lease-held", "fenced-off", "held", "native-answer"]
 
 
-class CustomerRef(Value, kw_only=True):
+class CustomerRef(Value, frozen=True, kw_only=True):
     """The person behind a ticket, as far as a list needs to show."""
 
     id: str
@@ -32,7 +32,7 @@ class CustomerRef(Value, kw_only=True):
     network: str | None = None
 
 
-class TicketView(Value, kw_only=True):
+class TicketView(Value, frozen=True, kw_only=True):
     """A ticket as lists show it, at one version. `owner` is an agent's id or None: then the team queue owns it."""
 
     id: str
@@ -47,7 +47,7 @@ class TicketView(Value, kw_only=True):
     networks: tuple[str, ...] = ()
 
 
-class TicketEvent(Payload, kw_only=True):
+class TicketEvent(Payload, frozen=True, kw_only=True):
     """Something happened to a ticket; `ticket` is the ticket after it, `at` the database's time."""
 
     ticket: TicketView
@@ -57,13 +57,13 @@ class TicketEvent(Payload, kw_only=True):
     """Id of the event or request that led to this."""
 
 
-class TicketCreated(TicketEvent, kw_only=True):
+class TicketCreated(TicketEvent, frozen=True, kw_only=True):
     """A ticket was opened, by the message that it carries."""
 
     message: Message | None = None
 
 
-class TicketUpdated(TicketEvent, kw_only=True):
+class TicketUpdated(TicketEvent, frozen=True, kw_only=True):
     """A ticket changed: `changes` names the fields; `message` is there when a network item caused it."""
 
     changes: tuple[str, ...] = ()
@@ -71,20 +71,20 @@ class TicketUpdated(TicketEvent, kw_only=True):
     reason: str | None = None
 
 
-class TicketReopened(TicketEvent, kw_only=True):
+class TicketReopened(TicketEvent, frozen=True, kw_only=True):
     """A resolved ticket is open again."""
 
     message: Message | None = None
     reason: str | None = None
 
 
-class TicketMerged(TicketEvent, kw_only=True):
+class TicketMerged(TicketEvent, frozen=True, kw_only=True):
     """This ticket was merged into another; its conversations continue there."""
 
     into: str
 
 
-class Candidate(Value, kw_only=True):
+class Candidate(Value, frozen=True, kw_only=True):
     """An agent who was looked at for an assignment, and why not chosen (None: eligible)."""
 
     agent: str
@@ -93,7 +93,7 @@ class Candidate(Value, kw_only=True):
     reason: str | None = None
 
 
-class AssignmentEvent(TicketEvent, kw_only=True):
+class AssignmentEvent(TicketEvent, frozen=True, kw_only=True):
     """A step of an assignment. `agent` None means the team's queue."""
 
     assignment_id: str
@@ -103,30 +103,30 @@ class AssignmentEvent(TicketEvent, kw_only=True):
     reason: str | None = None
 
 
-class AssignmentOffered(AssignmentEvent, kw_only=True):
+class AssignmentOffered(AssignmentEvent, frozen=True, kw_only=True):
     """Offered to an agent; capacity is reserved from now on."""
 
     candidates: tuple[Candidate, ...] = ()
     expires_at: datetime | None = None
 
 
-class AssignmentAccepted(AssignmentEvent, kw_only=True):
+class AssignmentAccepted(AssignmentEvent, frozen=True, kw_only=True):
     """The agent owns the ticket from this version on."""
 
 
-class AssignmentDeclined(AssignmentEvent, kw_only=True):
+class AssignmentDeclined(AssignmentEvent, frozen=True, kw_only=True):
     """The agent said no; the reserved capacity is free again."""
 
 
-class AssignmentExpired(AssignmentEvent, kw_only=True):
+class AssignmentExpired(AssignmentEvent, frozen=True, kw_only=True):
     """The agent did not answer the offer in time."""
 
 
-class AssignmentReleased(AssignmentEvent, kw_only=True):
+class AssignmentReleased(AssignmentEvent, frozen=True, kw_only=True):
     """The agent gave the ticket back, or it was taken away."""
 
 
-class LeaseView(Value, kw_only=True):
+class LeaseView(Value, frozen=True, kw_only=True):
     """The exclusive right to answer one scope (a customer, or one ticket)."""
 
     scope: str
@@ -135,39 +135,39 @@ class LeaseView(Value, kw_only=True):
     expires_at: datetime
 
 
-class LeaseEvent(TicketEvent, kw_only=True):
+class LeaseEvent(TicketEvent, frozen=True, kw_only=True):
     """Something happened to the lease that covers this ticket."""
 
     lease: LeaseView
 
 
-class LeaseAcquired(LeaseEvent, kw_only=True):
+class LeaseAcquired(LeaseEvent, frozen=True, kw_only=True):
     """Somebody holds the right to answer."""
 
     previous_expired: bool = False
 
 
-class LeaseReleased(LeaseEvent, kw_only=True):
+class LeaseReleased(LeaseEvent, frozen=True, kw_only=True):
     """The holder let go, was idle, or the lease ended by itself. A waiting reply is left alone."""
 
     reason: Literal["released", "idle", "expired"] = "released"
 
 
-class LeaseRevoked(LeaseEvent, kw_only=True):
+class LeaseRevoked(LeaseEvent, frozen=True, kw_only=True):
     """The lease was taken away: whatever still waits under a fence up to `lease.fence` must not leave."""
 
     reason: RevokeReason
     by: Actor | None = None
 
 
-class Turn(Value, kw_only=True):
+class Turn(Value, frozen=True, kw_only=True):
     """A customer's message that a reply answers; `after` is the latest finished answer that its writer had seen."""
 
     message_id: str
     after: str | None = None
 
 
-class Reply(Value, kw_only=True):
+class Reply(Value, frozen=True, kw_only=True):
     """An outbound answer, with all that the notifier needs to send it or to refuse."""
 
     id: str
@@ -193,20 +193,20 @@ class Reply(Value, kw_only=True):
     hold_on_message: bool = False
 
 
-class ReplyQueued(TicketEvent, kw_only=True):
+class ReplyQueued(TicketEvent, frozen=True, kw_only=True):
     """A reply was accepted and waits for the notifier."""
 
     reply: Reply
 
 
-class ReplyCancelled(TicketEvent, kw_only=True):
+class ReplyCancelled(TicketEvent, frozen=True, kw_only=True):
     """A request to the notifier: if this reply still waits, it must not leave."""
 
     reply_id: str
     reason: HoldReason
 
 
-class ReplySettled(TicketEvent, kw_only=True):
+class ReplySettled(TicketEvent, frozen=True, kw_only=True):
     """What finally became of a reply, whoever found out."""
 
     reply_id: str
@@ -216,14 +216,14 @@ class ReplySettled(TicketEvent, kw_only=True):
     settled_by: Literal["notifier", "echo", "person"] = "notifier"
 
 
-class NoteAdded(TicketEvent, kw_only=True):
+class NoteAdded(TicketEvent, frozen=True, kw_only=True):
     """An internal note; it never leaves for a network."""
 
     note_id: str
     text: str
 
 
-class DraftKept(TicketEvent, kw_only=True):
+class DraftKept(TicketEvent, frozen=True, kw_only=True):
     """The text of a refused or held reply, kept for its author."""
 
     draft_id: str
@@ -232,7 +232,7 @@ class DraftKept(TicketEvent, kw_only=True):
     reply_id: str | None = None
 
 
-class CollisionPrevented(TicketEvent, kw_only=True):
+class CollisionPrevented(TicketEvent, frozen=True, kw_only=True):
     """A second answer was refused, or stopped at the last hop."""
 
     collision_id: str
@@ -241,7 +241,7 @@ class CollisionPrevented(TicketEvent, kw_only=True):
     other: Actor | None = None
 
 
-class CollisionOverridden(TicketEvent, kw_only=True):
+class CollisionOverridden(TicketEvent, frozen=True, kw_only=True):
     """A writer with the permission answered knowingly."""
 
     collision_id: str
@@ -250,7 +250,7 @@ class CollisionOverridden(TicketEvent, kw_only=True):
     other: Actor | None = None
 
 
-class CollisionHappened(TicketEvent, kw_only=True):
+class CollisionHappened(TicketEvent, frozen=True, kw_only=True):
     """Found afterwards: a turn has two answers (one of them from the network's own app)."""
 
     collision_id: str
@@ -259,7 +259,7 @@ class CollisionHappened(TicketEvent, kw_only=True):
     message_id: str | None = None
 
 
-class EchoMatched(TicketEvent, kw_only=True):
+class EchoMatched(TicketEvent, frozen=True, kw_only=True):
     """An outbound item of the network is our own reply; the notifier settles it if it was not yet."""
 
     reply_id: str
@@ -267,7 +267,7 @@ class EchoMatched(TicketEvent, kw_only=True):
     external_id: str
 
 
-class AnswerDetected(TicketEvent, kw_only=True):
+class AnswerDetected(TicketEvent, frozen=True, kw_only=True):
     """Somebody answered in the network's own app: it takes these turns."""
 
     message_id: str
