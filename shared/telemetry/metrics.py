@@ -1,0 +1,137 @@
+"""Every metric by name, kind, labels and meaning, and the one registry object that holds their values."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector
+from prometheus_client import Metric as Family
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+CounterName = Literal[
+    "baton_webhooks_total",
+    "baton_inbox_deliveries_total",
+    "baton_events_total",
+    "baton_dead_letters_total",
+    "baton_replies_total",
+    "baton_collisions_total",
+    "baton_lease_total",
+    "baton_deliveries_total",
+    "baton_http_requests_total",
+]
+GaugeName = Literal["baton_consumer_lag", "baton_parked_keys", "baton_stream_clients"]
+HistogramName = Literal["baton_webhook_seconds", "baton_consumer_batch_seconds", "baton_http_request_seconds"]
+MetricName = CounterName | GaugeName | HistogramName
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """What a metric says, and by what it is split."""
+
+    kind: Literal["counter", "gauge", "histogram"]
+    meaning: str
+    labels: tuple[str, ...] = ()
+
+
+METRICS: Final[Mapping[MetricName, Metric]] = {
+    "baton_webhooks_total": Metric("counter", "Webhook requests, by what became of them.", ("network", "outcome")),
+    "baton_webhook_seconds": Metric("histogram", "From a webhook's first byte to our answer."),
+    "baton_inbox_deliveries_total": Metric("counter", "Raw deliveries, by the state they reached.", ("state",)),
+    "baton_events_total": Metric("counter", "Events written to the log.", ("type",)),
+    "baton_consumer_lag": Metric("gauge", "Events that a group has not handled yet.", ("group",)),
+    "baton_consumer_batch_seconds": Metric("histogram", "How long a group takes for one batch.", ("group",)),
+    "baton_dead_letters_total": Metric("counter", "Events that a group gave up on.", ("group",)),
+    "baton_parked_keys": Metric("gauge", "Keys that wait behind an event that fails.", ("group",)),
+    "baton_replies_total": Metric("counter", "Replies, by the state they reached.", ("state",)),
+    "baton_collisions_total": Metric("counter", "Second answers: prevented, overridden, happened.", ("kind",)),
+    "baton_lease_total": Metric("counter", "Attempts to take or keep a lease, by outcome.", ("outcome",)),
+    "baton_deliveries_total": Metric("counter", "Pushes to endpoints and staff channels, by outcome.", ("outcome",)),
+    "baton_http_requests_total": Metric("counter", "API requests.", ("route", "method", "status")),
+    "baton_http_request_seconds": Metric("histogram", "From an API request to its answer.", ("route",)),
+    "baton_stream_clients": Metric("gauge", "Clients on the live stream."),
+}
+
+_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_Collector = Counter | Gauge | Histogram
+
+
+class Metrics:
+    """The metrics of one process. Asking for one costs a look-up, so callers need not keep what they get."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        PlatformCollector(registry=self._registry)
+        self._families: dict[str, _Collector] = {name: self._register(name) for name in METRICS}
+        self._children: dict[tuple[Any, ...], Any] = {}
+
+    def counter(self, name: CounterName, **labels: str) -> Counter:
+        """What only grows."""
+        child: Counter = self._child(name, labels)
+        return child
+
+    def gauge(self, name: GaugeName, **labels: str) -> Gauge:
+        """What goes up and down."""
+        child: Gauge = self._child(name, labels)
+        return child
+
+    def histogram(self, name: HistogramName, **labels: str) -> Histogram:
+        """How long something takes, in seconds."""
+        child: Histogram = self._child(name, labels)
+        return child
+
+    def exposition(self, accept: str = "") -> tuple[bytes, str]:
+        """All values in the form that the scraper accepts, and its content type."""
+        encode, content_type = choose_encoder(accept)
+        return encode(_WithoutBirthdays(self._registry)), content_type
+
+    def _child(self, name: MetricName, labels: dict[str, str]) -> Any:
+        key = (name, *labels.items())
+        child = self._children.get(key)
+        if child is None:
+            family = self._families[name]
+            child = self._children[key] = family.labels(**labels) if labels or METRICS[name].labels else family
+        return child
+
+    def _register(self, name: MetricName) -> _Collector:
+        metric = METRICS[name]
+        match metric.kind:
+            case "counter":
+                return Counter(name, metric.meaning, metric.labels, registry=self._registry)
+            case "gauge":
+                return Gauge(name, metric.meaning, metric.labels, registry=self._registry)
+            case "histogram":
+                return Histogram(name, metric.meaning, metric.labels, registry=self._registry, buckets=_BUCKETS)
+
+
+class _WithoutBirthdays(Collector):
+    """Leaves out the client's `_created` samples, which double the series and which nothing here reads."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+
+    def collect(self) -> Iterator[Family]:
+        for family in self._registry.collect():
+            family.samples = [sample for sample in family.samples if not sample.name.endswith("_created")]
+            yield family
+
+
+def reference() -> str:
+    """The metrics as a markdown page."""
+    rows = [
+        f"| `{name}` | {metric.kind} | {', '.join(f'`{label}`' for label in metric.labels)} | {metric.meaning} |"
+        for name, metric in METRICS.items()
+    ]
+    return "\n".join(
+        [
+            "# Metrics",
+            "",
+            "Served at `/metrics`, beside the `process_*` and `python_info` metrics of the runtime.",
+            "",
+            "| name | kind | labels | meaning |",
+            "|---|---|---|---|",
+            *rows,
+            "",
+        ]
+    )
