@@ -84,7 +84,6 @@ def log_tables() -> sa.MetaData:
         column("position", sa.BigInteger, server_default="0"),
         column("epoch", sa.BigInteger, server_default="0"),
         column("owner", sa.Text, nullable=True),
-        column("expires_at", INSTANT, nullable=True),
     )
     sa.Table(
         "member",
