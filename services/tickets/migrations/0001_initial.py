@@ -1,4 +1,4 @@
-"""Tickets, customers, leases, replies."""
+"""What tickets keeps."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -79,22 +79,18 @@ def upgrade() -> None:
     op.create_table(
         "conversation",
         sa.Column("id", sa.Text(), nullable=False),
+        sa.Column(
+            "ticket_id", sa.Text(), nullable=False, comment="people who write under one post share a conversation"
+        ),
         sa.Column("workspace_id", sa.Text(), nullable=False),
         sa.Column("channel_id", sa.Text(), nullable=False),
         sa.Column("network", sa.Text(), nullable=False),
-        sa.Column("customer_id", sa.Text(), nullable=False),
-        sa.Column("ticket_id", sa.Text(), nullable=False, comment="the newest ticket that holds it"),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_conversation")),
+        sa.PrimaryKeyConstraint("id", "ticket_id", name=op.f("pk_conversation")),
         schema="tickets",
     )
-    op.create_index(
-        "ix_conversation_customer", "conversation", ["workspace_id", "customer_id"], unique=False, schema="tickets"
-    )
-    op.create_index(
-        "ix_conversation_ticket", "conversation", ["workspace_id", "ticket_id"], unique=False, schema="tickets"
-    )
+    op.create_index("ix_conversation_ticket", "conversation", ["ticket_id"], unique=False, schema="tickets")
     op.create_table(
         "customer",
         sa.Column("id", sa.Text(), nullable=False),
@@ -197,6 +193,9 @@ def upgrade() -> None:
         sa.Column("reply_id", sa.Text(), nullable=True),
         sa.Column("conversation_id", sa.Text(), nullable=True),
         sa.Column(
+            "event_id", sa.Text(), nullable=True, comment="what makes the redelivery of an edit or a deletion harmless"
+        ),
+        sa.Column(
             "moves",
             sa.Boolean(),
             nullable=False,
@@ -206,6 +205,14 @@ def upgrade() -> None:
         sa.Column("at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False),
         sa.PrimaryKeyConstraint("ticket_id", "seq", name=op.f("pk_entry")),
         schema="tickets",
+    )
+    op.create_index(
+        "ix_entry_event",
+        "entry",
+        ["event_id"],
+        unique=False,
+        schema="tickets",
+        postgresql_where=sa.text("event_id IS NOT NULL"),
     )
     op.create_table(
         "idempotency",
@@ -282,7 +289,7 @@ def upgrade() -> None:
         "message",
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("workspace_id", sa.Text(), nullable=False),
-        sa.Column("ticket_id", sa.Text(), nullable=False),
+        sa.Column("ticket_id", sa.Text(), nullable=True, comment="null: ignored by a rule, or not received yet"),
         sa.Column("conversation_id", sa.Text(), nullable=False),
         sa.Column("channel_id", sa.Text(), nullable=False),
         sa.Column("network", sa.Text(), nullable=False),
@@ -290,10 +297,20 @@ def upgrade() -> None:
         sa.Column("direction", sa.Text(), nullable=False),
         sa.Column("origin", sa.Text(), nullable=False),
         sa.Column("external_id", sa.Text(), nullable=False),
-        sa.Column("seq", sa.BigInteger(), nullable=False, comment="its place in the ticket's timeline"),
+        sa.Column("seq", sa.BigInteger(), nullable=True, comment="its place in the ticket's timeline"),
         sa.Column("text", sa.Text(), nullable=True),
         sa.Column("state", sa.Text(), server_default="visible", nullable=False),
+        sa.Column(
+            "received", sa.Boolean(), nullable=False, comment="false: only an edit or a deletion of it was seen so far"
+        ),
         sa.Column("provider_version", sa.Text(), server_default="", nullable=False),
+        sa.Column(
+            "reactions",
+            postgresql.JSONB(astext_type=sa.Text()),
+            server_default="{}",
+            nullable=False,
+            comment="reactor to emoji",
+        ),
         sa.Column(
             "data",
             postgresql.JSONB(astext_type=sa.Text()),
@@ -448,8 +465,11 @@ def upgrade() -> None:
         sa.Column(
             "changed_by",
             postgresql.JSONB(astext_type=sa.Text()),
-            nullable=True,
+            nullable=False,
             comment="actor of the last change: who 412 names",
+        ),
+        sa.Column(
+            "change", sa.Text(), nullable=False, comment="the last change in one word: what 412 says was changed"
         ),
         sa.Column(
             "waiting_since",

@@ -63,7 +63,8 @@ ticket = sa.Table(
     column("networks", pg.ARRAY(sa.Text), server_default="{}"),
     column("last_seq", sa.BigInteger, server_default="0"),
     column("version", sa.BigInteger, server_default="1"),
-    column("changed_by", pg.JSONB, nullable=True, comment="actor of the last change: who 412 names"),
+    column("changed_by", pg.JSONB, comment="actor of the last change: who 412 names"),
+    column("change", sa.Text, comment="the last change in one word: what 412 says was changed"),
     column("waiting_since", INSTANT, nullable=True, comment="the oldest customer's message without an answer"),
     column("snoozed_until", INSTANT, nullable=True),
     column("resolved_at", INSTANT, nullable=True),
@@ -72,9 +73,7 @@ ticket = sa.Table(
     stamp("updated_at"),
     sa.CheckConstraint("state IN ('open', 'pending', 'snoozed', 'resolved', 'merged')", name="state"),
     sa.CheckConstraint("rank BETWEEN 0 AND 3", name="rank"),
-    sa.Index(
-        "uq_ticket_open", "workspace_id", "customer_id", unique=True, postgresql_where=sa.text(ACTIVE)
-    ),
+    sa.Index("uq_ticket_open", "workspace_id", "customer_id", unique=True, postgresql_where=sa.text(ACTIVE)),
     sa.Index("ix_ticket_customer", "workspace_id", "customer_id"),
     sa.Index("ix_ticket_all", "workspace_id", "rank", "id", postgresql_where=sa.text(ACTIVE)),
     sa.Index("ix_ticket_team", "workspace_id", "team_id", "rank", "id", postgresql_where=sa.text(ACTIVE)),
@@ -86,22 +85,20 @@ conversation = sa.Table(
     "conversation",
     METADATA,
     column("id", sa.Text, primary_key=True),
+    column("ticket_id", sa.Text, primary_key=True, comment="people who write under one post share a conversation"),
     column("workspace_id", sa.Text),
     column("channel_id", sa.Text),
     column("network", sa.Text),
-    column("customer_id", sa.Text),
-    column("ticket_id", sa.Text, comment="the newest ticket that holds it"),
     column("kind", sa.Text),
     stamp(),
-    sa.Index("ix_conversation_customer", "workspace_id", "customer_id"),
-    sa.Index("ix_conversation_ticket", "workspace_id", "ticket_id"),
+    sa.Index("ix_conversation_ticket", "ticket_id"),
 )
 message = sa.Table(
     "message",
     METADATA,
     column("id", sa.Text, primary_key=True),
     column("workspace_id", sa.Text),
-    column("ticket_id", sa.Text),
+    column("ticket_id", sa.Text, nullable=True, comment="null: ignored by a rule, or not received yet"),
     column("conversation_id", sa.Text),
     column("channel_id", sa.Text),
     column("network", sa.Text),
@@ -109,10 +106,12 @@ message = sa.Table(
     column("direction", sa.Text),
     column("origin", sa.Text),
     column("external_id", sa.Text),
-    column("seq", sa.BigInteger, comment="its place in the ticket's timeline"),
+    column("seq", sa.BigInteger, nullable=True, comment="its place in the ticket's timeline"),
     column("text", sa.Text, nullable=True),
     column("state", sa.Text, server_default="visible"),
+    column("received", sa.Boolean, comment="false: only an edit or a deletion of it was seen so far"),
     column("provider_version", sa.Text, server_default=""),
+    column("reactions", pg.JSONB, server_default="{}", comment="reactor to emoji"),
     column("data", pg.JSONB, comment="the whole message as ingest last said it"),
     column("occurred_at", INSTANT),
     stamp(),
@@ -144,9 +143,11 @@ entry = sa.Table(
     column("message_id", sa.Text, nullable=True),
     column("reply_id", sa.Text, nullable=True),
     column("conversation_id", sa.Text, nullable=True),
+    column("event_id", sa.Text, nullable=True, comment="what makes the redelivery of an edit or a deletion harmless"),
     column("moves", sa.Boolean, comment="a customer's message or an answer: what the traffic cop looks at"),
     column("data", pg.JSONB, server_default="{}"),
     column("at", INSTANT, server_default=sa.text("clock_timestamp()")),
+    sa.Index("ix_entry_event", "event_id", postgresql_where=sa.text("event_id IS NOT NULL")),
 )
 assignment = sa.Table(
     "assignment",
@@ -234,7 +235,9 @@ reply = sa.Table(
     column("ask_after", INSTANT, nullable=True),
     stamp(),
     column("settled_at", INSTANT, nullable=True),
-    sa.CheckConstraint("state IN ('queued', 'sending', 'sent', 'failed', 'unknown', 'cancelled', 'held')", name="state"),
+    sa.CheckConstraint(
+        "state IN ('queued', 'sending', 'sent', 'failed', 'unknown', 'cancelled', 'held')", name="state"
+    ),
     sa.UniqueConstraint("correlation_id"),
     sa.Index("ix_reply_ticket", "ticket_id", "seq"),
     sa.Index(
@@ -244,9 +247,7 @@ reply = sa.Table(
         postgresql_where=sa.text("state IN ('queued', 'sending', 'unknown')"),
     ),
     sa.Index("ix_reply_customer", "workspace_id", "customer_id"),
-    sa.Index(
-        "ix_reply_external", "channel_id", "external_id", postgresql_where=sa.text("external_id IS NOT NULL")
-    ),
+    sa.Index("ix_reply_external", "channel_id", "external_id", postgresql_where=sa.text("external_id IS NOT NULL")),
 )
 reply_turn = sa.Table(
     "reply_turn",
@@ -285,9 +286,7 @@ draft = sa.Table(
     stamp(),
     stamp("updated_at"),
     sa.Index("ix_draft_ticket", "workspace_id", "ticket_id", "agent_id"),
-    sa.Index(
-        "uq_draft_typed", "ticket_id", "agent_id", unique=True, postgresql_where=sa.text("reason = 'typed'")
-    ),
+    sa.Index("uq_draft_typed", "ticket_id", "agent_id", unique=True, postgresql_where=sa.text("reason = 'typed'")),
 )
 collision = sa.Table(
     "collision",

@@ -1,0 +1,1 @@
+"""What tickets decides, as pure functions of values: no database, no clock, no chance."""

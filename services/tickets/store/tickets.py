@@ -1,0 +1,193 @@
+"""Ticket rows: the only way to lock them is customer first, then ticket, each by id."""
+
+from collections.abc import Collection, Iterable
+from typing import Final
+
+import asyncpg
+import msgspec
+
+from services.tickets.domain.ticket import Ticket
+from shared.db.transaction import Transaction
+from shared.errors import NotFound, Retryable
+from shared.events.payload import Actor
+
+COLUMNS: Final = """t.id, t.workspace_id, t.customer_id, t.customer_name, t.customer_handle, t.customer_network,
+    t.state, t.team_id, t.owner_id, t.offer_id, t.rank, t.tags, t.networks, t.last_seq, t.version, t.changed_by, t.change,
+    t.waiting_since, t.snoozed_until, t.resolved_at, t.merged_into, t.created_at, t.updated_at"""
+
+_TARGETS: Final = """
+WITH RECURSIVE chain AS (
+    SELECT id AS origin, id, customer_id, merged_into FROM tickets.ticket WHERE id = ANY($1::text[])
+    UNION ALL
+    SELECT chain.origin, t.id, t.customer_id, t.merged_into
+    FROM chain JOIN tickets.ticket t ON t.id = chain.merged_into
+)
+SELECT origin, id, customer_id FROM chain WHERE merged_into IS NULL
+"""
+_LOCK_CUSTOMERS: Final = "SELECT id FROM tickets.customer WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE"
+_LOCK: Final = f"SELECT {COLUMNS} FROM tickets.ticket t WHERE t.id = ANY($1::text[]) ORDER BY t.id FOR UPDATE"
+_LOAD: Final = f"SELECT {COLUMNS} FROM tickets.ticket t WHERE t.id = ANY($1::text[])"
+_LOCK_CURRENT: Final = f"""
+SELECT {COLUMNS} FROM tickets.ticket t WHERE t.id = ANY(ARRAY(
+    SELECT newest.id FROM unnest($1::text[], $2::text[]) AS c(workspace_id, id)
+    CROSS JOIN LATERAL (
+        SELECT id FROM tickets.ticket x
+        WHERE x.workspace_id = c.workspace_id AND x.customer_id = c.id AND x.state <> 'merged'
+        ORDER BY (x.state = 'resolved'), x.resolved_at DESC LIMIT 1
+    ) AS newest
+    UNION SELECT unnest($3::text[])
+)) ORDER BY t.id FOR UPDATE
+"""
+_INSERT: Final = """
+INSERT INTO tickets.ticket (id, workspace_id, customer_id, customer_name, customer_handle, customer_network, state,
+    team_id, owner_id, offer_id, rank, tags, networks, last_seq, version, changed_by, change, waiting_since,
+    snoozed_until, resolved_at, merged_into)
+SELECT n.id, w, c, cn, ch, cw, st, tm, ow, offr, rk, string_to_array(tg, E'\\x1f'), string_to_array(nw, E'\\x1f'), ls,
+    v, cb::jsonb, cg, ws, sn, re, mi
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
+    $10::text[], $11::smallint[], $12::text[], $13::text[], $14::bigint[], $15::bigint[], $16::text[], $17::text[],
+    $18::timestamptz[], $19::timestamptz[], $20::timestamptz[], $21::text[])
+    AS n(id, w, c, cn, ch, cw, st, tm, ow, offr, rk, tg, nw, ls, v, cb, cg, ws, sn, re, mi)
+"""
+_SAVE: Final = """
+UPDATE tickets.ticket t SET customer_id = c, customer_name = cn, customer_handle = ch, customer_network = cw,
+    state = st, team_id = tm, owner_id = ow, offer_id = offr, rank = rk, tags = string_to_array(tg, E'\\x1f'),
+    networks = string_to_array(nw, E'\\x1f'), last_seq = ls, version = v, changed_by = cb::jsonb, change = cg,
+    waiting_since = ws, snoozed_until = sn, resolved_at = re, merged_into = mi, updated_at = clock_timestamp()
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
+    $10::text[], $11::smallint[], $12::text[], $13::text[], $14::bigint[], $15::bigint[], $16::text[], $17::text[],
+    $18::timestamptz[], $19::timestamptz[], $20::timestamptz[], $21::text[])
+    AS n(id, w, c, cn, ch, cw, st, tm, ow, offr, rk, tg, nw, ls, v, cb, cg, ws, sn, re, mi)
+WHERE t.id = n.id AND t.version <= n.v AND t.last_seq <= n.ls
+"""
+_ATTEMPTS: Final = 5
+
+
+async def lock(tx: Transaction, ticket_id: str) -> Ticket:
+    """The ticket, or the one that it was merged into, with its customer's row and its own locked; NotFound."""
+    return (await lock_many(tx, [ticket_id]))[ticket_id]
+
+
+async def lock_many(tx: Transaction, ticket_ids: Collection[str]) -> dict[str, Ticket]:
+    """Each id with its ticket, or with the one that it was merged into; customers locked first, each by id."""
+    return await lock_with(tx, customers=(), ticket_ids=ticket_ids)
+
+
+async def lock_with(tx: Transaction, *, customers: Collection[str], ticket_ids: Collection[str]) -> dict[str, Ticket]:
+    """As `lock_many`, with further customers locked in the same order."""
+    for _ in range(_ATTEMPTS):
+        targets = await _targets(tx, ticket_ids)
+        owners = {row["customer_id"] for row in targets.values()} | set(customers)
+        await tx.fetch(_LOCK_CUSTOMERS, sorted(owners))
+        ids = {row["id"] for row in targets.values()}
+        found = {row["id"]: _ticket(row) for row in await tx.fetch(_LOCK, sorted(ids))}
+        # Between the look and the lock somebody may have merged it, or linked its customer: then look again.
+        if all(t.merged_into is None and t.customer_id in owners for t in found.values()):
+            return {origin: found[row["id"]] for origin, row in targets.items()}
+    raise Retryable("tickets keep moving between customers")
+
+
+async def lock_current(
+    tx: Transaction, customers: Collection[tuple[str, str]], also: Iterable[str] = ()
+) -> dict[str, Ticket]:
+    """By id: of each (workspace, customer) the active ticket or else the one resolved last, and `also` these.
+
+    The customers' rows must be locked already: then none of their tickets can appear or change.
+    """
+    pairs = sorted(customers)
+    rows = await tx.fetch(_LOCK_CURRENT, [pair[0] for pair in pairs], [pair[1] for pair in pairs], list(also))
+    return {row["id"]: _ticket(row) for row in rows}
+
+
+async def load(tx: Transaction, ticket_id: str) -> Ticket | None:
+    """The ticket as it is committed, merged or not; not locked."""
+    row = await tx.fetchrow(_LOAD, [ticket_id])
+    return _ticket(row) if row else None
+
+
+async def targets(tx: Transaction, ticket_ids: Collection[str]) -> dict[str, tuple[str, str]]:
+    """Where each ticket's story goes on, and whose it is: (ticket, customer); not locked."""
+    return {origin: (row["id"], row["customer_id"]) for origin, row in (await _targets(tx, ticket_ids)).items()}
+
+
+async def insert(tx: Transaction, tickets: Collection[Ticket]) -> None:
+    """New tickets, under the locks of their customers."""
+    if tickets:
+        await tx.execute(_INSERT, *_columns(tickets))
+
+
+async def save(tx: Transaction, *tickets: Ticket) -> None:
+    """Writes tickets whose locks are held; the version and the timeline never go back."""
+    if not tickets:
+        return
+    if await tx.execute(_SAVE, *_columns(tickets)) != len(tickets):
+        raise Retryable("a ticket changed although it was locked")
+
+
+async def _targets(tx: Transaction, ticket_ids: Collection[str]) -> dict[str, asyncpg.Record]:
+    wanted = list(dict.fromkeys(ticket_ids))
+    if not wanted:
+        return {}
+    found = {row["origin"]: row for row in await tx.fetch(_TARGETS, wanted)}
+    if len(found) != len(wanted):
+        missing = next(id_ for id_ in wanted if id_ not in found)
+        raise NotFound(f"there is no ticket {missing}")
+    return found
+
+
+def _columns(tickets: Iterable[Ticket]) -> list[list[object]]:
+    rows = [
+        (
+            t.id,
+            t.workspace_id,
+            t.customer_id,
+            t.customer_name,
+            t.customer_handle,
+            t.customer_network,
+            t.state,
+            t.team,
+            t.owner,
+            t.offer,
+            t.rank,
+            "\x1f".join(t.tags),
+            "\x1f".join(t.networks),
+            t.last_seq,
+            t.version,
+            msgspec.json.encode(t.changed_by).decode(),
+            t.change,
+            t.waiting_since,
+            t.snoozed_until,
+            t.resolved_at,
+            t.merged_into,
+        )
+        for t in tickets
+    ]
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _ticket(row: asyncpg.Record) -> Ticket:
+    return Ticket(
+        id=row["id"],
+        workspace_id=row["workspace_id"],
+        customer_id=row["customer_id"],
+        customer_name=row["customer_name"],
+        customer_handle=row["customer_handle"],
+        customer_network=row["customer_network"],
+        state=row["state"],
+        team=row["team_id"],
+        owner=row["owner_id"],
+        offer=row["offer_id"],
+        rank=row["rank"],
+        tags=tuple(row["tags"]),
+        networks=tuple(row["networks"]),
+        last_seq=row["last_seq"],
+        version=row["version"],
+        changed_by=msgspec.convert(row["changed_by"], Actor),
+        change=row["change"],
+        waiting_since=row["waiting_since"],
+        snoozed_until=row["snoozed_until"],
+        resolved_at=row["resolved_at"],
+        merged_into=row["merged_into"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+    )
