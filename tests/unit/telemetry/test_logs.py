@@ -31,6 +31,10 @@ def _lines(stream: io.StringIO) -> list[dict[str, Any]]:
     return [json.loads(line) for line in stream.getvalue().splitlines()]
 
 
+def _fail(hidden: str) -> None:
+    raise ConnectionError(f"postgresql://baton:{hidden}@db/baton")
+
+
 def test_a_line_is_json_with_level_time_trace_and_what_is_bound(stream: io.StringIO) -> None:
     trace = traces.new()
     with traces.entered(trace), logs.bound(workspace_id="wsp_1"):
@@ -121,9 +125,8 @@ def test_what_looks_like_a_secret_inside_text_is_redacted(stream: io.StringIO, t
 
 
 def test_a_traceback_shows_neither_secrets_nor_local_variables(stream: io.StringIO) -> None:
-    hidden = CANARY
     try:
-        raise ConnectionError(f"postgresql://baton:{hidden}@db/baton")
+        _fail(CANARY)
     except ConnectionError:
         structlog.get_logger().exception("failed")
         logging.getLogger("any").exception("failed")
