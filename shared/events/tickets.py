@@ -190,6 +190,8 @@ class Reply(Value, frozen=True, kw_only=True):
     template: str | None = None
     override: bool = False
     window_until: datetime | None = None
+    message_at: datetime | None = None
+    """When the customer wrote what is answered: networks tell a reply inside their window from a later one by it."""
     hold_on_message: bool = False
 
 
