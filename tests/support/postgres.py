@@ -28,6 +28,8 @@ T = TypeVar("T")
 SCHEMAS: Final = [
     "shared.db.tables:LOG_SCHEMA",
     "shared.platform.tables:SCHEMA",
+    "services.router.store.tables:SCHEMA",
+    "services.tickets.store.tables:SCHEMA",
     "tests.support.demo:SCHEMA",
 ]
 """Every schema that the template holds, as `module:name`; a new service adds its own line."""

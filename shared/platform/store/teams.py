@@ -156,3 +156,11 @@ async def teams_of(tx: Transaction, workspace_id: str, agents: Iterable[str]) ->
 
 def _team(row: asyncpg.Record) -> Team:
     return Team(**dict(row))
+
+
+async def existing(tx: Transaction, workspace_id: str, teams: Iterable[str]) -> frozenset[str]:
+    """Those of these ids that are teams of the workspace."""
+    rows = await tx.fetch(
+        "SELECT id FROM platform.team WHERE workspace_id = $1 AND id = ANY ($2::text[])", workspace_id, list(teams)
+    )
+    return frozenset(row["id"] for row in rows)

@@ -1,0 +1,170 @@
+"""The router's routes: rulesets by version, what is in force, rehearsals, and why a message went where it went."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+from services.router import handlers
+from services.router.domain import compile as index
+from services.router.store import rulesets
+from shared.db.transaction import Transaction
+from shared.web.calls import Call, requires
+from shared.web.pages import Page, Paged
+from shared.web.problems import problems
+
+Reader = Annotated[Call, requires("rules:read")]
+Writer = Annotated[Call, requires("rules:write")]
+Version = Annotated[int, Path(ge=1, le=2_000_000_000)]
+
+router = APIRouter(tags=["routing"])
+
+
+class NewRuleset(BaseModel):
+    """A ruleset to be kept as the next version; it is not in force until it is activated."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    document: dict[str, Any] = Field(
+        examples=[
+            {
+                "rules": [
+                    {
+                        "name": "refunds",
+                        "when": {"network": ["facebook"], "keywords": {"any": ["refund*", "退款"]}},
+                        "then": {"team": "care", "priority": "high", "tags": ["refund"]},
+                    }
+                ],
+                "fallback": {"team": "community"},
+            }
+        ]
+    )
+    note: str | None = Field(None, max_length=500)
+
+
+class RulesetView(BaseModel):
+    """One version."""
+
+    version: int
+    active: bool
+    note: str | None
+    author: str | None
+    created_at: datetime
+    document: dict[str, Any] | None = None
+
+
+class Rehearsal(BaseModel):
+    """A message that never came, for trying a version."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    network: str
+    kind: str = "dm"
+    text: str | None = Field(None, max_length=100_000)
+    channel_id: str = ""
+    author_id: str | None = None
+    author_handle: str | None = None
+
+
+@router.post(
+    "/v1/rulesets",
+    operation_id="createRuleset",
+    status_code=201,
+    response_model=RulesetView,
+    responses=problems(403, 422),
+)
+async def create_ruleset(call: Writer, body: NewRuleset) -> Response:
+    """Keeps a new version, checked against this workspace's teams."""
+
+    async def work(tx: Transaction) -> RulesetView:
+        created = await handlers.create(
+            tx, call.workspace_id, document=body.document, note=body.note, author=call.principal.id
+        )
+        return _view(created)
+
+    return await call.perform(work)
+
+
+@router.get("/v1/rulesets", operation_id="listRulesets", response_model=Paged[RulesetView], responses=problems(403))
+async def list_rulesets(call: Reader, page: Page) -> Response:
+    """All versions, newest first."""
+    async with call.transaction() as tx:
+        found = await rulesets.page(tx, call.workspace_id, before=page.after(int), limit=page.limit + 1)
+    shown, cursor = page.cut(found, key=lambda one: (one.version,))
+    return call.listing([_view(one) for one in shown], cursor)
+
+
+@router.get(
+    "/v1/rulesets/{version}", operation_id="getRuleset", response_model=RulesetView, responses=problems(403, 404)
+)
+async def get_ruleset(call: Reader, version: Version) -> Response:
+    """One version with its document."""
+    async with call.transaction() as tx:
+        found = await handlers.load(tx, call.workspace_id, version)
+    return call.answer(_view(found))
+
+
+@router.post(
+    "/v1/rulesets/{version}/activate",
+    operation_id="activateRuleset",
+    response_model=RulesetView,
+    responses=problems(403, 404, 409, 422),
+)
+async def activate_ruleset(call: Writer, version: Version) -> Response:
+    """Puts a version in force, from the next batch on."""
+
+    async def work(tx: Transaction) -> RulesetView:
+        return _view(await handlers.activate(tx, call.workspace_id, version, author=call.principal.id))
+
+    return await call.perform(work)
+
+
+@router.post(
+    "/v1/rulesets/rollback",
+    operation_id="rollbackRuleset",
+    response_model=RulesetView,
+    responses=problems(403, 404, 409),
+)
+async def rollback_ruleset(call: Writer) -> Response:
+    """Back to the version that was in force before."""
+
+    async def work(tx: Transaction) -> RulesetView:
+        return _view(await handlers.rollback(tx, call.workspace_id, author=call.principal.id))
+
+    return await call.perform(work)
+
+
+@router.post("/v1/rulesets/{version}/test", operation_id="testRuleset", responses=problems(403, 404))
+async def test_ruleset(call: Reader, version: Version, body: Rehearsal) -> Response:
+    """What a version would decide about one message, rule by rule; changes nothing."""
+    facts = index.facts_of(
+        network=body.network,
+        channel=body.channel_id,
+        kind=body.kind,
+        body=body.text,
+        author_id=body.author_id,
+        handle=body.author_handle,
+    )
+    async with call.transaction() as tx:
+        return call.answer(await handlers.rehearse(tx, call.workspace_id, version, facts))
+
+
+@router.get("/v1/decisions/{message_id}", operation_id="explainDecision", responses=problems(403, 404))
+async def explain_decision(call: Reader, message_id: str) -> Response:
+    """Why a message went where it went, and which rule missed what."""
+    async with call.transaction() as tx:
+        explained = await handlers.explain(tx, call.workspace_id, message_id)
+    return call.answer({"message_id": message_id, "decision": explained[-1], "history": explained[:-1]})
+
+
+def _view(found: rulesets.Ruleset) -> RulesetView:
+    return RulesetView(
+        version=found.version,
+        active=found.active,
+        note=found.note,
+        author=found.author,
+        created_at=found.created_at,
+        document=found.document,
+    )

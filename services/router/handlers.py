@@ -1,0 +1,212 @@
+"""What the router does: decides about every new message of a batch, and explains or rehearses a decision."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from services.router.domain import compile as index
+from services.router.domain import rules
+from services.router.domain.compile import Facts, Verdict
+from services.router.store import decisions, rulesets
+from services.router.store.decisions import Decided
+from shared import ids
+from shared.db.transaction import Transaction
+from shared.errors import Invalid, NotFound
+from shared.events.catalogue import EVENT_TYPES
+from shared.events.envelope import Event
+from shared.events.messages import ChannelChanged, Message, MessageEvent, MessageReacted, MessageReceived
+from shared.events.routing import Decision, MessageRouted
+from shared.platform.store import teams
+
+REMEMBER_RULESETS: Final = 256
+"""Compiled rulesets kept in memory; about 2 MB for one of 10,000 rules."""
+
+
+class Router:
+    """Decides by the versions in force; remembers compiled versions, which never change."""
+
+    def __init__(self) -> None:
+        self._compiled: OrderedDict[tuple[str, int], index.Ruleset] = OrderedDict()
+
+    async def on_messages(self, tx: Transaction, events: Sequence[Event]) -> None:
+        """Decides and passes on a batch of message events: one read of versions decides all of it."""
+        passing = [event for event in events if not isinstance(event.data, ChannelChanged)]
+        versions = await rulesets.active_versions(tx, {event.workspace_id for event in passing if _is_due(event)})
+        compiled = await self._rulesets(tx, versions)
+        decided = {
+            event.id: _decide(event, versions[event.workspace_id], compiled[event.workspace_id])
+            for event in passing
+            if _is_due(event)
+        }
+        new = await decisions.keep(tx, list(decided.values()))
+        for event in passing:
+            decision = decided.get(event.id)
+            # An event that was decided before was also passed on before, in the same transaction.
+            if decision is not None:
+                if decision.id not in new:
+                    continue
+                new.remove(decision.id)
+            tx.emit(_routed(event, decision), key=event.key, event_id=ids.digest("evt", "routed", event.id))
+
+    async def _rulesets(self, tx: Transaction, versions: dict[str, int]) -> dict[str, index.Ruleset]:
+        missing = {workspace: version for workspace, version in versions.items() if not self._known(workspace, version)}
+        if missing:
+            for key, document in (await rulesets.documents(tx, missing)).items():
+                self._compiled[key] = index.compile_rules(rules.parse(document))
+        found = {workspace: self._compiled[workspace, version] for workspace, version in versions.items()}
+        while len(self._compiled) > REMEMBER_RULESETS:
+            self._compiled.popitem(last=False)
+        return found
+
+    def _known(self, workspace: str, version: int) -> bool:
+        if (workspace, version) not in self._compiled:
+            return False
+        self._compiled.move_to_end((workspace, version))
+        return True
+
+
+async def create(
+    tx: Transaction, workspace_id: str, *, document: dict[str, Any], note: str | None, author: str
+) -> rulesets.Ruleset:
+    """A new version, checked: its form, and that every team exists."""
+    await _check(tx, workspace_id, document)
+    return await rulesets.create(tx, workspace_id, document=document, note=note, author=author)
+
+
+async def activate(tx: Transaction, workspace_id: str, version: int, *, author: str) -> rulesets.Ruleset:
+    """Puts a version in force; its teams are checked again, because teams come and go."""
+    found = await load(tx, workspace_id, version)
+    await _check(tx, workspace_id, found.document or {})
+    if not found.active:
+        await rulesets.activate(tx, workspace_id, version, author=author, reason="activate")
+    return await load(tx, workspace_id, version)
+
+
+async def rollback(tx: Transaction, workspace_id: str, *, author: str) -> rulesets.Ruleset:
+    """Back to the version that was in force before."""
+    version = await rulesets.previous_version(tx, workspace_id)
+    if version is None:
+        raise NotFound("no other version was in force before this one")
+    await rulesets.activate(tx, workspace_id, version, author=author, reason="rollback")
+    return await load(tx, workspace_id, version)
+
+
+async def rehearse(tx: Transaction, workspace_id: str, version: int, facts: Facts) -> dict[str, Any]:
+    """What a version would decide about one message, and why; changes nothing."""
+    found = await load(tx, workspace_id, version)
+    compiled = index.compile_rules(rules.parse(found.document))
+    verdict = compiled.decide(facts)
+    return {**_verdict(verdict), "ruleset_version": version, "trace": _trace(compiled, facts)}
+
+
+async def explain(tx: Transaction, workspace_id: str, message_id: str) -> list[dict[str, Any]]:
+    """Why a message went where it went, and why not elsewhere: replayed from the facts and the version kept."""
+    kept = await decisions.of_message(tx, message_id)
+    if not kept:
+        raise NotFound(f"there is no decision about message {message_id}")
+    explained = []
+    for decision in kept:
+        found = await load(tx, workspace_id, decision.ruleset_version)
+        compiled = index.compile_rules(rules.parse(found.document))
+        explained.append(
+            {
+                **msgspec.to_builtins(decision),
+                "trace": _trace(compiled, msgspec.convert(decision.facts, Facts)),
+            }
+        )
+    return explained
+
+
+async def load(tx: Transaction, workspace_id: str, version: int) -> rulesets.Ruleset:
+    """One version; NotFound."""
+    found = await rulesets.load(tx, workspace_id, version)
+    if found is None:
+        raise NotFound(f"there is no ruleset version {version}")
+    return found
+
+
+async def _check(tx: Transaction, workspace_id: str, document: dict[str, Any]) -> None:
+    named = rules.teams(rules.parse(document))
+    missing = sorted(named - await teams.existing(tx, workspace_id, named))
+    if missing:
+        raise Invalid(
+            "the ruleset sends to teams that do not exist",
+            errors=[{"pointer": "/rules", "detail": f"there is no team {team}"} for team in missing],
+        )
+
+
+def _is_due(event: Event) -> bool:
+    return isinstance(event.data, MessageReceived) and event.data.message.direction == "in"
+
+
+def _decide(event: Event, version: int, compiled: index.Ruleset) -> Decided:
+    message = _message(event)
+    facts = index.facts_of(
+        network=message.network,
+        channel=message.channel_id,
+        kind=message.kind,
+        body=message.text,
+        author_id=message.author.external_id if message.author else None,
+        handle=message.author.handle if message.author else None,
+    )
+    verdict = compiled.decide(facts)
+    return Decided(
+        id=ids.digest("dec", event.id),
+        workspace_id=event.workspace_id,
+        event_id=event.id,
+        message_id=message.id,
+        ruleset_version=version,
+        rule=verdict.rule,
+        outcome="ignore" if verdict.action.ignore else "route",
+        action=verdict.action,
+        evidence=verdict.evidence,
+        facts=facts,
+    )
+
+
+def _routed(event: Event, decided: Decided | None) -> MessageRouted:
+    data = event.data
+    assert isinstance(data, MessageEvent)  # noqa: S101 - the topic holds nothing else; channel events were taken out
+    return MessageRouted(
+        workspace_id=event.workspace_id,
+        verb=EVENT_TYPES[event.type].name.split(".")[1],  # type: ignore[arg-type]  # the type's own verb
+        event_id=event.id,
+        message=data.message,
+        provider_version=data.provider_version,
+        reaction=data.reaction if isinstance(data, MessageReacted) else None,
+        decision=_decision(decided) if decided else None,
+    )
+
+
+def _decision(decided: Decided) -> Decision:
+    action = decided.action
+    return Decision(
+        id=decided.id,
+        outcome="ignore" if action.ignore else "route",
+        rule=decided.rule,
+        ruleset_version=decided.ruleset_version,
+        team=action.team,
+        priority=action.priority,
+        tags=action.tags,
+        agent=action.agent,
+    )
+
+
+def _message(event: Event) -> Message:
+    assert isinstance(event.data, MessageEvent)  # noqa: S101 - `_is_due` looked
+    return event.data.message
+
+
+def _verdict(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "rule": verdict.rule,
+        "outcome": "ignore" if verdict.action.ignore else "route",
+        "action": msgspec.to_builtins(verdict.action),
+        "evidence": msgspec.to_builtins(verdict.evidence),
+    }
+
+
+def _trace(compiled: index.Ruleset, facts: Facts) -> list[dict[str, Any]]:
+    return [{"rule": name, "holds": missed is None, "missed": missed} for name, missed in compiled.explain(facts)]

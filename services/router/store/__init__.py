@@ -1,0 +1,1 @@
+"""What the router keeps: rulesets by version, which one is active, and every decision."""

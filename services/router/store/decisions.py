@@ -1,0 +1,64 @@
+"""Every decision with what it saw, one per message event, for as long as the workspace keeps its messages."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from shared.db.transaction import Transaction
+
+_INSERT: Final = """
+INSERT INTO router.decision
+    (id, workspace_id, event_id, message_id, ruleset_version, rule, outcome, action, evidence, facts)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::int[], $6::text[], $7::text[], $8::jsonb[],
+                     $9::jsonb[], $10::jsonb[])
+ON CONFLICT DO NOTHING
+RETURNING id
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """One decision as it is stored."""
+
+    id: str
+    workspace_id: str
+    event_id: str
+    message_id: str
+    ruleset_version: int
+    rule: str
+    outcome: str
+    action: Any
+    evidence: Any
+    facts: Any
+    created_at: datetime | None = None
+
+
+async def keep(tx: Transaction, decided: Sequence[Decided]) -> set[str]:
+    """Stores decisions; returns the ids of those that are new. A redelivered event keeps its first decision."""
+    if not decided:
+        return set()
+    rows = await tx.fetch(
+        _INSERT,
+        [one.id for one in decided],
+        [one.workspace_id for one in decided],
+        [one.event_id for one in decided],
+        [one.message_id for one in decided],
+        [one.ruleset_version for one in decided],
+        [one.rule for one in decided],
+        [one.outcome for one in decided],
+        [one.action for one in decided],
+        [one.evidence for one in decided],
+        [one.facts for one in decided],
+    )
+    return {row["id"] for row in rows}
+
+
+async def of_message(tx: Transaction, message_id: str) -> list[Decided]:
+    """The decisions about one message, oldest first."""
+    rows = await tx.fetch(
+        "SELECT id, workspace_id, event_id, message_id, ruleset_version, rule, outcome, action, evidence, facts, "
+        "created_at FROM router.decision WHERE message_id = $1 ORDER BY created_at, id",
+        message_id,
+    )
+    return [Decided(**dict(row)) for row in rows]

@@ -1,0 +1,52 @@
+"""The tables of the `router` schema."""
+
+from pathlib import Path
+from typing import Final
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
+
+from shared.db.migrate import Schema
+from shared.db.tables import add_kernel_tables, column, schema_metadata, stamp
+
+METADATA: Final = schema_metadata("router")
+add_kernel_tables(METADATA)
+
+ruleset = sa.Table(
+    "ruleset",
+    METADATA,
+    column("workspace_id", sa.Text, primary_key=True),
+    column("version", sa.Integer, primary_key=True),
+    column("document", pg.JSONB),
+    column("note", sa.Text, nullable=True),
+    column("author", sa.Text, nullable=True, comment="agent or key; null: the preset"),
+    stamp(),
+)
+activation = sa.Table(
+    "activation",
+    METADATA,
+    column("workspace_id", sa.Text, primary_key=True),
+    column("number", sa.Integer, primary_key=True, comment="the highest one is in force"),
+    column("version", sa.Integer),
+    column("author", sa.Text, nullable=True),
+    column("reason", sa.Text, comment="activate, rollback or preset"),
+    stamp(),
+)
+decision = sa.Table(
+    "decision",
+    METADATA,
+    column("id", sa.Text, primary_key=True),
+    column("workspace_id", sa.Text),
+    column("event_id", sa.Text),
+    column("message_id", sa.Text),
+    column("ruleset_version", sa.Integer),
+    column("rule", sa.Text),
+    column("outcome", sa.Text),
+    column("action", pg.JSONB),
+    column("evidence", pg.JSONB),
+    column("facts", pg.JSONB, comment="what the rules saw: with the version it gives the same decision again"),
+    stamp(),
+    sa.Index("ix_decision_message", "workspace_id", "message_id"),
+)
+
+SCHEMA: Final = Schema(name="router", metadata=METADATA, folder=Path(__file__).parents[1] / "migrations")

@@ -1,0 +1,169 @@
+"""The router decides each message once, by one version for the whole batch, and can say why."""
+
+import asyncio
+
+import pytest
+
+from services.router import handlers
+from services.router.domain import compile as index
+from services.router.store import rulesets
+from shared.db.pool import Database
+from shared.db.transaction import Batch, Scan, Workspace, decode_headers
+from shared.errors import Conflict, Invalid, NotFound
+from shared.events import envelope
+from shared.events.routing import MessageRouted
+from shared.platform.store import workspaces
+from tests.support.messages import edited, message, received
+
+A, B = "wsp_a", "wsp_b"
+
+
+@pytest.fixture
+async def ready(database: Database) -> Database:
+    for workspace in (A, B):
+        async with database.transaction(Workspace(workspace)) as tx:
+            await workspaces.create(tx, workspace_id=workspace, name=workspace)
+    return database
+
+
+async def deliver(database: Database, router: handlers.Router, *events: envelope.Event) -> None:
+    scope = Batch(frozenset(event.workspace_id for event in events))
+    async with database.transaction(scope, schema="router") as tx:
+        await router.on_messages(tx, events)
+
+
+async def routed(database: Database) -> list[MessageRouted]:
+    async with database.transaction(Scan()) as tx:
+        rows = await tx.fetch("SELECT headers, value FROM log.event ORDER BY id")
+    return [envelope.decode(decode_headers(row["headers"]), row["value"]).data for row in rows]
+
+
+def work(database: Database, workspace: str):
+    return database.transaction(Workspace(workspace), schema="router")
+
+
+DOCUMENT = {
+    "rules": [{"name": "all to care", "when": {"network": ["facebook"]}, "then": {"team": "care", "tags": ["x"]}}],
+    "fallback": {"team": "community"},
+}
+
+
+async def test_a_complaint_goes_to_care_and_the_decision_is_kept_with_its_evidence(ready):
+    await deliver(ready, handlers.Router(), received(message(workspace=A, text="This is broken, refund!")))
+    [passed] = await routed(ready)
+    assert (passed.decision.team, passed.decision.priority, passed.decision.tags) == ("care", "high", ("complaint",))
+    async with work(ready, A) as tx:
+        [why] = await handlers.explain(tx, A, passed.message.id)
+    assert [one["keyword"] for one in why["evidence"]] == ["refund", "broken"]
+    assert why["trace"] == [{"rule": "complaints", "holds": True, "missed": None}]
+
+
+async def test_a_message_that_no_rule_matches_is_owned_by_the_fallback_team(ready):
+    await deliver(ready, handlers.Router(), received(message(workspace=A, text="Lovely")))
+    [passed] = await routed(ready)
+    assert (passed.decision.rule, passed.decision.team) == ("fallback", "community")
+
+
+async def test_a_redelivered_message_is_decided_and_passed_on_once(ready):
+    event = received(message(workspace=A, text="hi"))
+    for router in (handlers.Router(), handlers.Router()):
+        await deliver(ready, router, event, event)
+    assert len(await routed(ready)) == 1
+
+
+async def test_outbound_items_and_edits_pass_through_without_a_decision(ready):
+    await deliver(
+        ready,
+        handlers.Router(),
+        received(message("o1", workspace=A, direction="out", origin="native")),
+        edited(message("m1", workspace=A, text="refund")),
+    )
+    assert [(one.verb, one.decision) for one in await routed(ready)] == [("received", None), ("edited", None)]
+
+
+async def test_two_workspaces_in_one_batch_are_decided_by_their_own_rules(ready):
+    async with work(ready, A) as tx:
+        created = await handlers.create(tx, A, document=DOCUMENT, note=None, author="agt_1")
+        await handlers.activate(tx, A, created.version, author="agt_1")
+    await deliver(
+        ready,
+        handlers.Router(),
+        received(message(workspace=A, channel="chn_a", text="Lovely")),
+        received(message(workspace=B, channel="chn_b", text="Lovely")),
+    )
+    assert [(one.workspace_id, one.decision.team) for one in await routed(ready)] == [(A, "care"), (B, "community")]
+
+
+async def test_a_new_version_holds_from_the_next_batch_on_and_rolls_back(ready):
+    router = handlers.Router()
+    async with work(ready, A) as tx:
+        created = await handlers.create(tx, A, document=DOCUMENT, note="try", author="agt_1")
+    await deliver(ready, router, received(message("m1", workspace=A, text="Lovely")))
+    async with work(ready, A) as tx:
+        await handlers.activate(tx, A, created.version, author="agt_1")
+    await deliver(ready, router, received(message("m2", workspace=A, text="Lovely")))
+    async with work(ready, A) as tx:
+        back = await handlers.rollback(tx, A, author="agt_1")
+    await deliver(ready, router, received(message("m3", workspace=A, text="Lovely")))
+    decided = [(one.decision.ruleset_version, one.decision.team) for one in await routed(ready)]
+    assert decided == [(1, "community"), (2, "care"), (1, "community")]
+    assert (back.version, back.active) == (1, True)
+
+
+async def test_rolling_back_twice_goes_two_versions_back_and_then_no_further(ready):
+    async with work(ready, A) as tx:
+        for number in range(2):
+            created = await handlers.create(tx, A, document=DOCUMENT, note=str(number), author="agt_1")
+            await handlers.activate(tx, A, created.version, author="agt_1")
+        steps = [(await handlers.rollback(tx, A, author="agt_1")).version for _ in range(2)]
+        with pytest.raises(NotFound):
+            await handlers.rollback(tx, A, author="agt_1")
+    assert steps == [2, 1]
+
+
+async def test_a_ruleset_for_a_team_that_does_not_exist_is_refused(ready):
+    async with work(ready, A) as tx:
+        with pytest.raises(Invalid):
+            await handlers.create(tx, A, document={"fallback": {"team": "nobody"}}, note=None, author="agt_1")
+
+
+async def test_fifty_versions_written_at_once_get_fifty_numbers_or_a_conflict(ready):
+    gate = asyncio.Barrier(12)
+    outcomes: list[int | None] = []
+
+    async def write() -> None:
+        async with work(ready, A) as tx:
+            await gate.wait()
+            try:
+                outcomes.append((await rulesets.create(tx, A, document=DOCUMENT, note=None, author="a")).version)
+            except Conflict:
+                outcomes.append(None)
+
+    async with work(ready, A) as tx:
+        await rulesets.active_versions(tx, [A])
+    async with asyncio.TaskGroup() as group:
+        for _ in range(12):
+            group.create_task(write())
+    versions = [version for version in outcomes if version is not None]
+    assert len(versions) == len(set(versions)) >= 1
+    async with work(ready, A) as tx:
+        assert {one.version for one in await rulesets.page(tx, A, before=None, limit=100)} == {1, *versions}
+
+
+async def test_a_rehearsal_changes_nothing_and_names_what_each_rule_missed(ready):
+    facts = index.facts_of(network="x", channel="", kind="dm", body="How much?", author_id=None, handle=None)
+    async with work(ready, A) as tx:
+        await rulesets.active_versions(tx, [A])
+        told = await handlers.rehearse(tx, A, 1, facts)
+    assert (told["rule"], told["action"]["team"]) == ("product questions", "product")
+    assert told["trace"][0] == {"rule": "complaints", "holds": False, "missed": "keywords.any"}
+    assert await routed(ready) == []
+
+
+async def test_one_workspace_cannot_see_anothers_rules_or_decisions(ready):
+    await deliver(ready, handlers.Router(), received(message(workspace=A, text="refund")))
+    [passed] = await routed(ready)
+    async with work(ready, B) as tx:
+        with pytest.raises(NotFound):
+            await handlers.explain(tx, B, passed.message.id)
+        assert await tx.fetchval("SELECT count(*) FROM router.decision") == 0

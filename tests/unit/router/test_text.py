@@ -1,0 +1,67 @@
+"""A keyword matches words as its script writes them."""
+
+import pytest
+
+from services.router.domain import compile as index
+from services.router.domain import rules, text
+
+
+def matches(keyword: str, body: str) -> bool:
+    document = rules.parse(
+        {
+            "fallback": {"team": "community"},
+            "rules": [{"name": "r", "when": {"keywords": {"any": [keyword]}}, "then": {"team": "care"}}],
+        }
+    )
+    facts = index.facts_of(network="n", channel="c", kind="dm", body=body, author_id=None, handle=None)
+    return index.compile_rules(document).decide(facts).rule == "r"
+
+
+@pytest.mark.parametrize(
+    ("keyword", "body"),
+    [
+        ("refund", "I want a REFUND!"),
+        ("refund", "refund"),
+        ("refund", "(refund)"),
+        ("refund", "#refund now"),
+        ("cat*", "many cats here"),
+        ("straße", "STRASSE 5"),
+        ("café", "cafe\u0301 au lait"),
+        ("退款", "我要退款谢谢"),
+        ("返金", "返金してください"),
+        ("환불", "환불해주세요"),
+        ("ガラス", "ｶﾞﾗｽが割れた"),
+        ("refund", "ＲＥＦＵＮＤ please"),
+        ("istanbul", "İSTANBUL'da"),
+        ("out of stock", "still out  of\n stock?"),
+        ("คืนเงิน", "ฉันอยากคืนเงินค่ะ"),
+        ("refund", "re\u200bfund"),
+        ("?", "when?"),
+        ("возврат*", "Хочу возврата денег"),
+        ("refund", "退款refund谢谢"),
+    ],
+)
+def test_a_keyword_is_found_as_its_script_writes_it(keyword, body):
+    assert matches(keyword, body)
+
+
+@pytest.mark.parametrize(
+    ("keyword", "body"),
+    [
+        ("cat", "concatenate"),
+        ("cat", "cats"),
+        ("broken", "unbroken"),
+        ("über", "süüüber"),
+        ("fund", "refund"),
+        ("불", "환불해주세요"),
+        ("id", "did"),
+        ("refund", ""),
+    ],
+)
+def test_a_part_of_another_word_is_not_found(keyword, body):
+    assert not matches(keyword, body)
+
+
+@pytest.mark.parametrize("body", ["", " \n ", "a  b", "\u202eevil\u202c", "Ａ"])
+def test_normalizing_twice_changes_nothing_more(body):
+    assert text.normalize(text.normalize(body)) == text.normalize(body)
