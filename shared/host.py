@@ -1,5 +1,6 @@
 """Any set of services in one process: what they get, what they give, how they start and how they leave."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from shared.ids import Ids
 from shared.log.consumer import Consume
 from shared.log.port import Log
 from shared.sealing import KeyRing
-from shared.settings import Settings
+from shared.settings import KernelSettings
 from shared.telemetry.metrics import Metrics
 
 
@@ -25,7 +26,7 @@ class Runtime:
 
     service: str
     """The service's name, which is also its schema."""
-    settings: Settings
+    settings: KernelSettings
     database: Database
     log: Log
     egress: Egress
@@ -33,6 +34,8 @@ class Runtime:
     metrics: Metrics
     clock: Clock
     ids: Ids
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the process begins to leave: streams end then, long polls answer."""
 
     def transaction(
         self, workspace: str, *, traceparent: str | None = None
@@ -59,4 +62,6 @@ class Service:
     tasks: Mapping[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
     """Loops that run until they are cancelled; each is supervised and restarted with back-off when it raises."""
     mounts: Mapping[str, Any] = field(default_factory=dict)
-    """Raw ASGI callables by path prefix, in front of FastAPI."""
+    """Raw ASGI callables by path prefix, in front of FastAPI and its authentication."""
+    mount_paths: Mapping[str, Any] = field(default_factory=dict)
+    """OpenAPI path items of the mounts, which FastAPI can't know."""

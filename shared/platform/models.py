@@ -54,18 +54,18 @@ def changed(settings: WorkspaceSettings, changes: dict[str, Any]) -> WorkspaceSe
     if unknown:
         raise Invalid(
             f"there is no setting {unknown[0]}",
-            errors=[{"pointer": f"/{name}", "detail": "there is no such setting"} for name in unknown],
+            errors=[{"pointer": f"#/{name}", "detail": "there is no such setting"} for name in unknown],
         )
     try:
         result = msgspec.convert(msgspec.to_builtins(settings) | changes, WorkspaceSettings)
     except msgspec.ValidationError as error:
         what, _, where = str(error).partition(" - at `$")
-        pointer = "/" + where.strip("`").lstrip(".").replace(".", "/")
+        pointer = "#/" + where.strip("`").lstrip(".").replace(".", "/")
         raise Invalid(f"a setting is not valid: {error}", errors=[{"pointer": pointer, "detail": what}]) from error
     for name, least in (("lease_ttl", "heartbeat"), ("presence_ttl", "heartbeat"), ("lease_max", "lease_ttl")):
         if getattr(result, name) <= getattr(result, least):
             detail = f"{name} must be longer than {least}"
-            raise Invalid(detail, errors=[{"pointer": f"/{name}", "detail": detail}])
+            raise Invalid(detail, errors=[{"pointer": f"#/{name}", "detail": detail}])
     return result
 
 
