@@ -1,0 +1,182 @@
+"""The ASGI callable of a process: raw mounts by prefix first, then the API behind its edge."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+import structlog
+from fastapi import APIRouter, FastAPI
+from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
+from fastapi.routing import APIRoute, iter_route_contexts
+from pydantic import BaseModel
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from shared.clock import Clock
+from shared.db.pool import Database
+from shared.errors import NotFound
+from shared.ids import Ids
+from shared.settings import KernelSettings
+from shared.telemetry.metrics import Metrics
+from shared.web import openapi, problems
+from shared.web.auth import Authenticator
+from shared.web.bodies import encode
+from shared.web.calls import Face, RouteFacts
+from shared.web.edge import Edge
+from shared.web.health import Health
+from shared.web.health import router as health_router
+from shared.web.limits import RateLimiter
+from shared.web.routing import Index
+from shared.web.settings import WebSettings
+
+
+class Hosted(Protocol):
+    """What the face needs of a service."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def router(self) -> APIRouter: ...
+    @property
+    def mounts(self) -> Mapping[str, Any]: ...
+    @property
+    def mount_paths(self) -> Mapping[str, Any]: ...
+
+
+class App:
+    """One process's HTTP face. A request for a mount never enters FastAPI."""
+
+    def __init__(self, mounts: Mapping[str, ASGIApp], api: ASGIApp, routes: Sequence[APIRoute], face: Face) -> None:
+        # Longest first: the most specific prefix wins.
+        self._mounts = sorted(mounts.items(), key=lambda mount: -len(mount[0]))
+        self._api = api
+        self.routes = routes
+        self.face = face
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        if scope["type"] != "http":
+            return
+        path = scope["path"]
+        for prefix, mount in self._mounts:
+            if path.startswith(prefix):
+                await _guarded(mount, scope, receive, send, face=self.face)
+                return
+        await self._api(scope, receive, send)
+
+
+class _Api(FastAPI):
+    """FastAPI without its middleware: the edge catches, limits and measures, once."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        return AsyncExitStackMiddleware(self.router)
+
+
+def create_app(
+    services: Sequence[Hosted],
+    *,
+    database: Database,
+    clock: Clock,
+    ids: Ids,
+    metrics: Metrics,
+    health: Health,
+    settings: KernelSettings,
+    web: WebSettings,
+    kernel: Iterable[tuple[str, APIRouter]] = (),
+) -> App:
+    """The face of these services; `kernel` are routers of no service, with the schema that they work in."""
+    owned = [(service.name, service.router) for service in services]
+    owned += [*kernel, ("platform", health_router(health, metrics, metrics_public=web.metrics_public))]
+    api = _Api(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    routes: list[APIRoute] = []
+    facts: dict[int, RouteFacts] = {}
+    for service, router in owned:
+        for route in _api_routes(router):
+            routes.append(route)
+            facts[id(route)] = _facts(service, route)
+    mounted = {path: item for service in services for path, item in service.mount_paths.items()}
+    for route in _api_routes(_documents(routes, mounted)):
+        routes.append(route)
+        facts[id(route)] = _facts("platform", route)
+    api.router.routes.append(Index(routes))
+    face = Face(database=database, clock=clock, ids=ids, authenticator=Authenticator(database, clock), routes=facts)
+    edge = Edge(
+        api,
+        face=face,
+        limiter=RateLimiter(clock, rate=web.api_rate, burst=web.api_burst),
+        metrics=metrics,
+        body_limit=settings.api_body_limit,
+        json_depth=settings.json_depth,
+    )
+    mounts = {prefix: mount for service in services for prefix, mount in service.mounts.items()}
+    return App(mounts, edge, routes, face)
+
+
+def _api_routes(router: APIRouter) -> list[APIRoute]:
+    found = []
+    for context in iter_route_contexts(router.routes):
+        route = context.original_route
+        if not isinstance(route, APIRoute) or route.path != context.path:
+            # A nested include hides its prefix from the index: give the router the prefix instead.
+            raise TypeError(f"{context.path} is not a plain API route")
+        found.append(route)
+    return found
+
+
+def _facts(service: str, route: APIRoute) -> RouteFacts:
+    return RouteFacts(
+        service=service,
+        name=f"{'/'.join(sorted(route.methods or ()))} {route.path_format}",
+        status=route.status_code or 200,
+        parameters=frozenset(_query_parameters(route)),
+    )
+
+
+def _query_parameters(route: APIRoute) -> Iterable[str]:
+    pending = [route.dependant]
+    while pending:
+        dependant = pending.pop()
+        pending += dependant.dependencies
+        for parameter in dependant.query_params:
+            kind = parameter.field_info.annotation
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                yield from (field.alias or name for name, field in kind.model_fields.items())
+            else:
+                yield parameter.alias
+
+
+def _documents(routes: Sequence[APIRoute], mounted: Mapping[str, Any]) -> APIRouter:
+    router = APIRouter(tags=["operations"], include_in_schema=False)
+    known: list[bytes] = []
+
+    @router.get("/openapi.json")
+    async def get_openapi() -> Response:
+        if not known:
+            known.append(encode(openapi.document(routes, mounted)))
+        return Response(known[0], media_type="application/json")
+
+    @router.get("/problems/{code}")
+    async def get_problem(code: str) -> Response:
+        for kind in problems.leaves():
+            if kind.code == code:
+                meaning = {"code": code, "status": kind.status, "title": kind.title, "meaning": kind.__doc__}
+                return Response(encode(meaning), media_type="application/json")
+        raise NotFound(f"there is no problem {code}")
+
+    return router
+
+
+async def _guarded(app: ASGIApp, scope: Scope, receive: Receive, send: Send, *, face: Face) -> None:
+    """A mount answers its own refusals; what escapes it becomes a problem all the same."""
+    try:
+        await app(scope, receive, send)
+    except Exception as error:  # noqa: BLE001 - this is the last catch before the server
+        request_id = face.ids.new("req")
+        if problems.refusal_of(error) is None:
+            structlog.get_logger().exception("mount_failed", path=scope["path"], request_id=request_id)
+        await problems.render(error, request_id=request_id)(scope, receive, send)
+
+
+def openapi_document(app: App, services: Sequence[Hosted]) -> dict[str, Any]:
+    """The document of an app, for the command line and for the copy that is committed."""
+    mounted = {path: item for service in services for path, item in service.mount_paths.items()}
+    return openapi.document(app.routes, mounted)
