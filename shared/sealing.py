@@ -68,7 +68,7 @@ class KeyRing:
         if cipher is None:
             raise KeyUnknown(
                 f"the secret of {context} was sealed under key {header[1:].hex()}, which is not on this ring "
-                f"({', '.join(key_id.hex() for key_id in self._ciphers)}): add it to BATON_SEALING_KEYS, after the first"
+                f"({', '.join(key_id.hex() for key_id in self._ciphers)}): add it to BATON_SEALING_KEYS at the end"
             )
         try:
             return cipher.decrypt(nonce, token[_HEADER_BYTES + _NONCE_BYTES :], header + context.encode())
