@@ -145,6 +145,13 @@ def upgrade() -> None:
         sa.Column("in_reply_to", sa.Text(), nullable=True),
         sa.Column("reply_id", sa.Text(), nullable=True),
         sa.Column("seen_seq", sa.BigInteger(), nullable=True),
+        sa.Column(
+            "data",
+            postgresql.JSONB(astext_type=sa.Text()),
+            server_default="{}",
+            nullable=False,
+            comment="the rest of what was to be sent: kind, attachments, template",
+        ),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_draft")),
@@ -277,6 +284,8 @@ def upgrade() -> None:
         ),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("hard_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("ttl", sa.Interval(), server_default="0", nullable=False),
+        sa.Column("idle", sa.Interval(), server_default="0", nullable=False),
         sa.Column("wanted_by", postgresql.JSONB(astext_type=sa.Text()), nullable=True, comment="who asked for it"),
         sa.Column(
             "wanted_until", sa.DateTime(timezone=True), nullable=True, comment="then the one who asked may take it"
@@ -372,6 +381,7 @@ def upgrade() -> None:
         schema="tickets",
         postgresql_with={"fillfactor": "70"},
     )
+    op.create_index("ix_presence_agent", "presence", ["workspace_id", "agent_id"], unique=False, schema="tickets")
     op.create_table(
         "reply",
         sa.Column("id", sa.Text(), nullable=False),
@@ -426,6 +436,14 @@ def upgrade() -> None:
         "ix_reply_unfinished",
         "reply",
         ["workspace_id", "conversation_id"],
+        unique=False,
+        schema="tickets",
+        postgresql_where=sa.text("state IN ('queued', 'sending', 'unknown')"),
+    )
+    op.create_index(
+        "ix_reply_waiting",
+        "reply",
+        ["ticket_id"],
         unique=False,
         schema="tickets",
         postgresql_where=sa.text("state IN ('queued', 'sending', 'unknown')"),

@@ -191,6 +191,9 @@ lease = sa.Table(
     column("active_at", INSTANT, nullable=True, comment="last activity: idle holders are released softly"),
     column("expires_at", INSTANT, nullable=True),
     column("hard_until", INSTANT, nullable=True),
+    # Kept with the lease so that a heartbeat is one statement, without a look at the workspace's settings.
+    column("ttl", sa.Interval, server_default="0"),
+    column("idle", sa.Interval, server_default="0"),
     column("wanted_by", pg.JSONB, nullable=True, comment="who asked for it"),
     column("wanted_until", INSTANT, nullable=True, comment="then the one who asked may take it"),
     # Half-empty pages: heartbeats update in place without touching the index.
@@ -207,6 +210,7 @@ presence = sa.Table(
     column("level", sa.Text),
     column("expires_at", INSTANT),
     sa.CheckConstraint("level IN ('viewing', 'composing')", name="level"),
+    sa.Index("ix_presence_agent", "workspace_id", "agent_id"),
     postgresql_with={"fillfactor": "70"},
 )
 reply = sa.Table(
@@ -246,6 +250,9 @@ reply = sa.Table(
         "conversation_id",
         postgresql_where=sa.text("state IN ('queued', 'sending', 'unknown')"),
     ),
+    sa.Index(
+        "ix_reply_waiting", "ticket_id", postgresql_where=sa.text("state IN ('queued', 'sending', 'unknown')")
+    ),
     sa.Index("ix_reply_customer", "workspace_id", "customer_id"),
     sa.Index("ix_reply_external", "channel_id", "external_id", postgresql_where=sa.text("external_id IS NOT NULL")),
 )
@@ -283,6 +290,7 @@ draft = sa.Table(
     column("in_reply_to", sa.Text, nullable=True),
     column("reply_id", sa.Text, nullable=True),
     column("seen_seq", sa.BigInteger, nullable=True),
+    column("data", pg.JSONB, server_default="{}", comment="the rest of what was to be sent: kind, attachments, template"),
     stamp(),
     stamp("updated_at"),
     sa.Index("ix_draft_ticket", "workspace_id", "ticket_id", "agent_id"),
