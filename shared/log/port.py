@@ -12,7 +12,7 @@ from shared.events.envelope import Headers
 
 
 class StaleMember(Retryable):
-    """This member no longer owns a partition of the batch: somebody else has it, nothing was committed."""
+    """This member does not own a partition of the batch any more: nothing was committed, another one handles it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,13 +37,21 @@ class Fetched:
     """The adapter's own: which partitions, up to where, under which epoch."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """A tail fell too far behind and went on at the end: that many records were left out."""
+
+    missed: int
+
+
 class Subscription(Protocol):
     """One member of a consumer group."""
 
     async def fetch(self, *, max_records: int, max_wait: timedelta) -> Fetched:
         """The next records of the partitions that this member owns; empty when none came within `max_wait`.
 
-        Records stay "next" until their batch is committed or `advance` says that they are in hand.
+        The next call goes on behind these, so that batches may be prepared ahead; they are committed in the order in
+        which they were fetched. A cancelled call has taken nothing.
         """
         ...
 
@@ -56,7 +64,7 @@ class Subscription(Protocol):
         ...
 
     def rewind(self, batch: Fetched) -> None:
-        """The batch was not handled: its records will be fetched again."""
+        """The batch was not handled: its partitions are read again from what is committed."""
         ...
 
 
@@ -66,10 +74,13 @@ class Log(Protocol):
     def subscribe(
         self, group: str, topics: Sequence[str], *, member: str | None = None
     ) -> AbstractAsyncContextManager[Subscription]:
-        """Joins a group and leaves it at the end, so that others take over at once."""
+        """Joins a group and leaves it at the end, so that others take over at once.
+
+        A group that is new to a topic begins with the oldest record that is retained.
+        """
         ...
 
-    def tail(self, topics: Sequence[str]) -> AbstractAsyncContextManager[AsyncIterator[Record]]:
+    def tail(self, topics: Sequence[str]) -> AbstractAsyncContextManager[AsyncIterator[Record | Gap]]:
         """Every record appended from now on, to every caller: for presence and wake-ups, never for truth."""
         ...
 

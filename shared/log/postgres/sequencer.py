@@ -1,0 +1,72 @@
+"""The sequencer: moves queue rows to dense positions, in id order, under the lock of their shard."""
+
+import asyncio
+from datetime import timedelta
+from typing import Final
+
+from shared import failpoints
+from shared.db.pool import Database
+from shared.db.transaction import Scan
+from shared.log.background import Wakes, persevering, woken
+
+_MOVE: Final = """
+WITH mine AS MATERIALIZED (
+    SELECT s.id, s.next_position FROM log.shard s
+    WHERE EXISTS (SELECT FROM log.queue q WHERE q.shard = s.id)
+    FOR UPDATE SKIP LOCKED
+), moved AS (
+    DELETE FROM log.queue
+    WHERE ctid = ANY (ARRAY(
+        SELECT head.ctid FROM mine CROSS JOIN LATERAL (
+            SELECT q.ctid FROM log.queue q WHERE q.shard = mine.id ORDER BY q.event_id LIMIT $1
+        ) head
+    ))
+    RETURNING shard, event_id
+), placed AS (
+    INSERT INTO log.position (shard, position, event_id)
+    SELECT m.shard, mine.next_position + row_number() OVER (PARTITION BY m.shard ORDER BY m.event_id) - 1, m.event_id
+    FROM moved m JOIN mine ON mine.id = m.shard
+)
+UPDATE log.shard s SET next_position = s.next_position + counted.n
+FROM (SELECT shard, count(*) AS n FROM moved GROUP BY shard) counted
+WHERE s.id = counted.shard
+RETURNING s.topic, counted.n
+"""
+
+
+class Sequencer:
+    """Any number may run at once, in any number of processes: a shard that one of them holds is skipped by the rest.
+
+    An event that became visible late, with a lower id than some that have positions already, comes behind them.
+    Events of one key never swap: the second was inserted after the first was committed, so whoever sees the second
+    sees the first, with the lower id.
+    """
+
+    def __init__(self, database: Database, wakes: Wakes, *, poll: timedelta, chunk: int = 2_000) -> None:
+        self._database = database
+        self._wakes = wakes
+        self._poll = poll
+        self._chunk = chunk
+        self._appended = asyncio.Event()
+
+    def notify(self, _: frozenset[str]) -> None:
+        """Something was appended in this process."""
+        self._appended.set()
+
+    async def run(self) -> None:
+        """Sequences until cancelled; waits while the database is away."""
+        await persevering(self._turn)
+
+    async def _turn(self) -> None:
+        if not await self.step():
+            await woken(self._appended, within=self._poll)
+
+    async def step(self) -> bool:
+        """Moves what waits, at most `chunk` rows of each shard; says whether a shard may have more."""
+        async with self._database.transaction(Scan()) as tx:
+            rows = await tx.fetch(_MOVE, self._chunk)
+            failpoints.hit("sequencer.before_commit")
+        failpoints.hit("sequencer.committed")
+        if rows:
+            self._wakes.wake(row["topic"] for row in rows)
+        return any(row["n"] == self._chunk for row in rows)

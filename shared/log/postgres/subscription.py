@@ -1,0 +1,248 @@
+"""One member of a consumer group on Postgres: owns shards, reads them, commits with the batch's transaction."""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+import asyncpg
+
+from shared.db.pool import Database
+from shared.db.transaction import Scan, Transaction, decode_headers
+from shared.errors import Retryable
+from shared.log.background import persevering, woken
+from shared.log.port import Fetched, Record, StaleMember, Subscription
+from shared.log.postgres import groups
+from shared.log.postgres.groups import Membership
+from shared.log.postgres.pace import Pace
+
+# By distance from the start, so that each shard gets its share: a backlog in one does not keep the others waiting.
+_READ: Final = """
+SELECT next.shard, next.position, e.key, e.headers, e.value, e.created_at
+FROM (
+    SELECT p.shard, p.position, p.event_id
+    FROM unnest($1::int[], $2::bigint[]) AS w(shard, start)
+    CROSS JOIN LATERAL (
+        SELECT shard, position, event_id FROM log.position
+        WHERE shard = w.shard AND position >= w.start ORDER BY position LIMIT $3
+    ) p
+    ORDER BY p.position - w.start LIMIT $4
+) next JOIN log.event e ON e.id = next.event_id
+ORDER BY next.shard, next.position
+"""
+_COMMITTED: Final = """
+SELECT shard, position FROM log.cursor WHERE consumer_group = $1 AND owner = $2 AND shard = ANY ($3)
+"""
+# `position >= w.start` keeps a batch from being committed over an earlier one that was not.
+_COMMIT: Final = """
+UPDATE log.cursor c SET position = greatest(c.position, w.stop)
+FROM unnest($3::int[], $4::bigint[], $5::bigint[], $6::bigint[]) AS w(shard, epoch, start, stop)
+WHERE c.consumer_group = $1 AND c.owner = $2 AND c.shard = w.shard AND c.epoch = w.epoch AND c.position >= w.start
+"""
+
+
+@dataclass(slots=True)
+class Shard:
+    """A shard that this member owns. `read`: the next position to fetch, None: ask what is committed."""
+
+    topic: str
+    partition: int
+    epoch: int
+    read: int | None
+    done: int
+    is_leaving: bool = False
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing of it is in anybody's hands."""
+        return self.read is None or self.read <= self.done
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a batch took from one shard: positions from `start` up to, not including, `stop`."""
+
+    shard: int
+    epoch: int
+    start: int
+    stop: int
+
+
+class PostgresSubscription(Subscription):
+    """Fetches ahead of what is committed; every commit is fenced by owner and epoch."""
+
+    def __init__(self, database: Database, membership: Membership, *, pace: Pace, wake: asyncio.Event) -> None:
+        self._database = database
+        self._me = membership
+        self._pace = pace
+        self._wake = wake
+        self._shards: dict[int, Shard] = {}
+        self._balancing = asyncio.Lock()
+        self._unbalanced = asyncio.Event()
+        self._deadline = 0.0
+
+    # -- membership ---------------------------------------------------------------------------------------------
+
+    async def keep_alive(self) -> None:
+        """Heartbeats until cancelled."""
+        await persevering(self._beat)
+
+    async def _beat(self) -> None:
+        await woken(self._unbalanced, within=self._pace.heartbeat)
+        await self.balance()
+
+    async def balance(self) -> None:
+        """One heartbeat: renews the membership, gives surplus shards up and takes free ones."""
+        async with self._balancing:
+            before = self._database.clock.elapsed()
+            async with self._database.transaction(Scan()) as tx:
+                members = await groups.beat(tx, self._me, self._pace.member_ttl)
+                cursors = await groups.load(tx, self._me)
+                await groups.create(tx, self._me, cursors)
+                held = {shard: state.epoch for shard, state in self._shards.items()}
+                plan = groups.plan(self._me.member, members, cursors, held)
+                idle = {shard for shard in plan.release if self._shards[shard].is_idle}
+                for shard in idle:
+                    # From here on nothing may be fetched from it, whatever becomes of this transaction.
+                    self._shards[shard].is_leaving = True
+                await groups.release(tx, self._me, idle)
+                taken = await groups.take(tx, self._me, plan.take)
+            self._adopt(plan, idle, taken, {c.shard: c.epoch for c in cursors if c.owner == self._me.member})
+            self._deadline = before + self._pace.member_ttl.total_seconds()
+
+    def _adopt(
+        self, plan: groups.Plan, gone: set[int], taken: Mapping[int, tuple[int, int]], owned: Mapping[int, int]
+    ) -> None:
+        for shard, state in list(self._shards.items()):
+            state.is_leaving = shard in plan.release
+            if shard in gone or owned.get(shard) != state.epoch:
+                del self._shards[shard]
+        for shard, (epoch, position) in taken.items():
+            topic, partition = plan.topics[shard]
+            self._shards[shard] = Shard(topic, partition, epoch, position, position)
+        if taken:
+            self._wake.set()
+
+    async def leave(self) -> None:
+        """Ends the membership, if the database can be told; else it ends by itself."""
+        self._shards.clear()
+        with suppress(Retryable):
+            async with asyncio.timeout(5), self._database.transaction(Scan()) as tx:
+                await groups.leave(tx, self._me)
+
+    # -- reading ------------------------------------------------------------------------------------------------
+
+    async def fetch(self, *, max_records: int, max_wait: timedelta) -> Fetched:
+        """The next records of the shards that this member owns."""
+        elapsed = self._database.clock.elapsed
+        until = elapsed() + max_wait.total_seconds()
+        while True:
+            self._wake.clear()
+            if elapsed() > self._deadline:
+                # It slept past its lease: what it owned may be somebody else's by now.
+                await self.balance()
+            batch = await self._read(max_records)
+            rest = until - elapsed()
+            if batch.records or rest <= 0:
+                return batch
+            await woken(self._wake, within=min(self._pace.poll, timedelta(seconds=rest)))
+
+    async def _read(self, limit: int) -> Fetched:
+        shards = {shard: state for shard, state in self._shards.items() if not state.is_leaving}
+        if not shards:
+            return Fetched(records=(), claim=())
+        async with self._database.transaction(Scan()) as tx:
+            await self._reload(tx, shards)
+            starts = {shard: state.read for shard, state in shards.items() if state.read is not None}
+            share = min(limit, 4 * limit // len(shards) + 1)
+            rows = await tx.fetch(_READ, list(starts), list(starts.values()), share, limit)
+        # What was lost, given up or rewound meanwhile is not taken into hand.
+        unchanged = {
+            shard: state
+            for shard, state in shards.items()
+            if self._shards.get(shard) is state and not state.is_leaving and state.read == starts.get(shard)
+        }
+        return _take(unchanged, rows)
+
+    async def _reload(self, tx: Transaction, shards: Mapping[int, Shard]) -> None:
+        unknown = [shard for shard, state in shards.items() if state.read is None]
+        if unknown:
+            for row in await tx.fetch(_COMMITTED, self._me.group, self._me.member, unknown):
+                shards[row["shard"]].read = shards[row["shard"]].done = row["position"]
+
+    # -- committing ---------------------------------------------------------------------------------------------
+
+    async def commit_with(self, tx: Transaction, batch: Fetched) -> None:
+        """Moves the group's positions behind the batch, in the transaction that holds its effects."""
+        parts = _parts(batch)
+        if not parts:
+            return
+        count = await tx.execute(
+            _COMMIT,
+            self._me.group,
+            self._me.member,
+            [part.shard for part in parts],
+            [part.epoch for part in parts],
+            [part.start for part in parts],
+            [part.stop for part in parts],
+        )
+        if count != len(parts):
+            self._unbalanced.set()
+            raise StaleMember(f"{self._me.member} lost a shard of its batch in group {self._me.group}")
+        tx.after_commit(lambda: self._settle(parts))
+
+    def _settle(self, parts: tuple[Part, ...]) -> None:
+        for part in parts:
+            state = self._shards.get(part.shard)
+            if state is not None and state.epoch == part.epoch:
+                state.done = max(state.done, part.stop)
+                if state.is_leaving and state.is_idle:
+                    self._unbalanced.set()
+
+    async def commit_after(self, batch: Fetched) -> None:
+        """Nothing: the positions are committed with the effects."""
+
+    def rewind(self, batch: Fetched) -> None:
+        """Reads the batch's shards again from what is committed, which may include the batch if COMMIT was unclear."""
+        for part in _parts(batch):
+            state = self._shards.get(part.shard)
+            if state is not None and state.epoch == part.epoch:
+                state.read = None
+                if state.is_leaving:
+                    self._unbalanced.set()
+
+
+def _take(shards: Mapping[int, Shard], rows: list[asyncpg.Record]) -> Fetched:
+    """Takes rows into hand: from here on the next fetch begins behind them."""
+    records: list[Record] = []
+    starts = {shard: state.read for shard, state in shards.items()}
+    for shard, position, key, headers, value, created_at in rows:
+        state = shards.get(shard)
+        if state is None:
+            continue
+        state.read = position + 1
+        records.append(
+            Record(
+                topic=state.topic,
+                partition=state.partition,
+                position=position,
+                key=key,
+                headers=decode_headers(headers),
+                value=value,
+                appended_at=created_at,
+            )
+        )
+    claim = tuple(
+        Part(shard, state.epoch, start, state.read)
+        for shard, state in shards.items()
+        if (start := starts[shard]) is not None and state.read is not None and state.read > start
+    )
+    return Fetched(records=records, claim=claim)
+
+
+def _parts(batch: Fetched) -> tuple[Part, ...]:
+    if not isinstance(batch.claim, tuple):
+        raise TypeError("the batch was fetched from another log")
+    return batch.claim

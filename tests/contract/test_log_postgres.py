@@ -1,0 +1,265 @@
+"""The event log on Postgres keeps the contract, and what only it promises."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import pytest
+
+from shared.db.pool import Database
+from shared.db.transaction import Batch, Scan
+from shared.errors import Retryable
+from shared.events.catalogue import MESSAGES
+from shared.log.port import Gap, StaleMember
+from shared.log.postgres import Pace, PostgresLog
+from tests.contract.log_contract import (
+    WORKSPACE,
+    LogContract,
+    Process,
+    append,
+    by_key,
+    commit,
+    encoded,
+    fetch,
+    fetched,
+    read,
+)
+from tests.support.postgres import open_database
+
+QUICK = Pace(
+    poll=timedelta(milliseconds=20), heartbeat=timedelta(milliseconds=50), member_ttl=timedelta(milliseconds=600)
+)
+SILENT = Pace(poll=timedelta(milliseconds=20), heartbeat=timedelta(hours=1), member_ttl=timedelta(milliseconds=600))
+
+
+class PostgresRig:
+    """Processes that share one database."""
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+
+    @asynccontextmanager
+    async def process(self, *, silent: bool = False) -> AsyncIterator[Process]:
+        async with (
+            open_database(self._dsn, size=44) as database,
+            PostgresLog.open(database, pace=SILENT if silent else QUICK) as log,
+        ):
+            yield Process(database, log)
+
+
+@pytest.fixture
+def rig(dsn: str) -> PostgresRig:
+    return PostgresRig(dsn)
+
+
+class TestPostgresLog(LogContract):
+    """The contract."""
+
+
+@pytest.fixture
+async def process(rig: PostgresRig) -> AsyncIterator[Process]:
+    async with rig.process() as process:
+        yield process
+
+
+@pytest.fixture
+def log(database: Database) -> Iterator[PostgresLog]:
+    """A log whose sequencer runs only when the test says so."""
+    return PostgresLog(database, pace=QUICK)
+
+
+async def put(database: Database, *numbers: int, key: str = "k") -> None:
+    async with database.transaction(Batch(WORKSPACE)) as tx:
+        for number in numbers:
+            tx.append(encoded(key, number))
+
+
+async def positions(database: Database) -> list[tuple[int, int]]:
+    async with database.transaction(Scan()) as tx:
+        rows = await tx.fetch(
+            "SELECT p.position, e.value FROM log.position p JOIN log.event e ON e.id = p.event_id ORDER BY 1"
+        )
+    return [(row["position"], int(row["value"])) for row in rows]
+
+
+async def sequenced(database: Database) -> None:
+    """Waits until nothing is queued."""
+    waiting = True
+    while waiting:
+        async with database.transaction(Scan()) as tx:
+            waiting = await tx.fetchval("SELECT EXISTS (SELECT FROM log.queue)")
+
+
+async def test_positions_are_dense_and_follow_the_ids(database: Database, log: PostgresLog) -> None:
+    await put(database, 1, 2, 3)
+    await log.sequencer.step()
+    await put(database, 4)
+    await log.sequencer.step()
+    await log.sequencer.step()
+    assert await positions(database) == [(0, 1), (1, 2), (2, 3), (3, 4)]
+
+
+async def test_a_late_commit_with_an_early_id_comes_behind(database: Database, log: PostgresLog) -> None:
+    async with database.transaction(Batch(WORKSPACE)) as late:
+        late.append(encoded("k", 1))
+        await late.flush()
+        await put(database, 2)
+        await log.sequencer.step()
+    await log.sequencer.step()
+    assert await positions(database) == [(0, 2), (1, 1)]
+
+
+async def test_a_step_is_bounded_and_says_that_there_is_more(database: Database, log: PostgresLog) -> None:
+    await put(database, *range(5))
+    log.sequencer._chunk = 3
+    assert await log.sequencer.step()
+    assert len(await positions(database)) == 3
+    assert not await log.sequencer.step()
+    assert await positions(database) == [(n, n) for n in range(5)]
+
+
+async def test_many_sequencers_give_each_event_one_position(database: Database) -> None:
+    logs = [PostgresLog(database, pace=QUICK) for _ in range(6)]
+    finished = asyncio.Event()
+
+    async def sequence(log: PostgresLog) -> None:
+        while not finished.is_set():
+            await log.sequencer.step()
+
+    async with asyncio.TaskGroup() as sequencers:
+        for log in logs:
+            sequencers.create_task(sequence(log))
+        for start in range(0, 300, 10):
+            await put(database, *range(start, start + 10))
+        finished.set()
+    await logs[0].sequencer.step()
+    assert await positions(database) == [(n, n) for n in range(300)]
+
+
+async def test_a_shard_that_another_sequencer_holds_does_not_hold_up_the_rest(
+    database: Database, log: PostgresLog
+) -> None:
+    await put(database, 1, key="a")
+    await put(database, 2, key="b")
+    held = database.topology.shard(MESSAGES, "a")
+    assert held != database.topology.shard(MESSAGES, "b")
+    async with database.transaction(Scan()) as other:
+        await other.fetch("SELECT FROM log.shard WHERE id = $1 FOR UPDATE", held)
+        await log.sequencer.step()
+        assert await positions(database) == [(0, 2)]
+    await log.sequencer.step()
+    assert len(await positions(database)) == 2
+
+
+async def test_lag_counts_events_that_have_no_position_yet(database: Database, log: PostgresLog) -> None:
+    await put(database, 1, 2)
+    await log.sequencer.step()
+    await put(database, 3)
+    assert sum((await log.lag("g", [MESSAGES])).values()) == 3
+
+
+async def test_events_of_another_process_are_found_without_a_wake_up(rig: PostgresRig, process: Process) -> None:
+    async with rig.process() as other, process.log.subscribe("g", [MESSAGES]) as subscription:
+        await append(other, encoded("k", 1))
+        assert len(await fetched(subscription, 1)) == 1
+
+
+async def test_a_batch_cannot_be_committed_over_an_earlier_one_that_was_not(process: Process) -> None:
+    await append(process, *(encoded("k", n) for n in range(4)))
+    async with process.log.subscribe("g", [MESSAGES]) as subscription:
+        first, _ = await fetch(subscription, max_records=2)
+        second, _ = await fetch(subscription, max_records=2)
+        with pytest.raises(StaleMember):
+            await commit(process, subscription, second)
+        subscription.rewind(first)
+        subscription.rewind(second)
+        assert by_key(await read(process, subscription, 4)) == {"k": [0, 1, 2, 3]}
+
+
+async def test_a_backlog_in_one_shard_leaves_room_for_the_others(process: Process) -> None:
+    async with process.log.subscribe("g", [MESSAGES]) as subscription:
+        await append(process, *(encoded("a", n) for n in range(100)))
+        await append(process, encoded("b", 100))
+        await sequenced(process.database)
+        subscription.rewind((await fetch(subscription, max_records=100))[0])
+        _, records = await fetch(subscription, max_records=10)
+    assert {record.key for record in records} == {"a", "b"}
+
+
+async def test_surplus_shards_go_to_a_new_member_only_between_batches(rig: PostgresRig, process: Process) -> None:
+    await append(process, *(encoded(f"key-{n}", n) for n in range(40)))
+    async with process.log.subscribe("g", [MESSAGES]) as first:
+        await fetched(first, 40)
+        async with rig.process() as other, other.log.subscribe("g", [MESSAGES]) as second:
+            assert (await fetch(second, max_wait=timedelta(milliseconds=400)))[1] == []
+        batch, records = await fetch(first, max_wait=timedelta(milliseconds=100))
+        assert records == []
+        await commit(process, first, batch)
+
+
+async def test_a_slow_tail_is_told_what_it_missed(process: Process) -> None:
+    assert isinstance(process.log, PostgresLog)
+    async with process.log.tail([MESSAGES], patience=10) as tail, asyncio.timeout(10):
+        await append(process, *(encoded("k", n) for n in range(11)))
+        await sequenced(process.database)
+        assert await anext(tail) == Gap(missed=11)
+        await append(process, encoded("k", 11))
+        record = await anext(tail)
+    assert not isinstance(record, Gap)
+    assert record.value == b"11"
+
+
+async def test_only_what_every_group_committed_is_trimmed(process: Process) -> None:
+    assert isinstance(process.log, PostgresLog)
+    await append(process, *(encoded("k", n) for n in range(10)))
+    async with process.log.subscribe("fast", [MESSAGES]) as fast, process.log.subscribe("slow", [MESSAGES]) as slow:
+        await read(process, fast, 10)
+        await read(process, slow, 4, max_records=4)
+        assert await process.log.trim(timedelta(hours=1)) == 0
+        assert await process.log.trim(timedelta(0)) == 4
+        assert await positions(process.database) == [(n, n) for n in range(4, 10)]
+        assert by_key(await read(process, slow, 6)) == {"k": list(range(4, 10))}
+    async with process.log.subscribe("new", [MESSAGES]) as new:
+        assert by_key(await read(process, new, 6)) == {"k": list(range(4, 10))}
+    async with process.database.transaction(Scan()) as tx:
+        assert await tx.fetchval("SELECT count(*) FROM log.event") == 6
+
+
+async def test_retention_runs_in_steps(process: Process) -> None:
+    assert isinstance(process.log, PostgresLog)
+    await append(process, *(encoded(f"key-{n % 9}", n) for n in range(1200)))
+    async with process.log.subscribe("g", [MESSAGES]) as subscription:
+        await read(process, subscription, 1200)
+        assert await process.log.trim(timedelta(0)) == 1200
+        await append(process, encoded("k", 1))
+        assert by_key(await read(process, subscription, 1)) == {"k": [1]}
+
+
+async def test_a_database_that_is_away_is_retryable(process: Process) -> None:
+    async with process.log.subscribe("g", [MESSAGES]) as subscription:
+        process.database.pool.terminate()
+        with pytest.raises(Retryable):
+            await fetch(subscription)
+        with pytest.raises(Retryable):
+            await process.log.lag("g", [MESSAGES])
+
+
+async def test_the_log_recovers_when_its_connections_were_killed(process: Process, dsn: str) -> None:
+    await append(process, encoded("k", 1))
+    async with process.log.subscribe("g", [MESSAGES]) as subscription:
+        await read(process, subscription, 1)
+        async with open_database(dsn, size=1) as killer:
+            await killer.pool.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            await put(killer, 2)
+        records = []
+        async with asyncio.timeout(10):
+            while not records:
+                try:
+                    _, records = await fetch(subscription)
+                except Retryable:
+                    await asyncio.sleep(0.05)
+        assert by_key(records) == {"k": [2]}
