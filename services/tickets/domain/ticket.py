@@ -1,12 +1,13 @@
 """A ticket as a value: what changes it, what its timeline says about it, and how events show it."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import msgspec
 
+from shared.events.messages import Author, Message
 from shared.events.payload import SYSTEM, Actor
-from shared.events.routing import Priority
+from shared.events.routing import Decision, Priority
 from shared.events.tickets import CustomerRef, TicketState, TicketView
 
 RANKS: Final[tuple[Priority, ...]] = ("urgent", "high", "normal", "low")
@@ -134,3 +135,68 @@ def view(ticket: Ticket) -> TicketView:
         tags=ticket.tags,
         networks=ticket.networks,
     )
+
+
+def opened(
+    ticket_id: str, message: Message, decision: Decision, *, team: str, customer_id: str, at: datetime
+) -> Ticket:
+    """A new ticket, as its first message and the decision about it make it; the team's queue owns it so far."""
+    writer = message.author or Author(external_id="")
+    return Ticket(
+        id=ticket_id,
+        workspace_id=message.workspace_id,
+        customer_id=customer_id,
+        customer_name=writer.name,
+        customer_handle=writer.handle,
+        customer_network=message.network,
+        team=team,
+        rank=RANK_OF[decision.priority],
+        tags=decision.tags,
+        networks=(message.network,),
+        version=1,
+        changed_by=Actor(kind="customer", id=customer_id, name=writer.name or writer.handle),
+        change="created",
+        waiting_since=waiting(None, message, at=at),
+    )
+
+
+def attached(ticket: Ticket, message: Message, decision: Decision | None, *, at: datetime) -> dict[str, Any]:
+    """What one more message of the customer changes: tags grow, priority only rises, and whoever slept wakes up."""
+    fields: dict[str, Any] = {"waiting_since": waiting(ticket.waiting_since, message, at=at)}
+    if ticket.state in ("pending", "snoozed"):
+        fields |= {"state": "open", "snoozed_until": None}
+    if message.network not in ticket.networks:
+        fields["networks"] = (*ticket.networks, message.network)
+    if ticket.customer_name is None and message.author and message.author.name:
+        fields["customer_name"] = message.author.name
+    return fields | (raised(ticket, decision) if decision else {})
+
+
+def raised(ticket: Ticket, decision: Decision) -> dict[str, Any]:
+    """What a later decision may change: tags are added, priority is raised, team and owner stay."""
+    fields: dict[str, Any] = {}
+    if added := tuple(tag for tag in decision.tags if tag not in ticket.tags):
+        fields["tags"] = ticket.tags + added
+    if (rank := RANK_OF[decision.priority]) < ticket.rank:
+        fields["rank"] = rank
+    return fields
+
+
+def revived(ticket: Ticket, message: Message, decision: Decision, *, team: str, at: datetime) -> dict[str, Any]:
+    """What a customer's message changes in a ticket that was resolved: the decision sets the team anew."""
+    fields = attached(ticket, message, decision, at=at)
+    fields |= {"state": "open", "resolved_at": None, "waiting_since": waiting(None, message, at=at)}
+    return fields if team == ticket.team else fields | {"team": team}
+
+
+def is_revivable(ticket: Ticket, *, hours: int, at: datetime) -> bool:
+    """Whether a customer's message reopens this ticket rather than opening a new one."""
+    return ticket.resolved_at is not None and ticket.resolved_at + timedelta(hours=hours) > at
+
+
+def waiting(since: datetime | None, message: Message, *, at: datetime) -> datetime | None:
+    """Since when the customer waits, once this message is there; a network's clock may run ahead of ours."""
+    if message.kind == "reaction":
+        return since
+    written = min(message.occurred_at, at)
+    return written if since is None else min(since, written)

@@ -525,13 +525,12 @@ def upgrade() -> None:
         postgresql_where=sa.text("state IN ('open', 'pending', 'snoozed')"),
     )
     op.create_index(
-        "ix_ticket_tags",
+        "ix_ticket_queue",
         "ticket",
-        ["tags"],
+        ["workspace_id", "team_id", "rank", "id"],
         unique=False,
         schema="tickets",
-        postgresql_using="gin",
-        postgresql_where=sa.text("state IN ('open', 'pending', 'snoozed')"),
+        postgresql_where=sa.text("state = 'open' AND owner_id IS NULL AND offer_id IS NULL"),
     )
     op.create_index(
         "ix_ticket_team",
@@ -550,6 +549,16 @@ def upgrade() -> None:
         schema="tickets",
         postgresql_where=sa.text("state IN ('open', 'pending', 'snoozed')"),
     )
+    op.create_table(
+        "ticket_label",
+        sa.Column("workspace_id", sa.Text(), nullable=False),
+        sa.Column("label", sa.Text(), nullable=False, comment="`tag:` or `network:` and a name, of active tickets"),
+        sa.Column("rank", sa.SmallInteger(), nullable=False),
+        sa.Column("ticket_id", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("workspace_id", "label", "rank", "ticket_id", name=op.f("pk_ticket_label")),
+        schema="tickets",
+    )
+    op.create_index("ix_ticket_label_ticket", "ticket_label", ["ticket_id"], unique=False, schema="tickets")
     op.create_table(
         "timer",
         sa.Column("id", sa.Text(), nullable=False),
@@ -605,6 +614,7 @@ def upgrade() -> None:
                 "reply",
                 "reply_turn",
                 "ticket",
+                "ticket_label",
                 "turn",
             ],
             scan="",

@@ -79,7 +79,25 @@ ticket = sa.Table(
     sa.Index("ix_ticket_team", "workspace_id", "team_id", "rank", "id", postgresql_where=sa.text(ACTIVE)),
     sa.Index("ix_ticket_owner", "workspace_id", "owner_id", "rank", "id", postgresql_where=sa.text(ACTIVE)),
     sa.Index("ix_ticket_updated", "workspace_id", "updated_at", "id"),
-    sa.Index("ix_ticket_tags", "tags", postgresql_using="gin", postgresql_where=sa.text(ACTIVE)),
+    # Where a queue is drained: the most urgent of a team that nobody owns or was offered.
+    sa.Index(
+        "ix_ticket_queue",
+        "workspace_id",
+        "team_id",
+        "rank",
+        "id",
+        postgresql_where=sa.text("state = 'open' AND owner_id IS NULL AND offer_id IS NULL"),
+    ),
+)
+ticket_label = sa.Table(
+    "ticket_label",
+    METADATA,
+    # Row security keeps array searches away from their index; equality of text goes through it.
+    column("workspace_id", sa.Text, primary_key=True),
+    column("label", sa.Text, primary_key=True, comment="`tag:` or `network:` and a name, of active tickets"),
+    column("rank", sa.SmallInteger, primary_key=True),
+    column("ticket_id", sa.Text, primary_key=True),
+    sa.Index("ix_ticket_label_ticket", "ticket_id"),
 )
 conversation = sa.Table(
     "conversation",

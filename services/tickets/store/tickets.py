@@ -11,9 +11,10 @@ from shared.db.transaction import Transaction
 from shared.errors import NotFound, Retryable
 from shared.events.payload import Actor
 
-COLUMNS: Final = """t.id, t.workspace_id, t.customer_id, t.customer_name, t.customer_handle, t.customer_network,
-    t.state, t.team_id, t.owner_id, t.offer_id, t.rank, t.tags, t.networks, t.last_seq, t.version, t.changed_by, t.change,
-    t.waiting_since, t.snoozed_until, t.resolved_at, t.merged_into, t.created_at, t.updated_at"""
+COLUMNS: Final = """
+    t.id, t.workspace_id, t.customer_id, t.customer_name, t.customer_handle, t.customer_network,
+    t.state, t.team_id, t.owner_id, t.offer_id, t.rank, t.tags, t.networks, t.last_seq, t.version, t.changed_by,
+    t.change, t.waiting_since, t.snoozed_until, t.resolved_at, t.merged_into, t.created_at, t.updated_at"""
 
 _TARGETS: Final = """
 WITH RECURSIVE chain AS (
@@ -60,6 +61,21 @@ FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text
     AS n(id, w, c, cn, ch, cw, st, tm, ow, offr, rk, tg, nw, ls, v, cb, cg, ws, sn, re, mi)
 WHERE t.id = n.id AND t.version <= n.v AND t.last_seq <= n.ls
 """
+_UNLABEL: Final = """
+DELETE FROM tickets.ticket_label l USING tickets.ticket t
+WHERE l.ticket_id = ANY($1::text[]) AND t.id = l.ticket_id AND NOT (
+    t.state IN ('open', 'pending', 'snoozed') AND l.rank = t.rank AND (
+        (starts_with(l.label, 'tag:') AND substr(l.label, 5) = ANY(t.tags))
+        OR (starts_with(l.label, 'network:') AND substr(l.label, 9) = ANY(t.networks))))
+"""
+_LABEL: Final = """
+INSERT INTO tickets.ticket_label (workspace_id, label, rank, ticket_id)
+SELECT t.workspace_id, label, t.rank, t.id FROM tickets.ticket t CROSS JOIN LATERAL (
+    SELECT 'tag:' || tag FROM unnest(t.tags) AS tag
+    UNION ALL SELECT 'network:' || network FROM unnest(t.networks) AS network
+) AS labels(label)
+WHERE t.id = ANY($1::text[]) AND t.state IN ('open', 'pending', 'snoozed') ON CONFLICT DO NOTHING
+"""
 _ATTEMPTS: Final = 5
 
 
@@ -68,22 +84,33 @@ async def lock(tx: Transaction, ticket_id: str) -> Ticket:
     return (await lock_many(tx, [ticket_id]))[ticket_id]
 
 
-async def lock_many(tx: Transaction, ticket_ids: Collection[str]) -> dict[str, Ticket]:
-    """Each id with its ticket, or with the one that it was merged into; customers locked first, each by id."""
-    return await lock_with(tx, customers=(), ticket_ids=ticket_ids)
+async def lock_many(
+    tx: Transaction, ticket_ids: Collection[str], *, customers: Collection[str] = ()
+) -> dict[str, Ticket]:
+    """Each id with its ticket, or with the one that it was merged into; NotFound when one does not exist.
+
+    Customers (those of the tickets, and `customers` besides) are locked first, then tickets, each by id.
+    """
+    found = await lock_known(tx, ticket_ids, customers=customers)
+    for id_ in ticket_ids:
+        if id_ not in found:
+            raise NotFound(f"there is no ticket {id_}")
+    return found
 
 
-async def lock_with(tx: Transaction, *, customers: Collection[str], ticket_ids: Collection[str]) -> dict[str, Ticket]:
-    """As `lock_many`, with further customers locked in the same order."""
+async def lock_known(
+    tx: Transaction, ticket_ids: Collection[str], *, customers: Collection[str] = ()
+) -> dict[str, Ticket]:
+    """As `lock_many`, without those that do not exist."""
     for _ in range(_ATTEMPTS):
-        targets = await _targets(tx, ticket_ids)
-        owners = {row["customer_id"] for row in targets.values()} | set(customers)
+        goals = await targets(tx, ticket_ids)
+        owners = {owner for _, owner in goals.values()} | set(customers)
         await tx.fetch(_LOCK_CUSTOMERS, sorted(owners))
-        ids = {row["id"] for row in targets.values()}
-        found = {row["id"]: _ticket(row) for row in await tx.fetch(_LOCK, sorted(ids))}
+        rows = await tx.fetch(_LOCK, sorted({id_ for id_, _ in goals.values()}))
+        found = {row["id"]: _ticket(row) for row in rows}
         # Between the look and the lock somebody may have merged it, or linked its customer: then look again.
         if all(t.merged_into is None and t.customer_id in owners for t in found.values()):
-            return {origin: found[row["id"]] for origin, row in targets.items()}
+            return {origin: found[id_] for origin, (id_, _) in goals.items()}
     raise Retryable("tickets keep moving between customers")
 
 
@@ -106,8 +133,11 @@ async def load(tx: Transaction, ticket_id: str) -> Ticket | None:
 
 
 async def targets(tx: Transaction, ticket_ids: Collection[str]) -> dict[str, tuple[str, str]]:
-    """Where each ticket's story goes on, and whose it is: (ticket, customer); not locked."""
-    return {origin: (row["id"], row["customer_id"]) for origin, row in (await _targets(tx, ticket_ids)).items()}
+    """Where the story of each ticket that exists goes on, and whose it is: (ticket, customer); not locked."""
+    if not ticket_ids:
+        return {}
+    rows = await tx.fetch(_TARGETS, list(dict.fromkeys(ticket_ids)))
+    return {row["origin"]: (row["id"], row["customer_id"]) for row in rows}
 
 
 async def insert(tx: Transaction, tickets: Collection[Ticket]) -> None:
@@ -124,15 +154,12 @@ async def save(tx: Transaction, *tickets: Ticket) -> None:
         raise Retryable("a ticket changed although it was locked")
 
 
-async def _targets(tx: Transaction, ticket_ids: Collection[str]) -> dict[str, asyncpg.Record]:
-    wanted = list(dict.fromkeys(ticket_ids))
-    if not wanted:
-        return {}
-    found = {row["origin"]: row for row in await tx.fetch(_TARGETS, wanted)}
-    if len(found) != len(wanted):
-        missing = next(id_ for id_ in wanted if id_ not in found)
-        raise NotFound(f"there is no ticket {missing}")
-    return found
+async def relabel(tx: Transaction, *, created: Collection[str], changed: Collection[str]) -> None:
+    """Brings the labels by which lists find tickets in line with their tags, networks, rank and state."""
+    if changed:
+        await tx.execute(_UNLABEL, list(changed))
+    if created or changed:
+        await tx.execute(_LABEL, [*created, *changed])
 
 
 def _columns(tickets: Iterable[Ticket]) -> list[list[object]]:

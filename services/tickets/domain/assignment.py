@@ -1,0 +1,161 @@
+"""Who gets a ticket: the least loaded of those who may take it, with a reason for everybody else."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Final, Literal
+
+import msgspec
+
+from shared.events.tickets import Candidate
+
+AssignmentState = Literal["queued", "offered", "accepted", "declined", "expired", "released"]
+Strategy = Literal["least-load", "preferred", "kept", "claimed", "next", "manual"]
+
+DECLINE_HOLDS: Final = timedelta(minutes=15)
+"""For how long somebody who declined, let expire or gave back a ticket is not offered it again."""
+
+_STEP: Final = 0.0001
+# Seconds between two assignments of one transaction: they have an order, and the clock hardly runs ahead.
+
+MOST_CANDIDATES: Final = 25
+"""How many candidates an assignment names; the best ones."""
+
+
+class Assignment(msgspec.Struct, frozen=True, kw_only=True):
+    """One step in who owns a ticket; the current one has no `ended_at`."""
+
+    id: str
+    workspace_id: str
+    ticket_id: str
+    team: str
+    agent: str | None = None
+    """None: the team's queue."""
+    state: AssignmentState
+    strategy: Strategy
+    reason: str | None = None
+    candidates: tuple[Candidate, ...] = ()
+    expires_at: datetime | None = None
+    created_at: datetime
+    ended_at: datetime | None = None
+
+
+class Member(msgspec.Struct, frozen=True, kw_only=True):
+    """An agent as far as assignment looks at one. `turn` is when the last assignment came, in seconds."""
+
+    agent: str
+    name: str
+    availability: str
+    disabled: bool = False
+    capacity: int
+    load: int = 0
+    turn: float = 0.0
+
+    def obstacle(self) -> str | None:
+        """Why this agent cannot take one more ticket; None when nothing is in the way."""
+        if self.disabled:
+            return "disabled"
+        if self.availability != "available":
+            return self.availability
+        return "full" if self.load >= self.capacity else None
+
+
+class Choice(msgspec.Struct, frozen=True, kw_only=True):
+    """Who was chosen (None: nobody may), and how everybody stood."""
+
+    agent: str | None
+    strategy: Strategy
+    candidates: tuple[Candidate, ...]
+
+
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
+    """How a team takes work: whether an offer must be accepted first, and within how long."""
+
+    requires_acceptance: bool = False
+    offer_seconds: int = 120
+    is_fallback: bool = False
+
+
+Key = tuple[str, str]
+"""Workspace and agent, or workspace and team."""
+
+
+class Roster:
+    """The agents that one transaction may give work to, their rows of load locked; counts what it gives and takes."""
+
+    def __init__(
+        self,
+        agents: Mapping[Key, Member],
+        members: Mapping[Key, Iterable[str]],
+        teams: Mapping[Key, Terms],
+        *,
+        now: datetime,
+    ) -> None:
+        self._agents = dict(agents)
+        self._members = {team: tuple(names) for team, names in members.items()}
+        self._teams = teams
+        self._turn = max(now.timestamp(), *(member.turn for member in self._agents.values()), 0.0)
+        self.given: set[Key] = set()
+        """Who was given a ticket."""
+        self.touched: set[Key] = set()
+        """Whose load is not what it was."""
+
+    def terms(self, workspace: str, team: str) -> Terms:
+        """How a team takes work."""
+        return self._teams.get((workspace, team)) or Terms()
+
+    def find(self, workspace: str, agent: str) -> Member | None:
+        """An agent as this transaction knows it."""
+        return self._agents.get((workspace, agent))
+
+    def is_member(self, workspace: str, team: str, agent: str) -> bool:
+        """Whether an agent belongs to a team."""
+        return agent in self._members.get((workspace, team), ())
+
+    def choose(
+        self, workspace: str, team: str, *, prefer: str | None = None, declined: frozenset[str] = frozenset()
+    ) -> Choice:
+        """The agent of a team to offer a ticket to."""
+        members = [
+            member for name in self._members.get((workspace, team), ()) if (member := self.find(workspace, name))
+        ]
+        return choose(members, prefer=prefer, declined=declined)
+
+    def reserve(self, workspace: str, agent: str) -> None:
+        """One more ticket for an agent; the caller has decided that it may exceed the capacity, if it does."""
+        member = self._agents[workspace, agent]
+        self._turn += _STEP
+        self._agents[workspace, agent] = msgspec.structs.replace(member, load=member.load + 1, turn=self._turn)
+        self.given.add((workspace, agent))
+        self.touched.add((workspace, agent))
+
+    def release(self, workspace: str, agent: str) -> None:
+        """One ticket less for an agent."""
+        member = self._agents.get((workspace, agent))
+        if member is not None:
+            self._agents[workspace, agent] = msgspec.structs.replace(member, load=max(0, member.load - 1))
+            self.touched.add((workspace, agent))
+
+    def has_room(self, workspace: str, agent: str) -> bool:
+        """Whether an agent may take one more ticket by itself."""
+        member = self.find(workspace, agent)
+        return member is not None and member.obstacle() is None
+
+
+def choose(members: Iterable[Member], *, prefer: str | None, declined: frozenset[str]) -> Choice:
+    """The least loaded member who may take it, among equals the one who waits longest; the preferred one before all."""
+    standing = sorted(
+        ((_obstacle(member, declined), member) for member in members),
+        key=lambda pair: (pair[0] is not None, pair[1].agent != prefer, pair[1].load, pair[1].turn, pair[1].agent),
+    )
+    candidates = tuple(
+        Candidate(agent=member.agent, load=member.load, capacity=member.capacity, reason=obstacle)
+        for obstacle, member in standing[:MOST_CANDIDATES]
+    )
+    if not standing or standing[0][0] is not None:
+        return Choice(agent=None, strategy="least-load", candidates=candidates)
+    agent = standing[0][1].agent
+    return Choice(agent=agent, strategy="preferred" if agent == prefer else "least-load", candidates=candidates)
+
+
+def _obstacle(member: Member, declined: frozenset[str]) -> str | None:
+    return member.obstacle() or ("declined" if member.agent in declined else None)

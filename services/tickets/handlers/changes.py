@@ -1,0 +1,162 @@
+"""One transaction's changes to tickets: collected in memory, told as they happen, written in a few statements."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from services.tickets.domain import ticket as tickets_
+from services.tickets.domain.assignment import Assignment, Key, Roster, Terms
+from services.tickets.domain.ticket import Entry, Ticket
+from services.tickets.store import assignments, entries, staff, tickets, timers
+from services.tickets.store.timers import Timer
+from shared.db.transaction import Transaction
+from shared.events.payload import Actor
+from shared.events.tickets import TicketEvent
+from shared.ids import Ids
+from shared.platform.models import WorkspaceSettings
+
+
+class Changes:
+    """What this transaction does to the tickets whose locks it holds. Nothing is written before `flush`."""
+
+    def __init__(self, tx: Transaction, ids: Ids, *, now: datetime, cause: str | None = None) -> None:
+        self.tx = tx
+        self.ids = ids
+        self.now = now
+        """The database's time."""
+        self.cause = cause
+        self.roster = Roster({}, {}, {}, now=now)
+        """Who may be given work; set before anything is assigned."""
+        self.settings: Mapping[str, WorkspaceSettings] = {}
+        """The settings of the workspaces; set before anything is assigned."""
+        self._tickets: dict[str, Ticket] = {}
+        self._before: dict[str, Ticket | None] = {}
+        self._entries: list[Entry] = []
+        self._current: dict[str, Assignment] = {}
+        self._assignments: dict[str, Assignment] = {}
+        self._stored: set[str] = set()
+        self._timers: list[Timer] = []
+
+    # -- tickets ------------------------------------------------------------------------------------------------
+
+    def adopt(self, *locked: Ticket) -> None:
+        """Takes in tickets as they were read under their locks."""
+        for ticket in locked:
+            self._tickets[ticket.id] = ticket
+            self._before[ticket.id] = ticket
+
+    def open(self, ticket: Ticket) -> None:
+        """Takes in a ticket that does not exist yet."""
+        self._tickets[ticket.id] = ticket
+        self._before[ticket.id] = None
+
+    def __getitem__(self, ticket_id: str) -> Ticket:
+        return self._tickets[ticket_id]
+
+    def __contains__(self, ticket_id: str) -> bool:
+        return ticket_id in self._tickets
+
+    def change(self, ticket_id: str, actor: Actor, change: str, **fields: Any) -> Ticket:
+        """The ticket's next version."""
+        ticket = self._tickets[ticket_id] = tickets_.changed(self._tickets[ticket_id], actor, change, **fields)
+        return ticket
+
+    def amend(self, ticket_id: str, **fields: Any) -> None:
+        """Facts that follow from a change that this transaction has made already: no version of their own."""
+        self._tickets[ticket_id] = msgspec.structs.replace(self._tickets[ticket_id], **fields)
+
+    def record(self, ticket_id: str, kind: str, actor: Actor, **references: Any) -> int:
+        """The next line of its timeline; returns its place."""
+        self._tickets[ticket_id], entry = tickets_.record(self._tickets[ticket_id], kind, actor, **references)
+        self._entries.append(entry)
+        return entry.seq
+
+    def emit(self, event: type[TicketEvent], ticket_id: str, actor: Actor, **fields: Any) -> None:
+        """Tells the ticket's topic, with the ticket as it is now."""
+        ticket = self._tickets[ticket_id]
+        payload = event(
+            workspace_id=ticket.workspace_id,
+            ticket=tickets_.view(ticket),
+            actor=actor,
+            at=self.now,
+            cause=self.cause,
+            **fields,
+        )
+        self.tx.emit(payload, key=ticket_id)
+
+    def set_timer(self, timer: Timer) -> None:
+        """Something to look at later."""
+        self._timers.append(timer)
+
+    # -- assignments --------------------------------------------------------------------------------------------
+
+    def know(self, current: Iterable[Assignment]) -> None:
+        """Takes in the current assignments of tickets, as they are stored."""
+        for assignment in current:
+            self._current[assignment.ticket_id] = assignment
+            self._stored.add(assignment.id)
+
+    def current(self, ticket_id: str) -> Assignment | None:
+        """The ticket's current assignment."""
+        return self._current.get(ticket_id)
+
+    def step(self, assignment: Assignment) -> None:
+        """A new assignment, or what became of one; the ticket's current one unless it has ended."""
+        self._assignments[assignment.id] = assignment
+        if assignment.ended_at is None:
+            self._current[assignment.ticket_id] = assignment
+        elif (current := self._current.get(assignment.ticket_id)) and current.id == assignment.id:
+            del self._current[assignment.ticket_id]
+
+    # -- writing ------------------------------------------------------------------------------------------------
+
+    async def lock_roster(
+        self, *, teams: Iterable[Key], agents: Iterable[Key] = (), terms: Mapping[Key, Terms] | None = None
+    ) -> None:
+        """Locks the load of all who may gain or lose a ticket; the last locks that a transaction takes."""
+        self.roster = await staff.roster(self.tx, teams=set(teams), agents=set(agents), terms=terms, now=self.now)
+
+    async def flush(self) -> None:
+        """Writes everything, in a constant number of statements."""
+        created = [ticket for id_, ticket in self._tickets.items() if self._before[id_] is None]
+        changed = [
+            ticket
+            for id_, ticket in self._tickets.items()
+            if (before := self._before[id_]) is not None and before is not ticket
+        ]
+        # Those that end come first: a customer has one open ticket, a ticket one current assignment.
+        ended = [ticket for ticket in changed if not ticket.is_active]
+        await tickets.save(self.tx, *ended)
+        await tickets.save(self.tx, *[ticket for ticket in changed if ticket.is_active])
+        await tickets.insert(self.tx, created)
+        await tickets.relabel(
+            self.tx,
+            created=[ticket.id for ticket in created],
+            changed=[ticket.id for ticket in changed if _labels(ticket) != _labels(self._before[ticket.id])],
+        )
+        await entries.append(self.tx, self._entries)
+        steps = list(self._assignments.values())
+        await assignments.save(self.tx, [step for step in steps if step.id in self._stored])
+        await assignments.insert(self.tx, [step for step in steps if step.id not in self._stored])
+        await staff.save(self.tx, self.roster)
+        await timers.set_many(self.tx, self._timers)
+        self._settle()
+
+    def _settle(self) -> None:
+        self._before = dict(self._tickets)
+        self._stored.update(self._assignments)
+        self._entries, self._assignments, self._timers = [], {}, []
+        self.roster.touched, self.roster.given = set(), set()
+
+
+def _labels(ticket: Ticket | None) -> tuple[Any, ...] | None:
+    if ticket is None or not ticket.is_active or not (ticket.tags or ticket.networks):
+        return None
+    return ticket.tags, ticket.networks, ticket.rank
+
+
+def replaced(assignment: Assignment, **fields: Any) -> Assignment:
+    """The assignment with some of its facts replaced."""
+    return msgspec.structs.replace(assignment, **fields)

@@ -1,0 +1,111 @@
+"""Customers and their identities: one person has one row, however many first messages arrive at once."""
+
+from collections.abc import Collection, Mapping
+from typing import Final, NamedTuple
+
+import msgspec
+
+from shared.db.transaction import Transaction
+from shared.errors import Retryable
+from shared.ids import Ids
+
+
+class Account(NamedTuple):
+    """An account on a network. `scope` is the channel's id, or empty where ids hold for the whole network."""
+
+    workspace_id: str
+    network: str
+    scope: str
+    external_id: str
+
+
+class Profile(msgspec.Struct, frozen=True, kw_only=True):
+    """How an account calls itself."""
+
+    handle: str | None = None
+    name: str | None = None
+
+
+class _Found(msgspec.Struct, frozen=True, kw_only=True):
+    customer_id: str
+    version: int
+
+
+_FIND: Final = """
+SELECT i.workspace_id, i.network, i.scope, i.external_id, i.customer_id, c.version
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS n(w, nw, s, e)
+JOIN tickets.identity i ON i.workspace_id = n.w AND i.network = n.nw AND i.scope = n.s AND i.external_id = n.e
+JOIN tickets.customer c ON c.id = i.customer_id
+"""
+_CREATE: Final = """
+WITH created AS (
+    INSERT INTO tickets.identity
+        (workspace_id, network, scope, external_id, customer_id, home_customer_id, handle, name)
+    SELECT w, nw, s, e, c, c, h, n
+    FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])
+        AS a(w, nw, s, e, c, h, n)
+    ON CONFLICT DO NOTHING RETURNING workspace_id, network, scope, external_id, customer_id, handle, name
+), people AS (
+    INSERT INTO tickets.customer (id, workspace_id, name)
+    SELECT customer_id, workspace_id, coalesce(name, handle) FROM created
+)
+SELECT workspace_id, network, scope, external_id, customer_id, 1::bigint AS version FROM created
+"""
+_LOCK: Final = "SELECT id, version FROM tickets.customer WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE"
+_ATTEMPTS: Final = 5
+
+
+async def resolve(
+    tx: Transaction, accounts: Mapping[Account, Profile], *, ids: Ids, also: Collection[str] = ()
+) -> dict[Account, str]:
+    """The customer of each account, created where it is new; their rows, and `also` these, are locked by id.
+
+    Whoever creates an account first wins: everybody else waits for that row and then sees the same customer.
+    """
+    for _ in range(_ATTEMPTS):
+        found = await _find_or_create(tx, accounts, ids)
+        expected = {entry.customer_id: entry.version for entry in found.values()}
+        rows = await tx.fetch(_LOCK, sorted(expected.keys() | set(also)))
+        locked = {row["id"]: row["version"] for row in rows}
+        # Between the look and the lock an account may have been linked elsewhere, which its customers' versions show.
+        if all(locked.get(customer) == version for customer, version in expected.items()):
+            return {account: entry.customer_id for account, entry in found.items()}
+    raise Retryable("accounts keep moving between customers")
+
+
+async def _find_or_create(tx: Transaction, accounts: Mapping[Account, Profile], ids: Ids) -> dict[Account, _Found]:
+    if not accounts:
+        return {}
+    found = await _find(tx, accounts)
+    # In one order for everybody: two batches with the same strangers must not wait for each other in a circle.
+    missing = sorted(account for account in accounts if account not in found)
+    if not missing:
+        return found
+    rows = await tx.fetch(
+        _CREATE,
+        *_columns(missing),
+        [ids.new("cus") for _ in missing],
+        [accounts[account].handle for account in missing],
+        [accounts[account].name for account in missing],
+    )
+    created = {
+        Account(row["workspace_id"], row["network"], row["scope"], row["external_id"]): _Found(
+            customer_id=row["customer_id"], version=row["version"]
+        )
+        for row in rows
+    }
+    lost = [account for account in missing if account not in created]
+    return found | created | (await _find(tx, lost) if lost else {})
+
+
+async def _find(tx: Transaction, accounts: Collection[Account]) -> dict[Account, _Found]:
+    return {
+        Account(row["workspace_id"], row["network"], row["scope"], row["external_id"]): _Found(
+            customer_id=row["customer_id"], version=row["version"]
+        )
+        for row in await tx.fetch(_FIND, *_columns(accounts))
+    }
+
+
+def _columns(accounts: Collection[Account]) -> list[list[str]]:
+    return [list(column) for column in zip(*accounts, strict=True)]
