@@ -7,6 +7,9 @@ from typing import ClassVar, Literal, Protocol
 
 from shared.events.messages import Attachment, Author, Direction, Kind, Origin, Post, Reaction, Verb
 
+DeliveryState = Literal["normalized", "ignored", "not-understood"]
+"""What a delivery came to, once parsed."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
@@ -21,7 +24,7 @@ class Capabilities:
     correlation: bool = False
     """Our correlation id comes back in the echo."""
     query: bool = False
-    """The network can be asked whether a reply exists."""
+    """The network can be asked whether a reply exists; where not about every reply, `query` says which."""
     idempotency_key: bool = False
     """Sending twice with one key has one effect."""
     public_window: timedelta | None = None
@@ -70,7 +73,10 @@ class Item:
     """One thing that a delivery says happened, in the field's words but with the provider's ids.
 
     `thread` is the provider's name of the conversation (a DM partner, a root comment, a review), None where the body
-    lacks it: ingest then finds it in its index of items. `version` orders versions of one item, for equality only.
+    lacks it: ingest then finds it in its index of items. Where `parent_external_id` is in that index, the parent's
+    conversation wins: a body names only the comment above. `version` orders versions of one item, for equality only.
+    `account_external_id` is empty where the body names no account: then it is the channel's own.
+    A `reacted` item is the one reacted to, of kind `reaction` and without author; `direction` is the reactor's.
     """
 
     verb: Verb
@@ -109,6 +115,13 @@ class Parsed:
     ignored: tuple[Skipped, ...] = ()
     not_understood: tuple[Skipped, ...] = ()
 
+    @property
+    def state(self) -> DeliveryState:
+        """The worst of its parts: whatever was not understood must be seen, even beside items."""
+        if self.not_understood:
+            return "not-understood"
+        return "normalized" if self.items else "ignored"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutboundReply:
@@ -125,6 +138,12 @@ class OutboundReply:
     human: bool = True
     message_age: timedelta = timedelta(0)
     """Since the customer's message, by the database's clock: decides between window and human-agent tag."""
+    thread: str | None = None
+    """The provider's name of the conversation, as `Item.thread` had it; None where the sender does not know it."""
+    attempted_at: datetime | None = None
+    """When this attempt was claimed, by the database's clock: stamps signed requests, and bounds what `query` finds."""
+    sender_external_id: str | None = None
+    """The channel's own account on the network: by whom a reply that `query` finds must have been written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
