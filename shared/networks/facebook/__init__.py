@@ -1,0 +1,77 @@
+"""Facebook: the Page's feed, mentions, reviews and Messenger, in and out."""
+
+import hashlib
+from datetime import datetime, timedelta
+from typing import ClassVar
+
+from shared.networks.facebook import inbound, outbound, queries
+from shared.networks.port import (
+    Account,
+    Capabilities,
+    HttpRequest,
+    HttpResponse,
+    NotThere,
+    OutboundReply,
+    Outcome,
+    Parsed,
+    Sent,
+    Unknown,
+    WebhookAnswer,
+    WebhookRequest,
+)
+
+
+class Facebook:
+    """One Page. Its external id is the Page's id; people's ids mean something to this Page only."""
+
+    name: ClassVar[str] = "facebook"
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        public_reply=True,
+        private_reply=True,
+        echo=True,
+        # In direct messages; the echo of a comment carries the id that our request was answered with.
+        correlation=True,
+        query=True,
+        private_window=outbound.WINDOW,
+        human_window=outbound.LONG_WINDOW,
+        text_limit=outbound.TEXT_LIMIT,
+        query_lag=timedelta(seconds=60),
+    )
+    secret_names: ClassVar[tuple[str, ...]] = ("app_secret", "app_secret_previous", "verify_token", "access_token")
+    required_credentials: ClassVar[tuple[str, ...]] = ("app_secret", "verify_token", "access_token")
+
+    def handshake(self, request: WebhookRequest, account: Account) -> WebhookAnswer | None:
+        """Answers the challenge of a subscription."""
+        return inbound.handshake(request, account)
+
+    def verify(self, request: WebhookRequest, account: Account, *, now: datetime) -> bool:  # noqa: ARG002
+        """Checks the signature; Facebook signs no time, so a repeated body is caught by its digest alone."""
+        return inbound.verify(request, account)
+
+    def delivery_key(self, request: WebhookRequest) -> str:
+        """Facebook names no delivery and repeats the same bytes: their digest."""
+        return hashlib.sha256(request.body).hexdigest()
+
+    def parse(self, raw: bytes) -> Parsed:
+        """Feed, mention, ratings and Messenger."""
+        return inbound.parse(raw)
+
+    def acknowledge(self) -> WebhookAnswer:
+        """Any 200 within five seconds will do."""
+        return WebhookAnswer(body=b"EVENT_RECEIVED")
+
+    def reply(self, account: Account, reply: OutboundReply) -> HttpRequest:
+        """A comment, a private answer to a comment, or a direct message."""
+        return outbound.reply(account, reply)
+
+    def interpret(self, response: HttpResponse) -> Outcome:
+        """Reads the Graph API's answer."""
+        return outbound.interpret(response)
+
+    def query(self, account: Account, reply: OutboundReply) -> HttpRequest | None:
+        """None for attachments without text and for private answers to comments: no list would show them."""
+        return queries.query(account, reply)
+
+    def interpret_query(self, response: HttpResponse, reply: OutboundReply) -> Sent | NotThere | Unknown:
+        """Needs `attempted_at` and `sender_external_id` of the reply."""
+        return queries.interpret_query(response, reply)

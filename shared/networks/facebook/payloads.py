@@ -1,0 +1,127 @@
+"""Facebook's webhook bodies as frozen values: strict where a mistake would change the meaning, tolerant elsewhere."""
+
+from typing import Any, Final
+
+import msgspec
+
+from shared.networks.bodies import Identifier
+
+
+class Envelope(msgspec.Struct, frozen=True):
+    """A delivery; its entries stay raw, so that one bad entry does not take the others with it."""
+
+    object: str
+    entry: list[msgspec.Raw]
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """What happened to one Page; `changes` come from the Page's feed, the rest from Messenger."""
+
+    id: Identifier = None
+    time: Any = None
+    changes: list[msgspec.Raw] | None = None
+    messaging: list[msgspec.Raw] | None = None
+    standby: list[msgspec.Raw] | None = None
+
+
+class Change(msgspec.Struct, frozen=True):
+    """One change of a Page field."""
+
+    field: str
+    value: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+class Person(msgspec.Struct, frozen=True):
+    """Somebody on Facebook, as far as the Page may know; `user_ref` names a guest of the chat plugin."""
+
+    id: Identifier = None
+    name: str | None = None
+    user_ref: Identifier = None
+
+
+class FeedValue(msgspec.Struct, frozen=True, rename={"author": "from"}):
+    """The value of a feed, mention or ratings change, in the old shape (`sender_id`) and the new one (`from`)."""
+
+    item: str
+    verb: str
+    author: Person | None = None
+    sender_id: Identifier = None
+    sender_name: str | None = None
+    reviewer_id: Identifier = None
+    reviewer_name: str | None = None
+    user_id: Identifier = None
+    comment_id: Identifier = None
+    post_id: Identifier = None
+    parent_id: Identifier = None
+    open_graph_story_id: Identifier = None
+    message: str | None = None
+    review_text: str | None = None
+    rating: Any = None
+    recommendation_type: Any = None
+    reaction_type: str | None = None
+    created_time: Any = None
+    edited_time: Any = None
+    permalink_url: Any = None
+    photo: Any = None
+    photos: Any = None
+    video: Any = None
+    link: Any = None
+    post: Any = None
+
+
+class Message(msgspec.Struct, frozen=True):
+    """A direct message, or what is left of it."""
+
+    mid: Identifier = None
+    text: str | None = None
+    attachments: Any = None
+    is_echo: bool | None = None
+    is_deleted: bool | None = None
+    is_unsupported: bool | None = None
+    metadata: Any = None
+    reply_to: Any = None
+
+
+class MessageEdit(msgspec.Struct, frozen=True):
+    """A direct message after its author changed it for the `num_edit`th time."""
+
+    mid: Identifier = None
+    text: str | None = None
+    num_edit: Identifier = None
+
+
+class MessageReaction(msgspec.Struct, frozen=True):
+    """An emoji that somebody put on a direct message, or took from it."""
+
+    action: str
+    mid: Identifier = None
+    emoji: str | None = None
+    reaction: str | None = None
+
+
+class Postback(msgspec.Struct, frozen=True):
+    """A button that the customer pressed; there is no payload while another app owns the thread."""
+
+    mid: Identifier = None
+    title: str | None = None
+    payload: Any = None
+
+
+class Messaging(msgspec.Struct, frozen=True):
+    """One Messenger event: which of the last four keys exists says what it is."""
+
+    sender: Person | None = None
+    recipient: Person | None = None
+    timestamp: Any = None
+    message: Message | None = None
+    message_edit: MessageEdit | None = None
+    reaction: MessageReaction | None = None
+    postback: Postback | None = None
+
+
+ENVELOPE: Final = msgspec.json.Decoder(Envelope)
+ENTRY: Final = msgspec.json.Decoder(Entry)
+CHANGE: Final = msgspec.json.Decoder(Change)
+FEED_VALUE: Final = msgspec.json.Decoder(FeedValue)
+MESSAGING: Final = msgspec.json.Decoder(Messaging)
+KEYS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
