@@ -65,3 +65,5 @@ class Service:
     """Raw ASGI callables by path prefix, in front of FastAPI and its authentication."""
     mount_paths: Mapping[str, Any] = field(default_factory=dict)
     """OpenAPI path items of the mounts, which FastAPI can't know."""
+    resources: Sequence[object] = ()
+    """What routes may ask for with `call.resource(type)`: the runtime itself, handlers, streams."""

@@ -40,6 +40,8 @@ class Hosted(Protocol):
     def mounts(self) -> Mapping[str, Any]: ...
     @property
     def mount_paths(self) -> Mapping[str, Any]: ...
+    @property
+    def resources(self) -> Sequence[object]: ...
 
 
 class App:
@@ -84,19 +86,20 @@ def create_app(
     kernel: Iterable[tuple[str, APIRouter]] = (),
 ) -> App:
     """The face of these services; `kernel` are routers of no service, with the schema that they work in."""
-    owned = [(service.name, service.router) for service in services]
-    owned += [*kernel, ("platform", health_router(health, metrics, metrics_public=web.metrics_public))]
+    owned = [(service.name, service.router, service.resources) for service in services]
+    owned += [(schema, router, ()) for schema, router in kernel]
+    owned.append(("platform", health_router(health, metrics, metrics_public=web.metrics_public), ()))
     api = _Api(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     routes: list[APIRoute] = []
     facts: dict[int, RouteFacts] = {}
-    for service, router in owned:
+    for schema, router, resources in owned:
         for route in _api_routes(router):
             routes.append(route)
-            facts[id(route)] = _facts(service, route)
+            facts[id(route)] = _facts(schema, route, resources)
     mounted = {path: item for service in services for path, item in service.mount_paths.items()}
     for route in _api_routes(_documents(routes, mounted)):
         routes.append(route)
-        facts[id(route)] = _facts("platform", route)
+        facts[id(route)] = _facts("platform", route, ())
     api.router.routes.append(Index(routes))
     face = Face(database=database, clock=clock, ids=ids, authenticator=Authenticator(database, clock), routes=facts)
     edge = Edge(
@@ -122,12 +125,13 @@ def _api_routes(router: APIRouter) -> list[APIRoute]:
     return found
 
 
-def _facts(service: str, route: APIRoute) -> RouteFacts:
+def _facts(service: str, route: APIRoute, resources: Sequence[object]) -> RouteFacts:
     return RouteFacts(
         service=service,
         name=f"{'/'.join(sorted(route.methods or ()))} {route.path_format}",
         status=route.status_code or 200,
         parameters=frozenset(_query_parameters(route)),
+        resources=resources,
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from fastapi import Depends, Request
 from starlette.responses import Response
@@ -24,6 +24,7 @@ EXCHANGE: Final = "baton.exchange"
 
 _NEVER_STORED: Final = frozenset({401, 429})
 
+Resource = TypeVar("Resource")
 Work = Callable[[Transaction], Awaitable[Any]]
 """A write: works in the transaction and returns an `Answer`, or just its body."""
 
@@ -39,6 +40,8 @@ class RouteFacts:
     status: int
     parameters: frozenset[str]
     """The query parameters that it takes."""
+    resources: Sequence[object] = ()
+    """What the service lends to its routes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +139,13 @@ class Call:
     def authenticator(self) -> Authenticator:
         """For routes that revoke keys: this process should forget them at once."""
         return self._exchange.face.authenticator
+
+    def resource(self, kind: type[Resource]) -> Resource:
+        """What the service lends to its routes, by type: its key ring, its streams, its handlers."""
+        for resource in self._facts.resources:
+            if isinstance(resource, kind):
+                return resource
+        raise LookupError(f"{self._facts.service} lends no {kind.__name__}")
 
     def agent_id(self) -> str:
         """The agent who acts; Forbidden for a key that speaks for nobody."""

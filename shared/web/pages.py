@@ -4,7 +4,7 @@ import base64
 import binascii
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Final, Generic, TypeVar
+from typing import Annotated, Any, Final, Generic, TypeVar, get_origin
 from urllib.parse import parse_qsl, urlencode
 
 import msgspec
@@ -44,13 +44,21 @@ class PageRequest:
     cursor: str | None = None
 
     def after(self, shape: type[Key], *, order: str = "") -> Key | None:
-        """The sort key of the last item seen, such as `tuple[datetime, str]`; None for the first page."""
-        return None if self.cursor is None else decode(self.cursor, shape, order=order)
+        """The sort key of the last item seen, such as `tuple[datetime, str]`; None for the first page.
+
+        A plain type, such as `int`, stands for a key of that one part.
+        """
+        if self.cursor is None:
+            return None
+        if get_origin(shape) is tuple:
+            return decode(self.cursor, shape, order=order)
+        one: Any = decode(self.cursor, tuple[shape], order=order)  # type: ignore[valid-type]
+        part: Key = one[0]
+        return part
 
     def after_id(self, *, order: str = "") -> str | None:
         """The id of the last item seen, for lists that are sorted by id alone."""
-        key = self.after(tuple[str], order=order)
-        return None if key is None else key[0]
+        return self.after(str, order=order)
 
     def cut(
         self, rows: Sequence[Item], *, key: Callable[[Item], tuple[object, ...]], order: str = ""
