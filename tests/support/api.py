@@ -1,9 +1,9 @@
 """Services behind the real HTTP face, without a socket: workspaces, keys and a client."""
 
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 import httpx
 from fastapi import APIRouter
@@ -16,8 +16,12 @@ from shared.platform.store import agents, keys, teams, workspaces
 from shared.settings import KernelSettings
 from shared.telemetry.metrics import Metrics
 from shared.web.app import App, Hosted, create_app
+from shared.web.calls import Call, requires
 from shared.web.health import Health
 from shared.web.settings import WebSettings
+
+Anyone = Annotated[Call, requires()]
+"""Any key will do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +32,7 @@ class Stub:
     router: APIRouter = field(default_factory=APIRouter)
     mounts: Mapping[str, Any] = field(default_factory=dict)
     mount_paths: Mapping[str, Any] = field(default_factory=dict)
+    resources: Sequence[object] = ()
 
 
 async def new_workspace(database: Database, workspace_id: str = "w1") -> str:
