@@ -12,6 +12,8 @@ down_revision = None
 
 def upgrade() -> None:
     """Forward only."""
+    op.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm")
+    op.execute("CREATE EXTENSION IF NOT EXISTS btree_gin")
     op.create_table(
         "agent_load",
         sa.Column("workspace_id", sa.Text(), nullable=False),
@@ -431,6 +433,14 @@ def upgrade() -> None:
         schema="tickets",
         postgresql_where=sa.text("external_id IS NOT NULL"),
     )
+    op.create_index(
+        "ix_reply_nameless",
+        "reply",
+        ["conversation_id"],
+        unique=False,
+        schema="tickets",
+        postgresql_where=sa.text("state = 'sent' AND external_id IS NULL"),
+    )
     op.create_index("ix_reply_ticket", "reply", ["ticket_id", "seq"], unique=False, schema="tickets")
     op.create_index(
         "ix_reply_unfinished",
@@ -458,6 +468,24 @@ def upgrade() -> None:
         schema="tickets",
     )
     op.create_index("ix_reply_turn_message", "reply_turn", ["message_id"], unique=False, schema="tickets")
+    op.create_table(
+        "search",
+        sa.Column("id", sa.Text(), nullable=False, comment="a message's id, or a customer's"),
+        sa.Column("workspace_id", sa.Text(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_search")),
+        schema="tickets",
+    )
+    op.create_index(
+        "ix_search_text",
+        "search",
+        ["workspace_id", "text"],
+        unique=False,
+        schema="tickets",
+        postgresql_using="gin",
+        postgresql_ops={"text": "gin_trgm_ops"},
+    )
     op.create_table(
         "ticket",
         sa.Column("id", sa.Text(), nullable=False),
@@ -516,6 +544,14 @@ def upgrade() -> None:
         postgresql_where=sa.text("state IN ('open', 'pending', 'snoozed')"),
     )
     op.create_index("ix_ticket_customer", "ticket", ["workspace_id", "customer_id"], unique=False, schema="tickets")
+    op.create_index(
+        "ix_ticket_merged",
+        "ticket",
+        ["merged_into"],
+        unique=False,
+        schema="tickets",
+        postgresql_where=sa.text("merged_into IS NOT NULL"),
+    )
     op.create_index(
         "ix_ticket_owner",
         "ticket",
@@ -613,6 +649,7 @@ def upgrade() -> None:
                 "presence",
                 "reply",
                 "reply_turn",
+                "search",
                 "ticket",
                 "ticket_label",
                 "turn",
@@ -624,3 +661,16 @@ def upgrade() -> None:
     op.execute(secure("tickets", ["timer"], scan="SELECT, UPDATE"))
     op.execute("CREATE SEQUENCE tickets.fence")
     op.execute("GRANT USAGE ON SEQUENCE tickets.fence TO baton_workspace, baton_batch")
+    op.execute("ALTER TABLE tickets.search NO FORCE ROW LEVEL SECURITY")
+    op.execute(
+        """
+        CREATE FUNCTION tickets.find(pattern text, most integer) RETURNS SETOF text
+        LANGUAGE sql STABLE SECURITY DEFINER SET search_path = tickets, public AS $$
+            SELECT id FROM tickets.search
+            WHERE workspace_id = current_setting('baton.workspace') AND text ILIKE pattern
+            ORDER BY at DESC LIMIT most
+        $$
+        """
+    )
+    op.execute("REVOKE ALL ON FUNCTION tickets.find FROM PUBLIC")
+    op.execute("GRANT EXECUTE ON FUNCTION tickets.find TO baton_workspace")

@@ -75,6 +75,7 @@ ticket = sa.Table(
     sa.CheckConstraint("rank BETWEEN 0 AND 3", name="rank"),
     sa.Index("uq_ticket_open", "workspace_id", "customer_id", unique=True, postgresql_where=sa.text(ACTIVE)),
     sa.Index("ix_ticket_customer", "workspace_id", "customer_id"),
+    sa.Index("ix_ticket_merged", "merged_into", postgresql_where=sa.text("merged_into IS NOT NULL")),
     sa.Index("ix_ticket_all", "workspace_id", "rank", "id", postgresql_where=sa.text(ACTIVE)),
     sa.Index("ix_ticket_team", "workspace_id", "team_id", "rank", "id", postgresql_where=sa.text(ACTIVE)),
     sa.Index("ix_ticket_owner", "workspace_id", "owner_id", "rank", "id", postgresql_where=sa.text(ACTIVE)),
@@ -136,6 +137,23 @@ message = sa.Table(
     sa.CheckConstraint("state IN ('visible', 'hidden', 'deleted')", name="state"),
     sa.Index("ix_message_ticket", "ticket_id", "seq"),
     sa.Index("ix_message_conversation", "conversation_id", "occurred_at"),
+)
+search = sa.Table(
+    "search",
+    METADATA,
+    # Searched only through the function `tickets.find`, which is bound to the session's workspace: row security is
+    # not forced on its owner here, because a policy would keep the search away from the index.
+    column("id", sa.Text, primary_key=True, comment="a message's id, or a customer's"),
+    column("workspace_id", sa.Text),
+    column("text", sa.Text),
+    column("at", INSTANT),
+    sa.Index(
+        "ix_search_text",
+        "workspace_id",
+        "text",
+        postgresql_using="gin",
+        postgresql_ops={"text": "gin_trgm_ops"},
+    ),
 )
 turn = sa.Table(
     "turn",
@@ -272,6 +290,10 @@ reply = sa.Table(
         "ix_reply_waiting", "ticket_id", postgresql_where=sa.text("state IN ('queued', 'sending', 'unknown')")
     ),
     sa.Index("ix_reply_customer", "workspace_id", "customer_id"),
+    # A reply to which the network gave no name is recognized by its words.
+    sa.Index(
+        "ix_reply_nameless", "conversation_id", postgresql_where=sa.text("state = 'sent' AND external_id IS NULL")
+    ),
     sa.Index("ix_reply_external", "channel_id", "external_id", postgresql_where=sa.text("external_id IS NOT NULL")),
 )
 reply_turn = sa.Table(

@@ -1,0 +1,184 @@
+"""Batches of routed messages: a constant number of statements for any number of messages and workspaces."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+from services.tickets.domain import ticket as tickets_
+from services.tickets.domain.batch import phases
+from services.tickets.domain.message import blank
+from services.tickets.handlers import arrivals, assigning, echo
+from services.tickets.handlers.arrivals import Scene
+from services.tickets.handlers.changes import Changes
+from services.tickets.store import assignments, customers, entries, messages, search, staff, tickets
+from services.tickets.store.customers import Account, Profile
+from services.tickets.store.search import Text
+from shared.db.transaction import Transaction
+from shared.errors import Retryable
+from shared.events.envelope import Event
+from shared.events.messages import Message
+from shared.events.payload import SYSTEM
+from shared.events.routing import MessageRouted, TicketRouted
+from shared.events.tickets import TicketUpdated
+from shared.ids import Ids
+from shared.networks.port import Capabilities
+from shared.networks.registry import NETWORKS
+from shared.platform.store import workspaces
+
+_UNKNOWN: Final = Capabilities()
+
+
+async def on_routed(tx: Transaction, events: Sequence[Event], *, ids: Ids) -> None:
+    """Applies what the router passed on: opens, attaches, reopens and revises; redelivery changes nothing.
+
+    A message that a named rule ignores is kept, joins the timeline of a ticket that is open anyway, and opens none.
+    """
+    routed = [event for event in events if isinstance(event.data, MessageRouted)]
+    for phase in phases(routed):
+        if phase.outbound:
+            await echo.on_outbound(tx, phase.events, ids=ids)
+        else:
+            await _apply(tx, phase.events, ids)
+    triggered = [event for event in events if isinstance(event.data, TicketRouted)]
+    if triggered:
+        await _on_triggered(tx, triggered, ids)
+
+
+async def _apply(tx: Transaction, events: Sequence[Event], ids: Ids) -> None:
+    scene = await _prepare(tx, events, ids)
+    for event in events:
+        if isinstance(event.data, MessageRouted):
+            arrivals.apply(scene, event.data, event.id)
+    await _house(scene)
+    await _store(tx, scene)
+
+
+async def _prepare(tx: Transaction, events: Sequence[Event], ids: Ids) -> Scene:
+    data = [event.data for event in events if isinstance(event.data, MessageRouted)]
+    arriving = {item.message.id: item.message for item in data if item.verb == "received"}
+    others = [item for item in data if item.verb != "received"]
+    targets = await _targets(tx, [item for item in others if item.message.id not in arriving])
+    account_of = {message.id: _account(message) for message in arriving.values()}
+    profiles = {account_of[message.id]: _profile(message) for message in arriving.values()}
+    owners = await customers.resolve(tx, profiles, ids=ids, also={owner for _, owner in targets.values()})
+    pairs = {(account.workspace_id, customer) for account, customer in owners.items()}
+    locked = await tickets.lock_current(tx, pairs, also={ticket for ticket, _ in targets.values()})
+    # Only now, because whoever else stores one of these items holds the lock of the same customer.
+    known = await messages.load(tx, {item.message.id for item in data}, lock=True)
+    held = {stored.ticket_id for stored in known.values()} - {None, *targets, *locked}
+    if others and (held or any(locked[ticket].merged_into for ticket, _ in targets.values())):
+        raise Retryable("an item moved to another ticket at this moment")
+    changes = Changes(tx, ids, now=await tx.now())
+    changes.adopt(*locked.values())
+    names = {item.workspace_id for item in data}
+    changes.settings = await workspaces.settings_of(tx, names)
+    return Scene(
+        changes=changes,
+        known=known,
+        customer_of={message: owners[account] for message, account in account_of.items()},
+        current=_current(locked.values(), set(owners.values())),
+        roots={origin: ticket for origin, (ticket, _) in targets.items()},
+        told=await entries.seen(tx, [item.event_id for item in others]) if others else set(),
+        teams=await staff.terms_of(tx, names),
+    )
+
+
+async def _targets(tx: Transaction, others: Sequence[MessageRouted]) -> dict[str, tuple[str, str]]:
+    # What happens to an item before it comes is kept for its arrival. If it comes at this very moment, one of the two
+    # transactions waits here for the other, and then finds the other's row.
+    if not others:
+        return {}
+    blanks = {item.message.id: blank(item) for item in others if item.message.direction == "in"}
+    await messages.insert(tx, [blanks[id_] for id_ in sorted(blanks)])
+    stored = await messages.load(tx, {item.message.id for item in others})
+    return await tickets.targets(tx, {entry.ticket_id for entry in stored.values() if entry.ticket_id is not None})
+
+
+def _current(locked: Iterable[tickets_.Ticket], owners: set[str]) -> dict[str, str]:
+    current: dict[str, tickets_.Ticket] = {}
+    for ticket in locked:
+        before = current.get(ticket.customer_id)
+        if ticket.customer_id in owners and (before is None or ticket.is_active):
+            current[ticket.customer_id] = ticket
+    return {customer: ticket.id for customer, ticket in current.items()}
+
+
+def _account(message: Message) -> Account:
+    scope = NETWORKS[message.network].capabilities.identity_scope if message.network in NETWORKS else "channel"
+    return Account(
+        workspace_id=message.workspace_id,
+        network=message.network,
+        scope="" if scope == "network" else message.channel_id,
+        # Where a network does not say who wrote, a conversation is one person.
+        external_id=message.author.external_id if message.author else f"conversation:{message.conversation_id}",
+    )
+
+
+def _profile(message: Message) -> Profile:
+    return Profile(handle=message.author.handle, name=message.author.name) if message.author else Profile()
+
+
+async def _house(scene: Scene) -> None:
+    if not scene.homeless:
+        return
+    changes = scene.changes
+    homes = {(changes[id_].workspace_id, changes[id_].team) for id_ in scene.homeless}
+    reopened = [id_ for id_, (_, was_reopened) in scene.homeless.items() if was_reopened]
+    current = await assignments.current(changes.tx, reopened)
+    changes.know(current.values())
+    owners = {(step.workspace_id, step.agent) for step in current.values() if step.agent is not None}
+    await changes.lock_roster(teams=homes, agents=owners, terms=scene.teams)
+    changes.cause = None
+    for ticket_id, (prefer, was_reopened) in scene.homeless.items():
+        if was_reopened:
+            assigning.keep_or_reassign(changes, ticket_id, prefer=prefer)
+        else:
+            assigning.assign(changes, ticket_id, prefer=prefer)
+
+
+async def _store(tx: Transaction, scene: Scene) -> None:
+    stored = await messages.insert(tx, scene.arrived)
+    if len(stored) != len(scene.arrived):
+        raise Retryable("an item was stored by somebody else at this moment")
+    await messages.save(tx, list(scene.revised.values()))
+    await messages.open_turns(tx, scene.turns)
+    await messages.share(tx, [(item.ticket_id, item.message) for item in scene.arrived if item.ticket_id is not None])
+    await search.put(tx, _texts(scene))
+    if scene.silenced:
+        for ticket_id, since in (await messages.waiting(tx, scene.silenced)).items():
+            scene.changes.amend(ticket_id, waiting_since=since)
+    await scene.changes.flush()
+
+
+def _texts(scene: Scene) -> Iterator[Text]:
+    changes = scene.changes
+    for item in [*scene.arrived, *scene.revised.values()]:
+        if item.received and item.ticket_id is not None and (item.text or item.id in scene.revised):
+            yield Text(item.id, item.workspace_id, item.text or "", changes.now)
+    for ticket_id, (_, was_reopened) in scene.homeless.items():
+        ticket = changes[ticket_id]
+        names = " ".join(name for name in (ticket.customer_name, ticket.customer_handle) if name)
+        if names and not was_reopened:
+            yield Text(ticket.customer_id, ticket.workspace_id, names, changes.now)
+
+
+async def _on_triggered(tx: Transaction, events: Sequence[Event], ids: Ids) -> None:
+    data = [event.data for event in events if isinstance(event.data, TicketRouted)]
+    changes = Changes(tx, ids, now=await tx.now())
+    found = await tickets.lock_known(tx, {item.ticket_id for item in data})
+    changes.adopt(*found.values())
+    for event in events:
+        if isinstance(event.data, TicketRouted):
+            _trigger(changes, event.data, event.id)
+    await changes.flush()
+
+
+def _trigger(changes: Changes, data: TicketRouted, event_id: str) -> None:
+    if data.ticket_id not in changes or changes[data.ticket_id].version != data.ticket_version:
+        return
+    fields = tickets_.raised(changes[data.ticket_id], data.decision)
+    if not fields:
+        return
+    changes.cause = event_id
+    changes.record(data.ticket_id, "triggered", SYSTEM, event_id=event_id, data={"rule": data.decision.rule})
+    changes.change(data.ticket_id, SYSTEM, "triggered", **fields)
+    changes.emit(TicketUpdated, data.ticket_id, SYSTEM, changes=tuple(sorted(fields)), reason=data.decision.rule)

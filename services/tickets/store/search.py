@@ -1,0 +1,44 @@
+"""What tickets are found by: the texts of messages and the names of customers."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from shared.db.transaction import Transaction
+
+MOST: Final = 1000
+"""How many hits a search looks at, newest first."""
+
+_PUT: Final = """
+INSERT INTO tickets.search (id, workspace_id, text, at)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[])
+ON CONFLICT (id) DO UPDATE SET text = EXCLUDED.text
+"""
+_DROP: Final = "DELETE FROM tickets.search WHERE id = ANY($1::text[])"
+_FIND: Final = "SELECT tickets.find($1, $2)"
+
+
+class Text(NamedTuple):
+    """One thing to be found by; an empty text is forgotten."""
+
+    id: str
+    workspace_id: str
+    text: str
+    at: datetime
+
+
+async def put(tx: Transaction, texts: Iterable[Text]) -> None:
+    """Makes texts findable, or finds them no longer."""
+    unique = {text.id: text for text in texts}
+    kept = [text for text in unique.values() if text.text]
+    gone = [text.id for text in unique.values() if not text.text]
+    if kept:
+        await tx.execute(_PUT, *[list(column) for column in zip(*kept, strict=True)])
+    if gone:
+        await tx.execute(_DROP, gone)
+
+
+async def find(tx: Transaction, words: str) -> Sequence[str]:
+    """Ids of messages and customers that contain these words, in the transaction's one workspace."""
+    escaped = words.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
+    return [row[0] for row in await tx.fetch(_FIND, f"%{escaped}%", MOST)]
