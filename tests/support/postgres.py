@@ -30,6 +30,7 @@ SCHEMAS: Final = [
     "shared.platform.tables:SCHEMA",
     "services.router.store.tables:SCHEMA",
     "services.tickets.store.tables:SCHEMA",
+    "services.notifier.store.tables:SCHEMA",
     "tests.support.demo:SCHEMA",
 ]
 """Every schema that the template holds, as `module:name`; a new service adds its own line."""

@@ -1,0 +1,1 @@
+"""What the notifier decides, pure: whose turn it is, who is told, when to try again."""

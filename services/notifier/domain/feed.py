@@ -1,0 +1,125 @@
+"""What happened, in the one order and the one shape that stream, changes and webhooks share."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+
+from shared.events.tickets import TicketEvent
+
+ALL: Final = "*"
+
+
+class Fact(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that happened, before it has its number. `data` is the event's JSON value."""
+
+    workspace_id: str
+    event_id: str
+    type: str
+    ticket_id: str | None
+    team: str | None
+    owner: str | None
+    at: datetime
+    data: bytes
+
+    def numbered(self, number: int) -> "Entry":
+        """The fact at its place in the feed."""
+        return Entry(
+            workspace_id=self.workspace_id,
+            number=number,
+            event_id=self.event_id,
+            type=self.type,
+            ticket_id=self.ticket_id,
+            team=self.team,
+            owner=self.owner,
+            at=self.at,
+            data=self.data,
+        )
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """A fact with its place: numbers of one workspace have no gaps, and grow in the order of commits."""
+
+    workspace_id: str
+    number: int
+    event_id: str
+    type: str
+    ticket_id: str | None
+    team: str | None
+    owner: str | None
+    at: datetime
+    data: bytes
+
+
+_ENCODER: Final = msgspec.json.Encoder()
+
+
+def fact_of(event_id: str, type_name: str, data: TicketEvent) -> Fact:
+    """An event of a ticket as a fact."""
+    return Fact(
+        workspace_id=data.workspace_id,
+        event_id=event_id,
+        type=type_name,
+        ticket_id=data.ticket.id,
+        team=data.ticket.team,
+        owner=data.ticket.owner,
+        at=data.at,
+        data=_ENCODER.encode(data),
+    )
+
+
+def body(entry: Entry) -> bytes:
+    """The JSON object that says it: `{"type", "timestamp", "id", "sequence", "data"}`, everywhere the same bytes."""
+    timestamp = entry.at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    head = (
+        f'{{"type":"{entry.type}","timestamp":"{timestamp}","id":"{entry.event_id}","sequence":{entry.number},"data":'
+    )
+    return head.encode() + entry.data + b"}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Whom an entry reaches. None stands for no limit; an owner sees tickets of other teams too."""
+
+    types: frozenset[str] | None = None
+    teams: frozenset[str] | None = None
+    agent_id: str | None = None
+    """Whose tickets pass although their team does not."""
+    only_team: str | None = None
+    only_owner: str | None = None
+
+    def passes(self, *, type_name: str, team: str | None, owner: str | None) -> bool:
+        """Whether it may be shown, and is wanted."""
+        if self.types is not None and type_name not in self.types:
+            return False
+        if self.only_team is not None and team != self.only_team:
+            return False
+        if self.only_owner is not None and owner != self.only_owner:
+            return False
+        if self.teams is None or team in self.teams:
+            return True
+        return owner is not None and owner == self.agent_id
+
+
+def chosen_types(names: Collection[str], *, known: Collection[str]) -> frozenset[str] | None:
+    """The types that names and patterns such as `ticket.*` stand for; None for all. ValueError names a stranger.
+
+    A name may leave out the version.
+    """
+    if ALL in names or not names:
+        return None
+    chosen: set[str] = set()
+    for name in names:
+        matches = {each for each in known if _matches(name, each)}
+        if not matches:
+            raise ValueError(name)
+        chosen |= matches
+    return frozenset(chosen)
+
+
+def _matches(name: str, type_name: str) -> bool:
+    if name.endswith(".*"):
+        return type_name.startswith(name[:-1])
+    return type_name == name or type_name.rpartition(".v")[0] == name

@@ -1,0 +1,159 @@
+"""What the events of a ticket ask of its replies: to wait, to stop, or to be taken for sent."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from services.notifier.domain import replies
+from services.notifier.domain.replies import Answer, Reply, Turn
+from shared.events import tickets
+from shared.events.messages import Message
+from shared.events.payload import Payload
+from shared.events.tickets import HoldReason, RevokeReason
+
+HOLD_REASONS: Final[dict[RevokeReason, HoldReason]] = {
+    "takeover": "takeover",
+    "override": "takeover",
+    "preempted": "takeover",
+    "answer-detected": "turn-taken",
+    "linked": "linked",
+    "unlinked": "linked",
+    "merged": "linked",
+}
+"""Why a lease was revoked, as its waiting replies are told."""
+
+Encode = Callable[[tickets.Reply], bytes]
+
+
+@dataclass(slots=True, kw_only=True)
+class Desk:
+    """Replies and answers of some tickets while their events are applied in order."""
+
+    now: datetime
+    replies: dict[str, Reply]
+    answers: dict[str, Answer] = field(default_factory=dict)
+    """By turn: the latest finished answer that these events tell of."""
+    workspaces: dict[str, str] = field(default_factory=dict)
+    """By turn, for those in `answers`."""
+    added: list[str] = field(default_factory=list)
+
+    def put(self, reply: Reply) -> None:
+        """Keeps a reply as it is now; one that was sent is the latest answer of its turns."""
+        before = self.replies.get(reply.id)
+        self.replies[reply.id] = reply
+        if reply.state == "sent" and (before is None or before.state != "sent"):
+            self.is_answered_by(reply)
+
+    def is_answered_by(self, reply: Reply) -> None:
+        """The reply is the latest finished answer of its turns."""
+        self.answer(reply.turn_ids, Answer(id=reply.id, author_id=reply.author_id), reply.workspace_id)
+
+    def answer(self, turns: Iterable[str], answer: Answer, workspace_id: str) -> None:
+        """These turns have a new latest answer."""
+        for turn_id in turns:
+            self.answers[turn_id] = answer
+            self.workspaces[turn_id] = workspace_id
+
+    def waiting(self, ticket_id: str) -> list[Reply]:
+        """What could still be stopped."""
+        return [reply for reply in self.replies.values() if reply.ticket_id == ticket_id and reply.state == "waiting"]
+
+
+def concerns(event: Payload) -> bool:
+    """Whether an event may ask something of replies, so that its ticket is worth locking."""
+    match event:
+        case tickets.TicketCreated() | tickets.TicketUpdated() | tickets.TicketReopened():
+            return _is_from_customer(event.message)
+        case tickets.ReplySettled(state=state):
+            return state in {"sent", "failed"}
+        case _:
+            return isinstance(event, _ABOUT_REPLIES)
+
+
+_ABOUT_REPLIES: Final = (
+    tickets.ReplyQueued,
+    tickets.ReplyCancelled,
+    tickets.LeaseRevoked,
+    tickets.AnswerDetected,
+    tickets.EchoMatched,
+)
+
+
+def apply(desk: Desk, event: Payload, *, encode: Encode) -> None:
+    """One event, in the order of its ticket."""
+    match event:
+        case tickets.ReplyQueued():
+            _queue(desk, event, encode)
+        case tickets.LeaseRevoked():
+            _revoke(desk, event)
+        case tickets.ReplyCancelled(reply_id=reply_id, reason=reason):
+            if reply := desk.replies.get(reply_id):
+                desk.put(replies.held(reply, reason))
+        case tickets.AnswerDetected():
+            desk.answer(event.turns, Answer(id=event.message_id, author_id=None), event.workspace_id)
+        case tickets.EchoMatched(reply_id=reply_id, external_id=external_id):
+            if reply := desk.replies.get(reply_id):
+                desk.put(replies.echoed(reply, external_id))
+        case tickets.ReplySettled():
+            _settle(desk, event)
+        case tickets.TicketCreated() | tickets.TicketUpdated() | tickets.TicketReopened():
+            _hold_on_message(desk, event)
+        case _:
+            return
+
+
+def _queue(desk: Desk, event: tickets.ReplyQueued, encode: Encode) -> None:
+    order = event.reply
+    if order.id in desk.replies:
+        return
+    desk.added.append(order.id)
+    desk.put(
+        Reply(
+            id=order.id,
+            workspace_id=event.workspace_id,
+            ticket_id=event.ticket.id,
+            seq=order.seq,
+            author_id=order.author.id,
+            channel_id=order.channel_id,
+            network=order.network,
+            fence=order.fence,
+            override=order.override,
+            hold_on_message=order.hold_on_message,
+            window_until=order.window_until,
+            data=encode(order),
+            turns=tuple(Turn(message_id=turn.message_id, after=turn.after) for turn in order.turns),
+            due_at=desk.now,
+        )
+    )
+
+
+def _revoke(desk: Desk, event: tickets.LeaseRevoked) -> None:
+    for reply in desk.waiting(event.ticket.id):
+        if reply.fence <= event.lease.fence:
+            desk.put(replies.held(reply, HOLD_REASONS[event.reason]))
+
+
+def _settle(desk: Desk, event: tickets.ReplySettled) -> None:
+    reply = desk.replies.get(event.reply_id)
+    if reply is None:
+        return
+    if event.settled_by == "person" and event.state in {"sent", "failed"}:
+        desk.put(replies.settled_by_person(reply, is_sent=event.state == "sent", external_id=event.external_id))
+    elif event.state == "sent" and reply.state == "sent":
+        # Where a native answer came between, the order of tickets is the one that writers see: ours was provisional.
+        desk.is_answered_by(reply)
+
+
+def _hold_on_message(desk: Desk, event: tickets.TicketCreated | tickets.TicketUpdated | tickets.TicketReopened) -> None:
+    message = event.message
+    if message is None or not _is_from_customer(message):
+        return
+    for reply in desk.waiting(event.ticket.id):
+        # An edit of what is being answered is not another message.
+        if reply.hold_on_message and message.id not in reply.turn_ids:
+            desk.put(replies.held(reply, "message-arrived", message.id))
+
+
+def _is_from_customer(message: Message | None) -> bool:
+    return message is not None and message.direction == "in" and message.kind != "reaction"
