@@ -8,8 +8,9 @@ from datetime import timedelta
 from typing import Final
 
 from shared.db.pool import Database
-from shared.db.transaction import Scan, Transaction
+from shared.db.transaction import Transaction
 from shared.errors import BadRequest, Conflict, Invalid
+from shared.platform.store import retention
 
 KEEP: Final = timedelta(hours=48)
 """How long an answer is kept; at least 24 hours are promised."""
@@ -23,14 +24,6 @@ _KEEP: Final = """
 INSERT INTO {schema}.idempotency (workspace_id, principal, route, key, fingerprint, status, headers, body)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 """
-_PURGE: Final = """
-DELETE FROM {schema}.idempotency WHERE ctid IN (
-    SELECT ctid FROM {schema}.idempotency WHERE created_at < now() - $1::interval LIMIT 5000
-)
-"""
-_WORKSPACES: Final = (
-    "SELECT workspace_id FROM platform.workspace WHERE workspace_id > $1 ORDER BY workspace_id LIMIT 500"
-)
 
 
 class IdempotencyKeyReused(Invalid):
@@ -113,17 +106,8 @@ async def keep(tx: Transaction, attempt: Attempt, stored: Stored) -> None:
 
 
 async def purge(database: Database, schema: str, *, older_than: timedelta = KEEP) -> int:
-    """Forgets old answers, a few workspaces and rows at a time; returns how many."""
-    gone, after = 0, ""
-    while True:
-        async with database.transaction(Scan(), schema=schema) as tx:
-            workspaces = [row["workspace_id"] for row in await tx.fetch(_WORKSPACES, after)]
-            if not workspaces:
-                return gone
-            await tx.admit(workspaces)
-            purged = await tx.execute(_PURGE.format(schema=schema), older_than)
-        gone += purged
-        after = after if purged else workspaces[-1]
+    """Forgets old answers of all workspaces; returns how many."""
+    return await retention.purge(database, f"{schema}.idempotency", "created_at < now() - $1::interval", older_than)
 
 
 def _lock(schema: str, attempt: Attempt) -> int:
