@@ -1,0 +1,78 @@
+"""The HTTP server of a process: uvicorn on a socket that is bound before anything else starts."""
+
+import asyncio
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import timedelta
+from typing import Final
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from shared.errors import Misconfigured
+
+KEEP_ALIVE_SECONDS: Final = 75
+"""Longer than load balancers keep idle connections, so that they never send into one that we just closed."""
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to the host, and says when it is up."""
+
+    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._started = started
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._started()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A bound socket; port 0 takes any free one. Misconfigured says who else may have it."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise Misconfigured(
+            f"cannot listen on {host} port {port} ({error.strerror}): another process has it, or the address is not "
+            "this machine's; see BATON_HOST and BATON_PORT"
+        ) from error
+
+
+def url_of(listener: socket.socket) -> str:
+    """Where clients on this machine find the server."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+async def serve(
+    app: ASGIApp, listener: socket.socket, *, stop: asyncio.Event, grace: timedelta, started: Callable[[], None]
+) -> None:
+    """Serves until stopped; then accepts nothing more, and gives running requests so long to finish."""
+    config = uvicorn.Config(
+        app,
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=max(1, round(grace.total_seconds())),
+    )
+    server = _Server(config, started)
+
+    async def end() -> None:
+        await stop.wait()
+        server.should_exit = True
+
+    with closing(listener):
+        async with asyncio.TaskGroup() as group:
+            ending = group.create_task(end())
+            await server.serve(sockets=[listener])
+            ending.cancel()
