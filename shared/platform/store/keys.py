@@ -81,15 +81,17 @@ async def issue(
     teams: Collection[str] | None = None,
     expires_at: datetime | None = None,
     granted_by: frozenset[Scope] | None = None,
+    secret: str | None = None,
 ) -> tuple[ApiKey, str]:
     """A new key and its token, which cannot be had again.
 
     `granted_by`: the scopes of whoever issues it, who can't give more than that; None for operators.
+    `secret`: one that was written down before, for set-ups that must survive dying in between; None: a new one.
     """
     excess = effective(role, scopes) - granted_by if granted_by is not None else frozenset()
     if excess:
         raise Forbidden("a key cannot have more scopes than the one that issues it", missing=sorted(excess))
-    secret = keys.new_secret()
+    secret = secret or keys.new_secret()
     row = await tx.fetchrow(
         *_INSERT(
             id=key_id,

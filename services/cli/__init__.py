@@ -1,0 +1,1 @@
+"""The `baton` command: each command imports only what it runs."""

@@ -1,0 +1,49 @@
+"""The command's entry point: which commands there are, and how failures end."""
+
+import sys
+
+import typer
+
+from services.cli import inspect, operate, run
+from shared.errors import BatonError
+
+
+def build() -> typer.Typer:
+    """All commands."""
+    app = typer.Typer(
+        name="baton",
+        help="An event-driven backend for brands' social inboxes: exactly one person answers.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    for command in (run.up, run.run, run.migrate, run.demo):
+        app.command()(command)
+    for command in (
+        inspect.parse,
+        inspect.structure,
+        inspect.doctor,
+        inspect.config,
+        inspect.openapi,
+        inspect.asyncapi,
+    ):
+        app.command()(command)
+    for name, group in (("keys", operate.keys()), ("dlq", operate.dlq()), ("webhooks", operate.webhooks())):
+        app.add_typer(group, name=name)
+    return app
+
+
+def main() -> None:
+    """A failure that Baton can explain is one line on stderr and exit code 1; wrong usage is 2."""
+    try:
+        build()()
+    except BatonError as error:
+        sys.stderr.write(f"baton: {error}\n")
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+if __name__ == "__main__":
+    main()
