@@ -1,0 +1,388 @@
+"""A consumer gives every event its effects once, in the order of its key, whatever fails around it."""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from contextlib import suppress
+
+import pytest
+
+from shared.db.pool import Database
+from shared.db.transaction import Batch, Scan, Transaction
+from shared.errors import Rejected, Retryable
+from shared.events.catalogue import MESSAGES, TICKETS
+from shared.events.envelope import Encoded, Event
+from shared.log.consumer import Consumer, PoisonFlood, PoisonLimit
+from shared.log.port import Log
+from shared.telemetry.metrics import Metrics
+from tests.support.consuming import Diary, channel, consume, consuming, rows, say, seen, until_seen
+from tests.support.waiting import answer, eventually
+
+PARKED = "SELECT key, attempts, reason FROM demo.parked ORDER BY key"
+QUEUED = "SELECT convert_from(value, 'UTF8')::jsonb ->> 'name' FROM demo.parked_event ORDER BY id"
+DEAD = "SELECT convert_from(value, 'UTF8')::jsonb ->> 'name', error_class, attempts FROM demo.dead_letter ORDER BY id"
+
+
+async def lag(log: Log) -> int:
+    return sum((await log.lag("demo", [MESSAGES])).values())
+
+
+async def no_lag(log: Log) -> bool:
+    return await lag(log) == 0
+
+
+async def nothing_parked(database: Database) -> bool:
+    return await rows(database, PARKED) == []
+
+
+# -- what a handler may rely on ---------------------------------------------------------------------------------
+
+
+async def test_events_are_handled_once_and_in_order_over_restarts(database: Database, log: Log, diary: Diary) -> None:
+    for start in (0, 30, 60):
+        await say(database, "k", *(f"{n:02}" for n in range(start, start + 30)))
+        async with consuming(database, log, consume(diary, max_records=7)):
+            await until_seen(database, start + 30)
+    assert await seen(database) == [f"{n:02}" for n in range(90)]
+    assert await lag(log) == 0
+
+
+async def test_one_batch_holds_events_of_several_workspaces(database: Database, log: Log, diary: Diary) -> None:
+    await say(database, "a", "one", workspace="w1")
+    await say(database, "b", "two", workspace="w2")
+    async with consuming(database, log, consume(diary)):
+        await until_seen(database, 2)
+    assert await rows(database, "SELECT name FROM demo.seen", workspaces=["w2"]) == [("two",)]
+
+
+async def test_events_of_a_handler_are_published_with_its_effects(database: Database, log: Log) -> None:
+    async def pass_on(tx: Transaction, events: Sequence[Event]) -> None:
+        for event in events:
+            tx.append(Encoded(topic=TICKETS, key=event.key, workspace_id="w1", headers=(), value=b"on"))
+        await tx.flush()
+
+    await say(database, "k", "one", "two")
+    async with consuming(database, log, consume(pass_on)), log.subscribe("after", [TICKETS]) as after:
+        records = []
+        while len(records) < 2:
+            records += (await after.fetch(max_records=10, max_wait=consume(pass_on).max_wait)).records
+    assert [record.value for record in records] == [b"on", b"on"]
+
+
+async def test_the_transaction_carries_the_trace_of_its_events(database: Database, log: Log, diary: Diary) -> None:
+    traces = {name: f"00-{n:032x}-{n:016x}-01" for n, name in enumerate(("one", "bad", "two"), 1)}
+    diary.faults = {"bad": ValueError("bug")}
+    for name, trace in traces.items():
+        await say(database, name, name, traceparent=trace)
+    async with consuming(database, log, consume(diary)):
+        await until_seen(database, 2)
+    assert diary.traces == [traces[names[0]] for names in diary.calls]
+
+
+# -- dependencies that are away ---------------------------------------------------------------------------------
+
+
+async def test_a_batch_waits_in_place_while_a_dependency_is_away(database: Database, log: Log, diary: Diary) -> None:
+    diary.faults = {"two": Retryable("away")}
+    await say(database, "k", "one", "two", "three")
+    async with consuming(database, log, consume(diary)):
+        await eventually(lambda: len(diary.calls) >= 3)
+        assert await seen(database) == []
+        assert await rows(database, PARKED) == []
+        diary.faults.clear()
+        assert await until_seen(database, 3) == ["one", "two", "three"]
+
+
+async def test_what_is_away_for_one_key_only_does_not_hold_up_the_others_for_long(
+    database: Database, log: Log, diary: Diary
+) -> None:
+    diary.faults = {"slow": Retryable("a lock that never comes free")}
+    await say(database, "a", "slow")
+    await say(database, "b", "other")
+    async with consuming(database, log, consume(diary, stuck_after=2)):
+        assert await until_seen(database, 1) == ["other"]
+        assert [key for key, _, _ in await rows(database, PARKED)] == ["a"]
+    assert await rows(database, DEAD) == []
+
+
+async def test_consumption_goes_on_after_all_connections_were_lost(database: Database, log: Log, diary: Diary) -> None:
+    await say(database, "k", "one")
+    async with consuming(database, log, consume(diary)):
+        await until_seen(database, 1)
+        with suppress(Retryable):
+            async with database.transaction(Scan()) as tx:
+                await tx.execute("RESET ROLE")
+                await tx.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+                )
+        await asyncio.sleep(0.1)
+        await answer(lambda: _said(database, "two"))
+        await until_seen(database, 2)
+    found = await seen(database)
+    assert (found[0], found[-1]) == ("one", "two")
+
+
+async def _said(database: Database, name: str) -> bool:
+    """False while a killed connection is still in the pool."""
+    with suppress(Retryable):
+        await say(database, "k", name)
+        return True
+    return False
+
+
+# -- poison -----------------------------------------------------------------------------------------------------
+
+
+async def test_a_rejected_event_becomes_a_dead_letter_and_its_key_goes_on(
+    database: Database, log: Log, diary: Diary
+) -> None:
+    diary.faults = {"bad": Rejected("never")}
+    await say(database, "k", "one", "bad", "two")
+    await say(database, "other", "three")
+    async with consuming(database, log, consume(diary)):
+        await until_seen(database, 3)
+    assert await seen(database, "k") == ["one", "two"]
+    assert await rows(database, DEAD) == [("bad", "Rejected", 1)]
+    assert await rows(database, PARKED) == []
+
+
+async def test_an_event_that_cannot_be_read_is_kept_as_it_came(database: Database, log: Log, diary: Diary) -> None:
+    raw, headers = b"\xff{", (("ce_type", b"channel.changed.v1"), ("ce_workspaceid", b"w1"), ("x", b"\x00"))
+    async with database.transaction(Batch(frozenset({"w1"}))) as tx:
+        tx.append(Encoded(topic=MESSAGES, key="k", workspace_id="w1", headers=headers, value=raw))
+        tx.append(Encoded(topic=MESSAGES, key="k", workspace_id="w1", headers=(), value=b"{}"))
+    await say(database, "k", "one")
+    async with consuming(database, log, consume(diary)):
+        await until_seen(database, 1)
+    found = await rows(database, "SELECT workspace_id, value, event_type, key FROM demo.dead_letter ORDER BY id")
+    assert found == [("w1", raw, "channel.changed.v1", "k"), ("_unknown", b"{}", None, "k")]
+
+
+async def test_a_key_that_fails_waits_in_order_while_others_go_on(database: Database, log: Log, diary: Diary) -> None:
+    diary.faults = {"bad": ValueError("bug")}
+    await say(database, "k", "one", "bad", "three")
+    await say(database, "other", "four")
+    async with consuming(database, log, consume(diary, tries=1000)):
+        await until_seen(database, 2)
+        await say(database, "k", "five")
+        await say(database, "other", "six")
+        await until_seen(database, 3)
+        assert await seen(database, "other") == ["four", "six"]
+        assert await seen(database, "k") == ["one"]
+        ((key, attempts, why),) = await rows(database, PARKED)
+        assert (key, why.partition(" (")[0]) == ("k", "ValueError: bug")
+        assert attempts >= 1
+        assert await lag(log) == 0
+        diary.faults.clear()
+        await until_seen(database, 6)
+        await say(database, "k", "seven")
+        await until_seen(database, 7)
+    assert await seen(database, "k") == ["one", "bad", "three", "five", "seven"]
+    assert await rows(database, PARKED) == []
+    assert await rows(database, QUEUED) == []
+
+
+async def test_a_head_out_of_budget_becomes_a_dead_letter_and_the_rest_go_on(
+    database: Database, log: Log, diary: Diary
+) -> None:
+    diary.faults = {"bad": ValueError("bug"), "worse": Rejected("never"), "worst": KeyError("bug")}
+    await say(database, "k", "bad", "one", "worse", "worst", "two")
+    metrics = Metrics()
+    async with consuming(database, log, consume(diary, tries=3), metrics=metrics):
+        await until_seen(database, 2)
+        await eventually(lambda: b'baton_dead_letters_total{group="demo"} 3.0' in metrics.exposition()[0])
+    assert await seen(database) == ["one", "two"]
+    assert await rows(database, DEAD) == [("bad", "ValueError", 3), ("worse", "Rejected", 1), ("worst", "KeyError", 3)]
+    assert await rows(database, "SELECT count(*) FROM demo.dead_letter WHERE first_failed_at < created_at") == [(2,)]
+    assert await rows(database, PARKED) == []
+
+
+async def test_a_failing_statement_spoils_only_its_own_key(database: Database, log: Log, diary: Diary) -> None:
+    async def divide(tx: Transaction, events: Sequence[Event]) -> None:
+        for event in events:
+            await tx.execute("SELECT 1 / $1::int", int(event.data.name))
+        await diary(tx, events)
+
+    for number in (1, 0, 2):
+        await say(database, f"key-{number}", str(number))
+    async with consuming(database, log, consume(divide)):
+        await until_seen(database, 2)
+    assert sorted(await seen(database)) == ["1", "2"]
+
+
+async def test_events_of_failing_keys_are_not_published_and_the_others_are(database: Database, log: Log) -> None:
+    async def pass_on(tx: Transaction, events: Sequence[Event]) -> None:
+        for event in events:
+            tx.append(Encoded(topic=TICKETS, key="t", workspace_id="w1", headers=(), value=event.data.name.encode()))
+            if event.data.name == "flushes":
+                await tx.flush()
+            if event.data.name == "bad":
+                await tx.flush()
+                raise ValueError
+
+    for name in ("one", "flushes", "bad", "two"):
+        await say(database, name, name)
+    async with consuming(database, log, consume(pass_on, tries=2)):
+        await answer(lambda: rows(database, DEAD))
+    async with database.transaction(Scan()) as tx:
+        values = await tx.fetch("SELECT value FROM log.event WHERE topic = $1 ORDER BY value", TICKETS)
+    assert [value for (value,) in values] == [b"flushes", b"one", b"two"]
+
+
+async def test_a_handler_that_leaves_its_workspace_fails_alone(database: Database, log: Log, diary: Diary) -> None:
+    async def stray(tx: Transaction, events: Sequence[Event]) -> None:
+        await diary(tx, events)
+        for event in events:
+            if event.data.name == "stray":
+                tx.emit(channel("intruder", workspace="w9"), key="k")
+
+    await say(database, "a", "stray")
+    await say(database, "b", "one")
+    async with consuming(database, log, consume(stray, tries=2)):
+        assert await until_seen(database, 1) == ["one"]
+        dead = await answer(lambda: rows(database, DEAD))
+    assert dead == [("stray", "InsufficientPrivilegeError", 2)]
+
+
+async def test_too_much_poison_stops_the_consumer_and_moves_nothing(database: Database, log: Log, diary: Diary) -> None:
+    for number in range(40):
+        await say(database, f"key-{number}", f"{number}")
+    diary.faults = {f"{number}": ValueError("bug") for number in range(0, 40, 2)}
+    with pytest.raises(PoisonFlood):
+        await Consumer(database, log, consume(diary), metrics=Metrics()).run()
+    assert await seen(database) == []
+    assert await rows(database, PARKED) == []
+    assert await lag(log) == 40
+
+
+async def test_many_failures_in_a_row_stop_the_consumer_too(database: Database, log: Log, diary: Diary) -> None:
+    for number in range(8):
+        await say(database, f"key-{number}", f"{number}")
+    diary.faults = {f"{number}": ValueError("bug") for number in range(8)}
+    few = consume(diary, max_records=2, poison=PoisonLimit(in_a_row=6))
+    with pytest.raises(PoisonFlood):
+        async with asyncio.timeout(10):
+            await Consumer(database, log, few, metrics=Metrics()).run()
+    assert len(await rows(database, PARKED)) < 6
+
+
+async def test_one_success_ends_a_row_of_failures(database: Database, log: Log, diary: Diary) -> None:
+    for number in range(8):
+        await say(database, f"key-{number}", f"{number}")
+    diary.faults = {f"{number}": ValueError("bug") for number in range(8) if number != 4}
+    few = consume(diary, max_records=1, poison=PoisonLimit(in_a_row=8))
+    async with consuming(database, log, few):
+        await answer(lambda: no_lag(log))
+    assert "4" in await seen(database)
+
+
+async def test_one_bad_key_in_a_large_batch_costs_few_calls(database: Database, log: Log, diary: Diary) -> None:
+    async with database.transaction(Batch(frozenset({"w1"}))) as tx:
+        for number in range(256):
+            tx.emit(channel(f"{number}"), key=f"key-{number}")
+    diary.faults = {"77": ValueError("bug")}
+    async with consuming(database, log, consume(diary, tries=2)):
+        await until_seen(database, 255)
+    assert len(diary.calls) < 40
+
+
+# -- queues of parked keys --------------------------------------------------------------------------------------
+
+
+async def test_an_event_waits_for_whoever_drains_its_key_and_is_then_handled_directly(
+    database: Database, log: Log, diary: Diary
+) -> None:
+    async with database.transaction(Batch(frozenset({"w1"}))) as tx:
+        await tx.execute(
+            "INSERT INTO demo.parked (consumer_group, key, workspace_id, attempts, reason, next_at) "
+            "VALUES ('demo', 'k', 'w1', 1, 'x', now() + interval '1 hour')"
+        )
+    async with database.transaction(Batch(frozenset({"w1"}))) as drainer:
+        await drainer.execute("SELECT FROM demo.parked WHERE key = 'k' FOR UPDATE")
+        await say(database, "k", "next")
+        async with consuming(database, log, consume(diary)):
+            await asyncio.sleep(0.2)
+            assert diary.calls == []
+            await drainer.execute("DELETE FROM demo.parked WHERE key = 'k'")
+            await drainer.commit()
+            await until_seen(database, 1)
+    assert await rows(database, QUEUED) == []
+
+
+async def test_a_long_queue_is_drained_in_turns(database: Database, log: Log, diary: Diary) -> None:
+    diary.faults = {"bad": ValueError("bug")}
+    await say(database, "k", "bad", *(f"{n:03}" for n in range(250)))
+    async with consuming(database, log, consume(diary, tries=2)):
+        assert await until_seen(database, 250) == [f"{n:03}" for n in range(250)]
+        await answer(lambda: nothing_parked(database))
+
+
+# -- ends -------------------------------------------------------------------------------------------------------
+
+
+async def test_cancelling_at_any_moment_loses_and_doubles_nothing(database: Database, log: Log, diary: Diary) -> None:
+    chance = random.Random(11)
+    names = [f"{n:03}" for n in range(120)]
+    for name in names:
+        await say(database, f"key-{int(name) % 5}", name)
+    diary.faults = {"013": ValueError("bug"), "057": Rejected("never")}
+    what = consume(diary, max_records=5, tries=1000)
+    for _ in range(25):
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(Consumer(database, log, what, metrics=Metrics()).run())
+            await asyncio.sleep(chance.uniform(0.005, 0.06))
+            task.cancel()
+    diary.faults.pop("013")
+    async with consuming(database, log, what):
+        found = await until_seen(database, 119)
+    assert sorted(found) == [name for name in names if name != "057"]
+    for number in range(5):
+        of_key = await seen(database, f"key-{number}")
+        assert of_key == sorted(of_key)
+
+
+async def test_a_stop_finishes_the_batch_in_hand(database: Database, log: Log, diary: Diary) -> None:
+    entered, may_go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(tx: Transaction, events: Sequence[Event]) -> None:
+        entered.set()
+        await may_go_on.wait()
+        await diary(tx, events)
+
+    await say(database, "k", "one")
+    consumer = Consumer(database, log, consume(slow), metrics=Metrics())
+    async with asyncio.TaskGroup() as group, asyncio.timeout(5):
+        run = group.create_task(consumer.run())
+        await entered.wait()
+        consumer.stop()
+        may_go_on.set()
+        await run
+    assert await seen(database) == ["one"]
+    assert await lag(log) == 0
+
+
+async def test_a_failing_wake_up_after_the_commit_does_not_double_the_effects(
+    database: Database, log: Log, diary: Diary
+) -> None:
+    async def wake(tx: Transaction, events: Sequence[Event]) -> None:
+        await diary(tx, events)
+        tx.after_commit(lambda: 1 / 0)
+
+    await say(database, "k", "one")
+    with pytest.raises(ZeroDivisionError):
+        await Consumer(database, log, consume(wake), metrics=Metrics()).run()
+    assert await seen(database) == ["one"]
+
+
+async def test_lag_parked_keys_and_batches_are_measured(database: Database, log: Log, diary: Diary) -> None:
+    diary.faults = {"bad": ValueError("bug")}
+    await say(database, "k", "bad")
+    async with consuming(database, log, consume(diary, tries=1000)):
+        await answer(lambda: rows(database, PARKED))
+    metrics = Metrics()
+    async with consuming(database, log, consume(diary, tries=1000), metrics=metrics):
+        await eventually(lambda: b'baton_parked_keys{group="demo"} 1.0' in metrics.exposition()[0])
+        await say(database, "other", "one")
+        await until_seen(database, 1)
+        await eventually(lambda: b'baton_consumer_batch_seconds_count{group="demo"} 1.0' in metrics.exposition()[0])
+    assert b'baton_consumer_lag{group="demo"} 0.0' in metrics.exposition()[0]
