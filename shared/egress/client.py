@@ -56,14 +56,15 @@ class Egress:
         self._policy = policy
         self._resolver = SystemResolver() if resolve is None else None
         self._gate = Gate(policy, resolve or self._resolver or SystemResolver())
-        self._tls = tls or _default_tls()
+        self._tls = tls
         self._connections = connections
         self._slots = asyncio.Semaphore(connections)
         self._resources = contextlib.AsyncExitStack()
         self._targets: dict[str, yarl.URL] = {}
 
     async def __aenter__(self) -> Self:
-        transport = over_httpx.OneConnectionPerRequest(self._gate, self._tls)
+        tls = self._tls or _default_tls()
+        transport = over_httpx.OneConnectionPerRequest(self._gate, tls)
         no_cookies = http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
         client = httpx.AsyncClient(
             transport=transport,
@@ -73,7 +74,7 @@ class Egress:
             timeout=None,  # noqa: S113 - each call has a deadline for everything, which httpx cannot express
         )
         self._httpx = await self._resources.enter_async_context(client)
-        session = over_aiohttp.open_session(self._gate, self._tls, connections=self._connections)
+        session = over_aiohttp.open_session(self._gate, tls, connections=self._connections)
         self._aiohttp = await self._resources.enter_async_context(session)
         return self
 

@@ -127,6 +127,7 @@ async def test_a_second_start_on_the_same_directory_is_refused_by_name(tmp_path:
         assert await _query(server, "SELECT 1") == 1
 
 
+@pytest.mark.slow
 async def test_a_cluster_that_somebody_else_runs_is_refused(tmp_path: Path) -> None:
     async with EmbeddedPostgres.start(tmp_path / "data", durable=False) as server:
         (tmp_path / "data" / "postgres.lock").unlink()
