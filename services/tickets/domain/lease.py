@@ -109,7 +109,8 @@ def acquire(lease: Lease | None, who: Actor, *, session: str | None, at: datetim
     if not lease.is_live(at):
         return Take(before=Ended(reason=ended_by(lease)))
     if lease.is_held_by(who):
-        return Renew() if session == lease.session else Take(keeps_request=True)
+        is_same = session is None or lease.session in (None, session)
+        return Renew() if is_same else Take(keeps_request=True)
     if preempts(who, lease.holder):
         return Take(before=Revoked(reason="preempted"))
     return Refuse()
@@ -134,8 +135,7 @@ def take_over(
 
 def for_reply(lease: Lease | None, who: Actor, *, override: bool, at: datetime) -> Renew | Take | Refuse:
     """What a reply does about the lease. An own lease that ended by itself is taken anew."""
-    session = lease.session if lease else None
-    plain = acquire(lease, who, session=session, at=at)
+    plain = acquire(lease, who, session=None, at=at)
     if isinstance(plain, Refuse) and override:
         return Take(before=Revoked(reason="override"))
     return plain

@@ -286,9 +286,7 @@ reply = sa.Table(
         "conversation_id",
         postgresql_where=sa.text("state IN ('queued', 'sending', 'unknown')"),
     ),
-    sa.Index(
-        "ix_reply_waiting", "ticket_id", postgresql_where=sa.text("state IN ('queued', 'sending', 'unknown')")
-    ),
+    sa.Index("ix_reply_waiting", "ticket_id", postgresql_where=sa.text("state IN ('queued', 'sending', 'unknown')")),
     sa.Index("ix_reply_customer", "workspace_id", "customer_id"),
     # A reply to which the network gave no name is recognized by its words.
     sa.Index(
@@ -330,7 +328,9 @@ draft = sa.Table(
     column("in_reply_to", sa.Text, nullable=True),
     column("reply_id", sa.Text, nullable=True),
     column("seen_seq", sa.BigInteger, nullable=True),
-    column("data", pg.JSONB, server_default="{}", comment="the rest of what was to be sent: kind, attachments, template"),
+    column(
+        "data", pg.JSONB, server_default="{}", comment="the rest of what was to be sent: kind, attachments, template"
+    ),
     stamp(),
     stamp("updated_at"),
     sa.Index("ix_draft_ticket", "workspace_id", "ticket_id", "agent_id"),

@@ -1,0 +1,264 @@
+"""Taking, keeping, giving back and taking away the right to answer; every ticket that it covers hears of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from services.tickets.domain import lease as leases_
+from services.tickets.domain.lease import (
+    Ask,
+    Ended,
+    FencedOff,
+    Lease,
+    Refuse,
+    Renew,
+    Revoked,
+    Take,
+    TakeoverMode,
+    Timing,
+)
+from services.tickets.domain.ticket import Ticket
+from services.tickets.handlers.access import actor_of, check_visible
+from services.tickets.handlers.changes import Changes
+from services.tickets.handlers.ledger import Desk
+from services.tickets.store import leases, tickets
+from shared.db.transaction import Transaction
+from shared.errors import Forbidden, NotFound
+from shared.events.payload import Actor
+from shared.events.tickets import (
+    LeaseAcquired,
+    LeaseEvent,
+    LeaseReleased,
+    LeaseRevoked,
+    RevokeReason,
+    TicketUpdated,
+)
+from shared.platform.models import WorkspaceSettings
+from shared.platform.store import workspaces
+from shared.web.auth import Principal
+
+
+@dataclass(slots=True, kw_only=True)
+class Room:
+    """A lease's scope under its locks: customer, tickets, lease. All that decides about an answer holds them."""
+
+    tx: Transaction
+    desk: Desk
+    changes: Changes
+    ticket_id: str
+    scope: str
+    covered: Sequence[str]
+    """The tickets that hear of the lease."""
+    lease: Lease | None
+    at: datetime
+    """The database's time after the last lock was got."""
+    settings: WorkspaceSettings
+
+    @property
+    def ticket(self) -> Ticket:
+        """The ticket as it is by now."""
+        return self.changes[self.ticket_id]
+
+    def tell(self, event: type[LeaseEvent], actor: Actor, **fields: Any) -> None:
+        """Writes an event into the order of every ticket that the lease covers."""
+        for ticket_id in self.covered:
+            self.changes.emit(event, ticket_id, actor, **fields)
+
+
+async def enter(tx: Transaction, desk: Desk, principal: Principal, ticket_id: str) -> Room:
+    """Locks all that a lease covers, in the one order; NotFound for tickets that the caller may not see."""
+    settings = await workspaces.settings(tx, principal.workspace_id)
+    ticket = await tickets.lock(tx, ticket_id)
+    check_visible(principal, ticket)
+    locked = {ticket.id: ticket}
+    if settings.lease_scope == "customer":
+        others = set(await leases.covered(tx, [(ticket.workspace_id, ticket.customer_id)])) - {ticket.id}
+        locked |= await tickets.lock_many(tx, others) if others else {}
+    scope = ticket.customer_id if settings.lease_scope == "customer" else ticket.id
+    found = await leases.lock(tx, scope)
+    changes = Changes(tx, desk.ids, now=found.at)
+    changes.adopt(*locked.values())
+    return Room(
+        tx=tx,
+        desk=desk,
+        changes=changes,
+        ticket_id=ticket.id,
+        scope=scope,
+        covered=sorted(locked),
+        lease=found.leases.get(scope),
+        at=found.at,
+        settings=settings,
+    )
+
+
+async def acquire(
+    tx: Transaction, desk: Desk, principal: Principal, ticket_id: str, *, session: str | None
+) -> dict[str, Any]:
+    """The lease, or LeaseHeld; whoever can see at a glance that somebody else has it locks nothing."""
+    who = actor_of(principal)
+    glance = (await leases.of_tickets(tx, [ticket_id])).get(ticket_id)
+    if glance and isinstance(leases_.acquire(glance.lease, who, session=session, at=glance.at), Refuse):
+        check_visible(principal, await _load(tx, ticket_id))
+        raise leases_.held(glance.lease)
+    room = await enter(tx, desk, principal, ticket_id)
+    step = leases_.acquire(room.lease, who, session=session, at=room.at)
+    if isinstance(step, Refuse):
+        raise _held(room)
+    return shown(await apply(room, step, who, session=session), at=room.at)
+
+
+async def heartbeat(
+    tx: Transaction, desk: Desk, principal: Principal, ticket_id: str, *, fence: int, active: bool
+) -> dict[str, Any]:
+    """A sign of life of the holder: keeps the fence, locks no ticket, tells nobody; FencedOff when it came too late."""
+    beat = await leases.beat(tx, ticket_id, principal.id, fence, active=active)
+    outcome = "renewed" if beat else "fenced-off"
+    tx.after_commit(desk.metrics.counter("baton_lease_total", outcome=outcome).inc)
+    if beat is None:
+        check_visible(principal, await _load(tx, ticket_id))
+        raise FencedOff(f"fence {fence} is no longer yours", fence=fence)
+    return shown(beat.lease, at=beat.at)
+
+
+async def release(tx: Transaction, desk: Desk, principal: Principal, ticket_id: str, *, fence: int | None) -> None:
+    """Gives the lease back; nothing when it ended already, FencedOff when somebody else has it by now."""
+    room = await enter(tx, desk, principal, ticket_id)
+    who, lease = actor_of(principal), room.lease
+    if lease is None or lease.holder is None:
+        return
+    if not lease.is_held_by(who) or fence not in (None, lease.fence):
+        if lease.is_live(room.at):
+            raise FencedOff("the lease is no longer yours", fence=fence)
+        return
+    reason = "released" if lease.is_live(room.at) else leases_.ended_by(lease)
+    await leases.end(tx, room.scope, revoked=False)
+    room.tell(LeaseReleased, who, lease=leases_.view(lease), reason=reason)
+    desk.count_lease(room.changes, "released")
+    await room.changes.flush()
+
+
+async def take_over(
+    tx: Transaction, desk: Desk, principal: Principal, ticket_id: str, *, mode: TakeoverMode, session: str | None
+) -> dict[str, Any]:
+    """The lease, taken from a holder who is idle, was asked in time or is overruled; or the request for it, noted."""
+    if mode == "force" and not principal.may("tickets:supervise"):
+        raise Forbidden("a forced takeover needs tickets:supervise", missing=["tickets:supervise"])
+    room = await enter(tx, desk, principal, ticket_id)
+    who, timing = actor_of(principal), timing_of(room.settings)
+    step = leases_.take_over(room.lease, who, session=session, at=room.at, timing=timing, mode=mode)
+    match step:
+        case Refuse():
+            raise _held(room)
+        case Ask():
+            return await _ask(room, who, timing)
+        case _:
+            return shown(await apply(room, step, who, session=session), at=room.at)
+
+
+async def apply(room: Room, step: Renew | Take, who: Actor, *, session: str | None) -> Lease:
+    """Does what was decided about the lease, and tells it to all tickets that it covers."""
+    if isinstance(step, Renew):
+        room.desk.count_lease(room.changes, "renewed")
+        room.lease = await leases.renew(room.tx, room.scope)
+        return room.lease
+    if step.before is not None and room.lease is not None:
+        _end(room, room.lease, step.before, who)
+    room.lease = await leases.take(
+        room.tx,
+        room.scope,
+        room.ticket.workspace_id,
+        who,
+        session=session,
+        timing=timing_of(room.settings),
+        keeps_request=step.keeps_request,
+    )
+    ended = isinstance(step.before, Ended)
+    room.tell(LeaseAcquired, who, lease=leases_.view(room.lease), previous_expired=ended)
+    room.desk.count_lease(room.changes, "taken-over" if isinstance(step.before, Revoked) else "acquired")
+    await room.changes.flush()
+    return room.lease
+
+
+async def revoke_scope(changes: Changes, customers: Mapping[tuple[str, str], Actor], *, reason: RevokeReason) -> None:
+    """Takes the leases of these (workspace, customer) away, whatever their scope; nothing where nobody has one.
+
+    Each comes with the one who took it away. The customers' rows are locked, and what this transaction does to their
+    tickets is not written yet.
+    """
+    by = {customer: actor for (_, customer), actor in customers.items()}
+    covered = await leases.covered(changes.tx, list(customers))
+    strangers = [ticket_id for ticket_id in covered if ticket_id not in changes]
+    if strangers:
+        changes.adopt(*(await tickets.lock_known(changes.tx, strangers)).values())
+    found = await leases.lock(changes.tx, *by, *covered)
+    live = {scope: lease for scope, lease in found.leases.items() if lease.is_live(found.at)}
+    if live:
+        await leases.end(changes.tx, *live, revoked=True)
+    for ticket_id, customer in sorted(covered.items()):
+        for scope in {ticket_id, customer} & live.keys():
+            _revoke(changes, ticket_id, live[scope], by[customer], reason)
+
+
+def shown(lease: Lease, *, at: datetime) -> dict[str, Any]:
+    """The lease as its holder sees it. Clients count down `expires_in_ms` by their own clock."""
+    seen = leases_.view(lease)
+    left = max(seen.expires_at - at, timedelta(0))
+    return {
+        "fence": seen.fence,
+        "holder": seen.holder,
+        "expires_at": seen.expires_at,
+        "expires_in_ms": int(left / timedelta(milliseconds=1)),
+        "wanted_by": lease.wanted_by,
+        "wanted_until": lease.wanted_until,
+    }
+
+
+def timing_of(settings: WorkspaceSettings) -> Timing:
+    """A workspace's durations."""
+    return Timing(
+        ttl=timedelta(milliseconds=settings.lease_ttl),
+        idle=timedelta(milliseconds=settings.idle_release),
+        longest=timedelta(milliseconds=settings.lease_max),
+        free_after=timedelta(milliseconds=settings.takeover_free_after),
+        request=timedelta(milliseconds=settings.takeover_request),
+    )
+
+
+async def _ask(room: Room, who: Actor, timing: Timing) -> dict[str, Any]:
+    lease = room.lease
+    asked_before = lease is not None and lease.wanted_by is not None and lease.wanted_by.id == who.id
+    if lease is None or not asked_before or lease.wanted_until is None or lease.wanted_until <= room.at:
+        lease = await leases.ask(room.tx, room.scope, who, timing=timing)
+        room.changes.emit(TicketUpdated, room.ticket_id, who, changes=("lease",), reason="takeover-requested")
+        await room.changes.flush()
+    room.desk.count_lease(room.changes, "requested")
+    return {**shown(lease, at=room.at), "fence": None}
+
+
+def _held(room: Room) -> leases_.LeaseHeld:
+    if room.lease is None:
+        raise LookupError("nobody is refused a lease that nobody has")
+    room.desk.count_lease(room.changes, "held")
+    return leases_.held(room.lease)
+
+
+def _end(room: Room, lease: Lease, how: Ended | Revoked, by: Actor) -> None:
+    if isinstance(how, Ended):
+        room.tell(LeaseReleased, lease.holder or by, lease=leases_.view(lease), reason=how.reason)
+        return
+    for ticket_id in room.covered:
+        _revoke(room.changes, ticket_id, lease, by, how.reason)
+
+
+def _revoke(changes: Changes, ticket_id: str, lease: Lease, by: Actor, reason: RevokeReason) -> None:
+    holder = lease.holder.id if lease.holder else None
+    changes.record(ticket_id, "lease-revoked", by, data={"holder": holder, "fence": lease.fence, "reason": reason})
+    changes.emit(LeaseRevoked, ticket_id, by, lease=leases_.view(lease), reason=reason, by=by)
+
+
+async def _load(tx: Transaction, ticket_id: str) -> Ticket:
+    ticket = await tickets.load(tx, ticket_id)
+    if ticket is None:
+        raise NotFound(f"there is no ticket {ticket_id}")
+    return ticket

@@ -1,0 +1,186 @@
+"""Leases: one narrow row per scope, whose deadline only the database's clock decides."""
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Final
+
+import asyncpg
+import msgspec
+
+from services.tickets.domain.lease import Lease, Timing
+from shared.db.transaction import Transaction
+from shared.events.payload import Actor
+
+_COLUMNS: Final = """scope, workspace_id, fence, holder_id, holder_kind, holder_name, session, active_at, expires_at,
+    idle, wanted_by, wanted_until"""
+_FIELDS: Final = ", ".join(f"l.{name.strip()}" for name in _COLUMNS.split(","))
+
+# The clock is read above the locks: what is decided by it happens after every wait for them.
+_LOCK: Final = f"""
+WITH locked AS MATERIALIZED (
+    SELECT {_COLUMNS} FROM tickets.lease WHERE scope = ANY($1::text[]) ORDER BY scope FOR UPDATE
+)
+SELECT clock_timestamp() AS clock, locked.* FROM (VALUES (1)) AS once(n) LEFT JOIN locked ON true
+"""
+_TAKE: Final = f"""
+INSERT INTO tickets.lease AS l (scope, workspace_id, fence, holder_id, holder_kind, holder_name, session, acquired_at,
+    active_at, expires_at, hard_until, ttl, idle)
+SELECT $1, $2, nextval('tickets.fence'), $3, $4, $5, $6, c.at, c.at, c.at + least($7::interval, $8, $9), c.at + $9,
+    $7, $8
+FROM (SELECT clock_timestamp() AS at) AS c
+ON CONFLICT (scope) DO UPDATE SET fence = EXCLUDED.fence, holder_id = EXCLUDED.holder_id,
+    holder_kind = EXCLUDED.holder_kind, holder_name = EXCLUDED.holder_name, session = EXCLUDED.session,
+    acquired_at = EXCLUDED.acquired_at, active_at = EXCLUDED.active_at, expires_at = EXCLUDED.expires_at,
+    hard_until = EXCLUDED.hard_until, ttl = EXCLUDED.ttl, idle = EXCLUDED.idle,
+    wanted_by = CASE WHEN $10 THEN l.wanted_by END, wanted_until = CASE WHEN $10 THEN l.wanted_until END
+RETURNING {_FIELDS}
+"""
+_RENEW: Final = f"""
+UPDATE tickets.lease l SET active_at = clock_timestamp(),
+    expires_at = least(clock_timestamp() + least(l.ttl, l.idle), l.hard_until)
+WHERE l.scope = $1 RETURNING {_FIELDS}
+"""
+HEARTBEAT: Final = f"""
+UPDATE tickets.lease l SET active_at = CASE WHEN $4 THEN clock_timestamp() ELSE l.active_at END,
+    expires_at = least(clock_timestamp() + l.ttl, l.hard_until,
+                       CASE WHEN $4 THEN clock_timestamp() ELSE l.active_at END + l.idle)
+FROM tickets.ticket t
+WHERE t.id = $1 AND l.scope IN (t.customer_id, t.id) AND l.holder_id = $2 AND l.fence = $3
+    AND l.expires_at > clock_timestamp()
+RETURNING {_FIELDS}, clock_timestamp() AS clock
+"""
+_RELEASE: Final = """
+UPDATE tickets.lease SET holder_id = NULL, holder_kind = NULL, holder_name = NULL, session = NULL, expires_at = NULL,
+    active_at = NULL, hard_until = NULL, wanted_by = NULL, wanted_until = NULL,
+    fence = CASE WHEN $2 THEN nextval('tickets.fence') ELSE fence END
+WHERE scope = ANY($1::text[])
+"""
+_ASK: Final = f"""
+UPDATE tickets.lease l SET wanted_by = $2, wanted_until = clock_timestamp() + $3::interval WHERE l.scope = $1
+RETURNING {_FIELDS}
+"""
+_OF_TICKETS: Final = f"""
+SELECT DISTINCT ON (t.id) t.id AS ticket_id, {_FIELDS}, clock_timestamp() AS clock
+FROM tickets.ticket t JOIN tickets.lease l ON l.scope IN (t.customer_id, t.id)
+WHERE t.id = ANY($1::text[]) AND l.holder_id IS NOT NULL AND l.expires_at > clock_timestamp()
+ORDER BY t.id, l.fence DESC
+"""
+_COVERED: Final = """
+SELECT t.id, t.customer_id FROM unnest($1::text[], $2::text[]) AS c(workspace_id, id)
+JOIN tickets.ticket t ON t.workspace_id = c.workspace_id AND t.customer_id = c.id
+WHERE t.state IN ('open', 'pending', 'snoozed') OR (t.state <> 'merged' AND EXISTS (
+    SELECT FROM tickets.reply r WHERE r.ticket_id = t.id AND r.state IN ('queued', 'sending', 'unknown')))
+"""
+
+
+class Locked(msgspec.Struct, frozen=True, kw_only=True):
+    """Leases under their locks, and the database's time after the last lock was got."""
+
+    at: datetime
+    leases: Mapping[str, Lease]
+
+
+class Beat(msgspec.Struct, frozen=True, kw_only=True):
+    """A lease, and the database's time at which it was read."""
+
+    lease: Lease
+    at: datetime
+
+
+async def lock(tx: Transaction, *scopes: str) -> Locked:
+    """The leases of these scopes, those that exist, locked by scope; the tickets' locks are held already."""
+    rows = await tx.fetch(_LOCK, sorted(scopes))
+    found = {row["scope"]: _lease(row) for row in rows if row["scope"] is not None}
+    return Locked(at=max(row["clock"] for row in rows), leases=found)
+
+
+async def take(
+    tx: Transaction,
+    scope: str,
+    workspace_id: str,
+    who: Actor,
+    *,
+    session: str | None,
+    timing: Timing,
+    keeps_request: bool = False,
+) -> Lease:
+    """Gives the lease to `who` under a new fence; the lock of its scope is held."""
+    row = await tx.fetchrow(
+        _TAKE,
+        scope,
+        workspace_id,
+        who.id,
+        who.kind,
+        who.name,
+        session,
+        timing.ttl,
+        timing.idle,
+        timing.longest,
+        keeps_request,
+    )
+    return _only(row)
+
+
+async def renew(tx: Transaction, scope: str) -> Lease:
+    """Activity of its holder, which keeps the fence; the lock of its scope is held."""
+    return _only(await tx.fetchrow(_RENEW, scope))
+
+
+async def beat(tx: Transaction, ticket_id: str, holder_id: str, fence: int, *, active: bool) -> Beat | None:
+    """A heartbeat: one statement, no other lock; None when the lease is no longer this holder's under this fence."""
+    row = await tx.fetchrow(HEARTBEAT, ticket_id, holder_id, fence, active)
+    return Beat(lease=_lease(row), at=row["clock"]) if row else None
+
+
+async def end(tx: Transaction, *scopes: str, revoked: bool) -> None:
+    """Nobody holds it any longer. Revoked: what was written under it is outdated at once, by a greater fence."""
+    await tx.execute(_RELEASE, sorted(scopes), revoked)
+
+
+async def ask(tx: Transaction, scope: str, who: Actor, *, timing: Timing) -> Lease:
+    """Notes who wants it, and until when its holder has time."""
+    return _only(await tx.fetchrow(_ASK, scope, who, timing.request))
+
+
+async def of_tickets(tx: Transaction, ticket_ids: Collection[str]) -> dict[str, Beat]:
+    """The live leases that cover these tickets, as committed."""
+    rows = await tx.fetch(_OF_TICKETS, list(ticket_ids))
+    return {row["ticket_id"]: Beat(lease=_lease(row), at=row["clock"]) for row in rows}
+
+
+async def covered(tx: Transaction, customers: Collection[tuple[str, str]]) -> dict[str, str]:
+    """The tickets of each (workspace, customer) that hear of its lease, active or with an unfinished reply; with
+    their customers."""
+    pairs = sorted(customers)
+    rows = await tx.fetch(_COVERED, [pair[0] for pair in pairs], [pair[1] for pair in pairs])
+    return {row["id"]: row["customer_id"] for row in rows}
+
+
+async def clock(tx: Transaction) -> datetime:
+    """The database's time, now and not when the transaction began."""
+    now: datetime = await tx.fetchval("SELECT clock_timestamp()")
+    return now
+
+
+def _only(row: asyncpg.Record | None) -> Lease:
+    if row is None:
+        raise LookupError("the lease was locked a moment ago")
+    return _lease(row)
+
+
+def _lease(row: asyncpg.Record) -> Lease:
+    holder = None
+    if row["holder_id"] is not None:
+        holder = Actor(kind=row["holder_kind"], id=row["holder_id"], name=row["holder_name"])
+    return Lease(
+        scope=row["scope"],
+        workspace_id=row["workspace_id"],
+        fence=row["fence"],
+        holder=holder,
+        session=row["session"],
+        active_at=row["active_at"],
+        expires_at=row["expires_at"],
+        idle=row["idle"],
+        wanted_by=None if row["wanted_by"] is None else msgspec.convert(row["wanted_by"], Actor),
+        wanted_until=row["wanted_until"],
+    )
