@@ -17,6 +17,7 @@ CounterName = Literal[
     "baton_replies_total",
     "baton_collisions_total",
     "baton_lease_total",
+    "baton_escalations_total",
     "baton_deliveries_total",
     "baton_http_requests_total",
     "baton_task_failures_total",
@@ -45,8 +46,11 @@ METRICS: Final[Mapping[MetricName, Metric]] = {
     "baton_dead_letters_total": Metric("counter", "Events that a group gave up on.", ("group",)),
     "baton_parked_keys": Metric("gauge", "Keys that wait behind an event that fails.", ("group",)),
     "baton_replies_total": Metric("counter", "Replies, by the state they reached.", ("state",)),
-    "baton_collisions_total": Metric("counter", "Second answers: prevented, overridden, happened.", ("kind",)),
+    "baton_collisions_total": Metric(
+        "counter", "Second answers: prevented, overridden, happened; by what stood in the way.", ("outcome", "kind")
+    ),
     "baton_lease_total": Metric("counter", "Attempts to take or keep a lease, by outcome.", ("outcome",)),
+    "baton_escalations_total": Metric("counter", "Tickets that were escalated, by why.", ("reason",)),
     "baton_deliveries_total": Metric("counter", "Pushes to endpoints and staff channels, by outcome.", ("outcome",)),
     "baton_http_requests_total": Metric("counter", "API requests.", ("route", "method", "status")),
     "baton_http_request_seconds": Metric("histogram", "From an API request to its answer.", ("route",)),
