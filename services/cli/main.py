@@ -1,6 +1,7 @@
 """The command's entry point: which commands there are, and how failures end."""
 
 import sys
+from collections.abc import Callable
 
 import typer
 

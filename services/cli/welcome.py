@@ -34,7 +34,9 @@ async def prepare_demo(runtime: Runtime) -> dict[str, Any]:
         if await workspaces.load(tx, document["workspace"]) is None:
             await workspaces.create(tx, workspace_id=document["workspace"], name="Demo")
             await _install(tx, document)
-    return document
+    # An embedded database has a socket and no password: `baton doctor` may use it while we run.
+    embedded = runtime.settings.database_url is None
+    return document | ({"database_url": runtime.database.dsn} if embedded else {})
 
 
 def _read(path: Path) -> dict[str, Any] | None:

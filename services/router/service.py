@@ -1,12 +1,11 @@
 """Builds the router for the host."""
 
-from shared.log.consumer import Consume
-
 from services.router import NAME
 from services.router.api import router
 from services.router.handlers import Router
 from shared.events.catalogue import MESSAGES
 from shared.host import Runtime, Service
+from shared.log.consumer import Consume
 
 
 def build(_: Runtime) -> Service:

@@ -70,6 +70,8 @@ class Database:
     pool: "asyncpg.Pool[asyncpg.Record]"
     clock: Clock
     ids: Ids
+    dsn: str = field(default="", repr=False)
+    """Where it is; may hold a password."""
     topology: Topology = field(default_factory=Topology)
     on_append: list[Callable[[frozenset[str]], None]] = field(default_factory=list)
     """Called after each commit that appended events, with their topics; must not block."""
@@ -94,7 +96,7 @@ class Database:
         except AWAY as error:
             raise Retryable(f"the database is away: {error}") from error
         try:
-            yield cls(pool=pool, clock=clock, ids=ids)
+            yield cls(pool=pool, clock=clock, ids=ids, dsn=dsn)
         finally:
             await _close(pool)
 
@@ -151,4 +153,3 @@ async def _prepare(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
 
     for name in ("json", "jsonb"):
         await connection.set_type_codec(name, schema="pg_catalog", encoder=encode, decoder=msgspec.json.decode)
-

@@ -1,0 +1,26 @@
+"""What must hold in the `router` schema, as `baton doctor` asks it."""
+
+from typing import Final
+
+from shared.db.checks import Check
+
+CHECKS: Final = (
+    Check(
+        name="router: what is in force exists",
+        sql="""
+            SELECT a.workspace_id || ' version ' || a.version FROM router.activation a
+            LEFT JOIN router.ruleset r USING (workspace_id, version) WHERE r.version IS NULL
+        """,
+        meaning="a version was activated that is not there",
+        fix="activate a version that exists: POST /v1/rulesets/{version}/activate",
+    ),
+    Check(
+        name="router: the fallback team exists",
+        sql="""
+            SELECT w.workspace_id FROM platform.workspace w
+            LEFT JOIN platform.team t ON t.workspace_id = w.workspace_id AND t.is_fallback WHERE t.id IS NULL
+        """,
+        meaning="a workspace has no fallback team: what no rule matches would be owned by nobody",
+        fix="make one of its teams the fallback: PATCH /v1/teams/{id}",
+    ),
+)
