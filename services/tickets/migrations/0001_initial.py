@@ -12,6 +12,8 @@ down_revision = None
 
 def upgrade() -> None:
     """Forward only."""
+    op.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm")
+    op.execute("CREATE EXTENSION IF NOT EXISTS btree_gin")
     op.create_table(
         "agent_load",
         sa.Column("workspace_id", sa.Text(), nullable=False),
@@ -659,3 +661,16 @@ def upgrade() -> None:
     op.execute(secure("tickets", ["timer"], scan="SELECT, UPDATE"))
     op.execute("CREATE SEQUENCE tickets.fence")
     op.execute("GRANT USAGE ON SEQUENCE tickets.fence TO baton_workspace, baton_batch")
+    op.execute("ALTER TABLE tickets.search NO FORCE ROW LEVEL SECURITY")
+    op.execute(
+        """
+        CREATE FUNCTION tickets.find(pattern text, most integer) RETURNS SETOF text
+        LANGUAGE sql STABLE SECURITY DEFINER SET search_path = tickets, public AS $$
+            SELECT id FROM tickets.search
+            WHERE workspace_id = current_setting('baton.workspace') AND text ILIKE pattern
+            ORDER BY at DESC LIMIT most
+        $$
+        """
+    )
+    op.execute("REVOKE ALL ON FUNCTION tickets.find FROM PUBLIC")
+    op.execute("GRANT EXECUTE ON FUNCTION tickets.find TO baton_workspace")
