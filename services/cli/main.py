@@ -19,16 +19,19 @@ def build() -> typer.Typer:
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )
-    for command in (run.up, run.run, run.migrate, run.demo):
-        app.command()(command)
-    for command in (
+    commands: tuple[Callable[..., None], ...] = (
+        run.up,
+        run.run,
+        run.migrate,
+        run.demo,
         inspect.parse,
         inspect.structure,
         inspect.doctor,
         inspect.config,
         inspect.openapi,
         inspect.asyncapi,
-    ):
+    )
+    for command in commands:
         app.command()(command)
     for name, group in (("keys", operate.keys()), ("dlq", operate.dlq()), ("webhooks", operate.webhooks())):
         app.add_typer(group, name=name)
