@@ -52,7 +52,10 @@ class Prepared:
 
     async def ask(self, egress: Egress, *, within: timedelta) -> Sent | NotThere | Doubtful | None:
         """What the network says became of it; None where it cannot be asked about such a reply."""
-        request = self._network.query(self._account, self._reply)
+        try:
+            request = self._network.query(self._account, self._reply)
+        except Rejected:
+            return None
         if request is None:
             return None
         try:

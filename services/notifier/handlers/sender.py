@@ -1,6 +1,7 @@
 """The sender: looks for due replies, claims, sends while the claim is fresh, records. Any number may run."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Final
@@ -138,6 +139,17 @@ class Sender:
             group.create_task(self._guard(self.ask, claim))
 
     async def _guard(self, step: Callable[[Claim], Awaitable[Reply | None]], claim: Claim) -> None:
+        done = asyncio.Event()
+        try:
+            await asyncio.shield(self._whole(step, claim, done))
+        except asyncio.CancelledError:
+            # The process leaves. Half a send would be unknown, so it gets the time that the process has.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._runtime.settings.shutdown_grace_ms / 1000):
+                    await done.wait()
+            raise
+
+    async def _whole(self, step: Callable[[Claim], Awaitable[Reply | None]], claim: Claim, done: asyncio.Event) -> None:
         try:
             await step(claim)
         except Exception:  # noqa: BLE001 - the loop: one reply's trouble is not another's; its claim ends as unknown
@@ -145,6 +157,7 @@ class Sender:
         finally:
             self._busy -= 1
             self._stirred.set()
+            done.set()
 
     async def _rest(self) -> None:
         try:
