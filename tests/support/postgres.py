@@ -28,6 +28,7 @@ T = TypeVar("T")
 SCHEMAS: Final = [
     "shared.db.tables:LOG_SCHEMA",
     "shared.platform.tables:SCHEMA",
+    "services.ingest.store.tables:SCHEMA",
     "services.router.store.tables:SCHEMA",
     "services.tickets.store.tables:SCHEMA",
     "services.notifier.store.tables:SCHEMA",

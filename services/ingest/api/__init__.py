@@ -1,0 +1,1 @@
+"""The HTTP faces: webhooks, raw; channels and the inbox, through FastAPI."""

@@ -1,0 +1,107 @@
+"""The durable inbox behind the webhook path: one writer takes all that queued while its last batch was in flight."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from services.ingest import NAME
+from services.ingest.domain.deliveries import Arrival
+from services.ingest.settings import IngestSettings
+from services.ingest.store import intake as store
+from shared import failpoints
+from shared.db.pool import Database
+from shared.db.transaction import Batch
+from shared.errors import Retryable, Unavailable
+from shared.ids import Ids
+
+_BUSY_SECONDS = 1
+_AWAY_SECONDS = 5
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    arrival: Arrival
+    stored: "asyncio.Future[None]"
+
+
+class Intake:
+    """`keep` returns once a delivery is durable, or raises Unavailable, and then the network tries again."""
+
+    def __init__(self, database: Database, ids: Ids, settings: IngestSettings) -> None:
+        self._database = database
+        self._ids = ids
+        self._most = settings.intake_batch
+        self._most_waiting = settings.intake_queue
+        self._most_bytes = settings.intake_queue_bytes
+        self._queue: deque[_Waiting] = deque()
+        self._bytes = 0
+        self._is_running = False
+        self._wake = asyncio.Event()
+        self.on_stored: list[Callable[[], None]] = []
+        """Called after each commit; must not block."""
+
+    def keep(self, arrival: Arrival) -> "asyncio.Future[None]":
+        """A future that is done once the delivery is committed; Unavailable when too much waits already."""
+        waiting = len(self._queue)
+        if not self._is_running or waiting >= self._most_waiting or self._bytes + len(arrival.body) > self._most_bytes:
+            raise Unavailable("too many deliveries wait to be stored", headers={"Retry-After": str(_BUSY_SECONDS)})
+        stored = asyncio.get_running_loop().create_future()
+        self._queue.append(_Waiting(arrival, stored))
+        self._bytes += len(arrival.body)
+        if waiting == 0:
+            self._wake.set()
+        return stored
+
+    async def run(self) -> None:
+        """The writer. Whatever ends it, nobody waits for ever."""
+        self._is_running = True
+        try:
+            while True:
+                if not self._queue:
+                    self._wake.clear()
+                    await self._wake.wait()
+                await self._write(self._take())
+        finally:
+            self._is_running = False
+            _fail(self._queue, Retryable("the intake has stopped"))
+            self._queue.clear()
+            self._bytes = 0
+
+    def _take(self) -> list[_Waiting]:
+        taken = [self._queue.popleft() for _ in range(min(self._most, len(self._queue)))]
+        self._bytes -= sum(len(waiting.arrival.body) for waiting in taken)
+        return taken
+
+    async def _write(self, taken: list[_Waiting]) -> None:
+        try:
+            failpoints.hit("inbox.before_store")
+            await self._store([waiting.arrival for waiting in taken])
+            failpoints.hit("inbox.stored")
+        except Retryable as error:
+            structlog.get_logger().warning("inbox_away", deliveries=len(taken), reason=str(error))
+            _fail(taken, error)
+            return
+        except BaseException as error:
+            _fail(taken, error)
+            raise
+        for waiting in taken:
+            if not waiting.stored.done():
+                waiting.stored.set_result(None)
+        for notify in self.on_stored:
+            notify()
+
+    async def _store(self, arrivals: Sequence[Arrival]) -> None:
+        workspaces = Batch(frozenset(arrival.workspace_id for arrival in arrivals))
+        async with self._database.transaction(workspaces, schema=NAME) as tx:
+            await store.store(tx, arrivals, [self._ids.new("inb") for _ in arrivals])
+
+
+def _fail(taken: Iterable[_Waiting], error: BaseException) -> None:
+    for waiting in taken:
+        if not waiting.stored.done():
+            refusal = Unavailable("the inbox is away", headers={"Retry-After": str(_AWAY_SECONDS)})
+            refusal.__cause__ = error
+            waiting.stored.set_exception(refusal)
