@@ -92,12 +92,16 @@ class Roster:
     ) -> None:
         self._agents = dict(agents)
         self._members = {team: tuple(names) for team, names in members.items()}
-        self._teams = teams
+        self._teams = dict(teams)
         self._turn = max(now.timestamp(), *(member.turn for member in self._agents.values()), 0.0)
         self.given: set[Key] = set()
         """Who was given a ticket."""
         self.touched: set[Key] = set()
         """Whose load is not what it was."""
+
+    def add_terms(self, teams: Mapping[Key, Terms]) -> None:
+        """Further teams, to whose members nothing is given by choice."""
+        self._teams |= teams
 
     def terms(self, workspace: str, team: str) -> Terms:
         """How a team takes work."""

@@ -57,6 +57,11 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
         return self.state in ACTIVE
 
     @property
+    def is_queued(self) -> bool:
+        """Whether it waits in its team's queue for somebody with room."""
+        return self.state == "open" and self.owner is None and self.offer is None
+
+    @property
     def priority(self) -> Priority:
         """The rank, by name."""
         return RANKS[self.rank]

@@ -1,7 +1,7 @@
 """What one routed event does to the tickets of a batch, in memory: open, attach, reopen, revise."""
 
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
@@ -18,6 +18,13 @@ from shared.events.tickets import TicketCreated, TicketReopened, TicketUpdated
 
 UNSEEN: Final = Decision(id="", outcome="route", rule="none", ruleset_version=0)
 """For an item that came without a decision: the fallback team gets it, so that it is not lost."""
+
+
+class Homeless(NamedTuple):
+    """Why a ticket needs an owner, and whom the decision prefers."""
+
+    cause: Literal["created", "reopened", "woken"]
+    prefer: str | None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -41,8 +48,8 @@ class Scene:
     revised: dict[str, Stored] = field(default_factory=dict)
     """Items to write over what is stored."""
     turns: list[Stored] = field(default_factory=list)
-    homeless: dict[str, tuple[str | None, bool]] = field(default_factory=dict)
-    """Tickets that need an owner: whom the decision prefers, and whether the ticket was reopened."""
+    homeless: dict[str, Homeless] = field(default_factory=dict)
+    """Tickets that need an owner."""
     silenced: set[str] = field(default_factory=set)
     """Tickets of which a message was deleted: since when their customer waits must be found out again."""
 
@@ -94,12 +101,14 @@ def _hold(scene: Scene, ticket: Ticket | None, stored: Stored, event: MessageRou
         kind: Any = TicketUpdated
         fields = tickets_.attached(ticket, message, decision, at=changes.now)
         changes.change(ticket.id, author, "message", **fields)
+        if changes[ticket.id].is_queued and not ticket.is_queued:
+            scene.homeless.setdefault(ticket.id, Homeless("woken", decision.agent))
         extra: dict[str, Any] = {"changes": ("messages", *sorted(fields.keys() - {"waiting_since"}))}
     elif ticket is not None and _is_revivable(changes, ticket):
         kind, extra = TicketReopened, {"reason": "customer-replied"}
         fields = tickets_.revived(ticket, message, decision, team=team, at=changes.now)
         changes.change(ticket.id, author, "reopened", **fields)
-        scene.homeless[ticket.id] = (decision.agent, True)
+        scene.homeless[ticket.id] = Homeless("reopened", decision.agent)
     else:
         kind, extra = TicketCreated, {}
         ticket = tickets_.opened(
@@ -107,7 +116,7 @@ def _hold(scene: Scene, ticket: Ticket | None, stored: Stored, event: MessageRou
         )
         changes.open(ticket)
         scene.current[customer] = ticket.id
-        scene.homeless[ticket.id] = (decision.agent, False)
+        scene.homeless[ticket.id] = Homeless("created", decision.agent)
     is_turn = message.kind != "reaction"
     stored = _place(scene, ticket.id, stored, author, data={}, moves=is_turn)
     if is_turn:

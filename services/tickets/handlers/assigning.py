@@ -6,7 +6,9 @@ from typing import Final
 from services.tickets.domain.assignment import Assignment, Choice
 from services.tickets.domain.ticket import Ticket
 from services.tickets.handlers.changes import Changes, replaced
+from services.tickets.store import assignments
 from services.tickets.store.timers import Timer
+from shared.db.transaction import Transaction
 from shared.events.payload import SYSTEM, Actor
 from shared.events.tickets import (
     AssignmentAccepted,
@@ -16,11 +18,22 @@ from shared.events.tickets import (
     AssignmentOffered,
     AssignmentReleased,
 )
+from shared.ids import Ids
+from shared.platform.store import workspaces
 
 OFFER_TIMER: Final = "offer"
 QUEUE_TIMER: Final = "queue-wait"
 
 NOBODY: Final[frozenset[str]] = frozenset()
+
+
+async def gather(tx: Transaction, ids: Ids, ticket: Ticket) -> Changes:
+    """What a timer does to one ticket, which is locked: its current assignment and its workspace's settings known."""
+    changes = Changes(tx, ids, now=await tx.now())
+    changes.adopt(ticket)
+    changes.know((await assignments.current(tx, [ticket.id])).values())
+    changes.settings = await workspaces.settings_of(tx, [ticket.workspace_id])
+    return changes
 
 
 def assign(
@@ -116,6 +129,14 @@ def unassign(changes: Changes, ticket_id: str, actor: Actor, *, reason: str) -> 
     changes.record(ticket_id, "released", actor, data=_summary(changes, released))
     changes.change(ticket_id, actor, "released", owner=None, offer=None)
     _tell(changes, AssignmentReleased, released, actor)
+
+
+def withdraw(changes: Changes, step: Assignment, actor: Actor, *, reason: str) -> None:
+    """Ends an offer or a wait that nobody needs to answer any more."""
+    if step.agent is None:
+        changes.step(replaced(step, ended_at=changes.now, reason=reason))
+    else:
+        unassign(changes, step.ticket_id, actor, reason=reason)
 
 
 def queue(changes: Changes, ticket_id: str, choice: Choice, actor: Actor, *, reason: str) -> None:

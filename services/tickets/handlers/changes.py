@@ -55,6 +55,15 @@ class Changes:
     def __getitem__(self, ticket_id: str) -> Ticket:
         return self._tickets[ticket_id]
 
+    @property
+    def held(self) -> list[str]:
+        """The tickets that were taken in."""
+        return list(self._tickets)
+
+    def held_of(self, customer: str) -> list[str]:
+        """The tickets that were taken in, of one customer."""
+        return [ticket.id for ticket in self._tickets.values() if ticket.customer_id == customer]
+
     def __contains__(self, ticket_id: str) -> bool:
         return ticket_id in self._tickets
 

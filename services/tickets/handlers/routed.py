@@ -9,6 +9,7 @@ from services.tickets.domain.message import blank
 from services.tickets.handlers import arrivals, assigning, echo
 from services.tickets.handlers.arrivals import Scene
 from services.tickets.handlers.changes import Changes
+from services.tickets.handlers.ledger import Desk
 from services.tickets.store import assignments, customers, entries, messages, search, staff, tickets
 from services.tickets.store.customers import Account, Profile
 from services.tickets.store.search import Text
@@ -27,7 +28,7 @@ from shared.platform.store import workspaces
 _UNKNOWN: Final = Capabilities()
 
 
-async def on_routed(tx: Transaction, events: Sequence[Event], *, ids: Ids) -> None:
+async def on_routed(tx: Transaction, events: Sequence[Event], *, desk: Desk) -> None:
     """Applies what the router passed on: opens, attaches, reopens and revises; redelivery changes nothing.
 
     A message that a named rule ignores is kept, joins the timeline of a ticket that is open anyway, and opens none.
@@ -35,12 +36,12 @@ async def on_routed(tx: Transaction, events: Sequence[Event], *, ids: Ids) -> No
     routed = [event for event in events if isinstance(event.data, MessageRouted)]
     for phase in phases(routed):
         if phase.outbound:
-            await echo.on_outbound(tx, phase.events, ids=ids)
+            await echo.on_outbound(tx, phase.events, ids=desk.ids, metrics=desk.metrics)
         else:
-            await _apply(tx, phase.events, ids)
+            await _apply(tx, phase.events, desk.ids)
     triggered = [event for event in events if isinstance(event.data, TicketRouted)]
     if triggered:
-        await _on_triggered(tx, triggered, ids)
+        await _on_triggered(tx, triggered, desk.ids)
 
 
 async def _apply(tx: Transaction, events: Sequence[Event], ids: Ids) -> None:
@@ -122,17 +123,17 @@ async def _house(scene: Scene) -> None:
         return
     changes = scene.changes
     homes = {(changes[id_].workspace_id, changes[id_].team) for id_ in scene.homeless}
-    reopened = [id_ for id_, (_, was_reopened) in scene.homeless.items() if was_reopened]
-    current = await assignments.current(changes.tx, reopened)
+    older = [id_ for id_, homeless in scene.homeless.items() if homeless.cause != "created"]
+    current = await assignments.current(changes.tx, older)
     changes.know(current.values())
     owners = {(step.workspace_id, step.agent) for step in current.values() if step.agent is not None}
     await changes.lock_roster(teams=homes, agents=owners, terms=scene.teams)
     changes.cause = None
-    for ticket_id, (prefer, was_reopened) in scene.homeless.items():
-        if was_reopened:
-            assigning.keep_or_reassign(changes, ticket_id, prefer=prefer)
+    for ticket_id, homeless in scene.homeless.items():
+        if homeless.cause == "reopened":
+            assigning.keep_or_reassign(changes, ticket_id, prefer=homeless.prefer)
         else:
-            assigning.assign(changes, ticket_id, prefer=prefer)
+            assigning.assign(changes, ticket_id, prefer=homeless.prefer)
 
 
 async def _store(tx: Transaction, scene: Scene) -> None:
@@ -154,10 +155,10 @@ def _texts(scene: Scene) -> Iterator[Text]:
     for item in [*scene.arrived, *scene.revised.values()]:
         if item.received and item.ticket_id is not None and (item.text or item.id in scene.revised):
             yield Text(item.id, item.workspace_id, item.text or "", changes.now)
-    for ticket_id, (_, was_reopened) in scene.homeless.items():
+    for ticket_id, homeless in scene.homeless.items():
         ticket = changes[ticket_id]
         names = " ".join(name for name in (ticket.customer_name, ticket.customer_handle) if name)
-        if names and not was_reopened:
+        if names and homeless.cause == "created":
             yield Text(ticket.customer_id, ticket.workspace_id, names, changes.now)
 
 

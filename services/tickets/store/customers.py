@@ -1,7 +1,8 @@
 """Customers and their identities: one person has one row, however many first messages arrive at once."""
 
 from collections.abc import Collection, Mapping
-from typing import Final, NamedTuple
+from datetime import datetime
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -31,6 +32,47 @@ class _Found(msgspec.Struct, frozen=True, kw_only=True):
     version: int
 
 
+class Customer(msgspec.Struct, frozen=True, kw_only=True):
+    """A person."""
+
+    id: str
+    workspace_id: str
+    name: str | None
+    attributes: dict[str, Any] = {}
+    merged_into: str | None = None
+    version: int
+    created_at: datetime
+
+
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
+    """A person's account on a network; `home` is the customer that it was created with."""
+
+    network: str
+    scope: str
+    external_id: str
+    customer_id: str
+    home: str
+    handle: str | None = None
+    name: str | None = None
+    evidence: dict[str, Any] | None = None
+    """Why it was linked; None: it was created here."""
+
+    def account(self, workspace_id: str) -> Account:
+        """What it is found by."""
+        return Account(workspace_id, self.network, self.scope, self.external_id)
+
+
+_CUSTOMER: Final = "id, workspace_id, name, attributes, merged_into, version, created_at"
+_LOAD: Final = f"SELECT {_CUSTOMER} FROM tickets.customer WHERE id = ANY($1::text[]) ORDER BY id"
+_PAGE: Final = f"""
+SELECT {_CUSTOMER} FROM tickets.customer
+WHERE workspace_id = $1 AND id > $2 AND merged_into IS NULL ORDER BY id LIMIT $3
+"""
+_IDENTITIES: Final = """
+SELECT network, scope, external_id, customer_id, home_customer_id AS home, handle, name, evidence
+FROM tickets.identity WHERE workspace_id = $1 AND customer_id = ANY($2::text[])
+ORDER BY network, scope, external_id
+"""
 _FIND: Final = """
 SELECT i.workspace_id, i.network, i.scope, i.external_id, i.customer_id, c.version
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS n(w, nw, s, e)
@@ -71,6 +113,28 @@ async def resolve(
         if all(locked.get(customer) == version for customer, version in expected.items()):
             return {account: entry.customer_id for account, entry in found.items()}
     raise Retryable("accounts keep moving between customers")
+
+
+async def lock(tx: Transaction, ids: Collection[str]) -> dict[str, Customer]:
+    """Those of the customers that exist, locked by id."""
+    return {row["id"]: Customer(**dict(row)) for row in await tx.fetch(f"{_LOAD} FOR UPDATE", list(ids))}
+
+
+async def load(tx: Transaction, customer_id: str) -> Customer | None:
+    """One customer, linked into another or not."""
+    row = await tx.fetchrow(_LOAD, [customer_id])
+    return Customer(**dict(row)) if row else None
+
+
+async def page(tx: Transaction, workspace_id: str, *, after: str, limit: int) -> list[Customer]:
+    """Customers by id, without those that were linked into others."""
+    return [Customer(**dict(row)) for row in await tx.fetch(_PAGE, workspace_id, after, limit)]
+
+
+async def identities(tx: Transaction, workspace_id: str, customer_ids: Collection[str]) -> list[Identity]:
+    """The accounts of customers."""
+    rows = await tx.fetch(_IDENTITIES, workspace_id, list(customer_ids))
+    return [Identity(**dict(row)) for row in rows]
 
 
 async def _find_or_create(tx: Transaction, accounts: Mapping[Account, Profile], ids: Ids) -> dict[Account, _Found]:

@@ -1,6 +1,7 @@
 """Ticket rows: the only way to lock them is customer first, then ticket, each by id."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
+from datetime import timedelta
 from typing import Final
 
 import asyncpg
@@ -38,6 +39,23 @@ SELECT {COLUMNS} FROM tickets.ticket t WHERE t.id = ANY(ARRAY(
     ) AS newest
     UNION SELECT unnest($3::text[])
 )) ORDER BY t.id FOR UPDATE
+"""
+_DECLINED: Final = """EXISTS (
+    SELECT FROM tickets.assignment a
+    WHERE a.ticket_id = t.id AND a.agent_id = $4 AND a.ended_at > now() - $5::interval
+        AND (a.state IN ('declined', 'expired') OR (a.state = 'released' AND a.reason = 'gave-back')))"""
+_QUEUED: Final = f"""
+t.workspace_id = $1 AND t.team_id = ANY($2::text[]) AND t.state = 'open' AND t.owner_id IS NULL AND t.offer_id IS NULL
+    AND ($4::text IS NULL OR NOT {_DECLINED}) AND t.id <> ALL($6::text[])"""
+# Whoever takes from a queue may hold locks that come later in the order: so it never waits for these.
+_LOCK_QUEUED: Final = f"""
+SELECT {COLUMNS} FROM tickets.ticket t JOIN tickets.customer c ON c.id = t.customer_id
+WHERE {_QUEUED} ORDER BY t.rank, t.id LIMIT $3 FOR UPDATE OF c, t SKIP LOCKED
+"""
+_PEEK_QUEUED: Final = f"SELECT t.id FROM tickets.ticket t WHERE {_QUEUED} ORDER BY t.rank, t.id LIMIT $3"
+_ACTIVE_OF: Final = """
+SELECT id FROM tickets.ticket
+WHERE workspace_id = $1 AND customer_id = $2 AND state IN ('open', 'pending', 'snoozed')
 """
 _INSERT: Final = """
 INSERT INTO tickets.ticket (id, workspace_id, customer_id, customer_name, customer_handle, customer_network, state,
@@ -77,6 +95,18 @@ SELECT t.workspace_id, label, t.rank, t.id FROM tickets.ticket t CROSS JOIN LATE
 WHERE t.id = ANY($1::text[]) AND t.state IN ('open', 'pending', 'snoozed') ON CONFLICT DO NOTHING
 """
 _ATTEMPTS: Final = 5
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """Which queued tickets are wanted."""
+
+    workspace_id: str
+    teams: Sequence[str]
+    limit: int
+    agent: str | None = None
+    """Without those that this agent declined, let expire or gave back `within` so long."""
+    within: timedelta = timedelta(0)
+    without: Sequence[str] = ()
 
 
 async def lock(tx: Transaction, ticket_id: str) -> Ticket:
@@ -126,10 +156,32 @@ async def lock_current(
     return {row["id"]: _ticket(row) for row in rows}
 
 
+async def lock_queued(tx: Transaction, wanted: Wanted) -> list[Ticket]:
+    """The most urgent, among them the oldest, of the tickets that wait and that nobody else has locked."""
+    return [_ticket(row) for row in await tx.fetch(_LOCK_QUEUED, *_wanted(wanted))]
+
+
+async def peek_queued(tx: Transaction, wanted: Wanted) -> list[str]:
+    """What `lock_queued` would give if nobody had locked anything."""
+    return [row["id"] for row in await tx.fetch(_PEEK_QUEUED, *_wanted(wanted))]
+
+
 async def load(tx: Transaction, ticket_id: str) -> Ticket | None:
     """The ticket as it is committed, merged or not; not locked."""
     row = await tx.fetchrow(_LOAD, [ticket_id])
     return _ticket(row) if row else None
+
+
+async def load_many(tx: Transaction, ticket_ids: Collection[str]) -> dict[str, Ticket]:
+    """Those of the tickets that exist, by id, as they are committed; not locked."""
+    rows = await tx.fetch(_LOAD, list(ticket_ids)) if ticket_ids else []
+    return {row["id"]: _ticket(row) for row in rows}
+
+
+async def active_of(tx: Transaction, workspace_id: str, customer_id: str) -> str | None:
+    """The customer's active ticket; under the lock of the customer's row nobody can open another."""
+    found: str | None = await tx.fetchval(_ACTIVE_OF, workspace_id, customer_id)
+    return found
 
 
 async def targets(tx: Transaction, ticket_ids: Collection[str]) -> dict[str, tuple[str, str]]:
@@ -160,6 +212,11 @@ async def relabel(tx: Transaction, *, created: Collection[str], changed: Collect
         await tx.execute(_UNLABEL, list(changed))
     if created or changed:
         await tx.execute(_LABEL, [*created, *changed])
+
+
+def _wanted(wanted: Wanted) -> tuple[object, ...]:
+    teams, without = list(wanted.teams), list(wanted.without)
+    return wanted.workspace_id, teams, wanted.limit, wanted.agent, wanted.within, without
 
 
 def _columns(tickets: Iterable[Ticket]) -> list[list[object]]:
