@@ -99,8 +99,7 @@ class Egress:
     ) -> Response:
         """One request on a connection of its own: slower, and as sure as can be about what was not sent."""
         target = check_url(url, self._policy)
-        parsed = httpx.URL(url)
-        _agree(target, parsed.scheme, parsed.host, parsed.port)
+        parsed = as_httpx_reads(url, target)
         sent = _checked_headers(method, headers) | {"connection": "close"}
         attempt = Attempt()
         extensions = over_httpx.tracing(attempt)
@@ -154,18 +153,34 @@ class Egress:
         """Checked once per URL: the addresses behind it are vetted at every connection, whatever is kept here."""
         parsed = self._targets.get(url)
         if parsed is None:
-            target = check_url(url, self._policy)
-            # Quoting anew what is quoted already would break URLs that carry a signature.
-            parsed = yarl.URL(url, encoded=_QUOTED.fullmatch(url) is not None)
-            _agree(target, parsed.scheme, parsed.host, parsed.port)
+            parsed = as_aiohttp_reads(url, check_url(url, self._policy))
             if len(self._targets) >= _MOST_REMEMBERED:
                 self._targets.clear()
             self._targets[url] = parsed
         return parsed
 
 
+def as_httpx_reads(url: str, target: Target) -> httpx.URL:
+    """The URL for httpx, which must find the target in it that the policy has checked."""
+    try:
+        parsed = httpx.URL(url)
+    except (httpx.InvalidURL, ValueError):
+        raise EgressRefused("the URL is not well-formed") from None
+    _agree(target, parsed.scheme, parsed.host, parsed.port)
+    return parsed
+
+
+def as_aiohttp_reads(url: str, target: Target) -> yarl.URL:
+    """The URL for aiohttp, likewise. Quoting anew what is quoted already would break URLs that carry a signature."""
+    try:
+        parsed = yarl.URL(url, encoded=_QUOTED.fullmatch(url) is not None)
+        _agree(target, parsed.scheme, parsed.host, parsed.port)
+    except ValueError:
+        raise EgressRefused("the URL is not well-formed") from None
+    return parsed
+
+
 def _agree(target: Target, scheme: str, host: str | None, port: int | None) -> None:
-    """The transport must read the URL as the policy did, or the policy has checked something else."""
     read = (scheme, (host or "").lower(), DEFAULT_PORTS.get(scheme) if port is None else port)
     if read != (target.scheme, target.host, target.port):
         raise EgressRefused("the URL can be read in more than one way")
