@@ -58,10 +58,12 @@ class Settings(BaseSettings):
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - files beside the code are not read
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - replaced: it warns when there is none
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Arguments, variables, named files, the secrets directory."""
+        # No file beside the code is read, and pydantic's own secrets directory warns when there is none.
+        del dotenv_settings, file_secret_settings
         sources = (init_settings, env_settings, _NamedFiles(settings_cls))
         directory = os.environ.get(SECRETS_DIRECTORY)
         if not directory:
