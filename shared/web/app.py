@@ -47,12 +47,25 @@ class Hosted(Protocol):
 class App:
     """One process's HTTP face. A request for a mount never enters FastAPI."""
 
-    def __init__(self, mounts: Mapping[str, ASGIApp], api: ASGIApp, routes: Sequence[APIRoute], face: Face) -> None:
+    def __init__(
+        self,
+        mounts: Mapping[str, ASGIApp],
+        api: ASGIApp,
+        *,
+        routes: Sequence[APIRoute],
+        mount_paths: Mapping[str, Any],
+        face: Face,
+    ) -> None:
         # Longest first: the most specific prefix wins.
         self._mounts = sorted(mounts.items(), key=lambda mount: -len(mount[0]))
+        self._mount_paths = mount_paths
         self._api = api
         self.routes = routes
         self.face = face
+
+    def openapi(self) -> dict[str, Any]:
+        """The document of everything that is served here."""
+        return openapi.document(self.routes, self._mount_paths)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
@@ -111,7 +124,7 @@ def create_app(
         json_depth=settings.json_depth,
     )
     mounts = {prefix: mount for service in services for prefix, mount in service.mounts.items()}
-    return App(mounts, edge, routes, face)
+    return App(mounts, edge, routes=routes, mount_paths=mounted, face=face)
 
 
 def _api_routes(router: APIRouter) -> list[APIRoute]:
@@ -178,9 +191,3 @@ async def _guarded(app: ASGIApp, scope: Scope, receive: Receive, send: Send, *, 
         if problems.refusal_of(error) is None:
             structlog.get_logger().exception("mount_failed", path=scope["path"], request_id=request_id)
         await problems.render(error, request_id=request_id)(scope, receive, send)
-
-
-def openapi_document(app: App, services: Sequence[Hosted]) -> dict[str, Any]:
-    """The document of an app, for the command line and for the copy that is committed."""
-    mounted = {path: item for service in services for path, item in service.mount_paths.items()}
-    return openapi.document(app.routes, mounted)

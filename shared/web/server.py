@@ -74,5 +74,10 @@ async def serve(
     with closing(listener):
         async with asyncio.TaskGroup() as group:
             ending = group.create_task(end())
-            await server.serve(sockets=[listener])
-            ending.cancel()
+            try:
+                await server.serve(sockets=[listener])
+            finally:
+                ending.cancel()
+                # Cut off, uvicorn leaves the loop watching a descriptor that the next socket would get.
+                for each in getattr(server, "servers", ()):
+                    each.close()

@@ -1,4 +1,4 @@
-"""Any set of services in one process: what they get, what they give, how they start and how they leave."""
+"""What services get of the outside, and what they give to the host."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence

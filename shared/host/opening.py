@@ -1,0 +1,145 @@
+"""Opening what services stand on, in order: Postgres, migrations, pool, log, the way out; closed in reverse."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from typing import Any, Final, cast
+
+import structlog
+
+from shared import sealing
+from shared.clock import SystemClock
+from shared.db import migrate as migrations
+from shared.db.embedded import EmbeddedPostgres
+from shared.db.migrate import Schema
+from shared.db.pool import Database
+from shared.db.transaction import Owner
+from shared.egress import AddressPolicy, Egress
+from shared.errors import Misconfigured
+from shared.events.catalogue import TOPICS
+from shared.host.runtime import Runtime
+from shared.ids import TimeOrderedIds
+from shared.log.background import running
+from shared.log.port import Log
+from shared.log.postgres import Pace, PostgresLog
+from shared.retry import retrying
+from shared.sealing import KeyRing
+from shared.settings import KernelSettings
+from shared.telemetry.metrics import Metrics
+
+DATABASE_PATIENCE: Final = timedelta(seconds=60)
+"""How long a start waits for a database that is away: both are often started at once."""
+
+
+@asynccontextmanager
+async def open_runtime(
+    settings: KernelSettings, *, schemas: Sequence[Schema], migrate: bool = True, service: str = "platform"
+) -> AsyncIterator[Runtime]:
+    """The runtime of a process. Without `migrate`, it waits until somebody else has migrated the database."""
+    keyring = sealing.from_settings(settings)
+    clock, ids = SystemClock(), TimeOrderedIds()
+    async with AsyncExitStack() as stack:
+        dsn = await stack.enter_async_context(_postgres(settings))
+        if migrate:
+            await _migrate(dsn, settings, schemas)
+        database = await stack.enter_async_context(_database(dsn, clock, ids, settings.pool_size))
+        await _until_migrated(database, schemas)
+        await database.load_topology()
+        yield Runtime(
+            service=service,
+            settings=settings,
+            database=database,
+            log=await stack.enter_async_context(_log(settings, database)),
+            egress=await stack.enter_async_context(Egress(_policy(settings))),
+            keyring=keyring,
+            metrics=Metrics(),
+            clock=clock,
+            ids=ids,
+        )
+
+
+async def migrate_database(settings: KernelSettings, schemas: Sequence[Schema]) -> list[str]:
+    """Brings every schema to its head and creates missing topics; returns the schemas that changed."""
+    async with _postgres(settings) as dsn:
+        return await _migrate(dsn, settings, schemas)
+
+
+def inert_runtime(service: str) -> Runtime:
+    """A runtime that reaches nothing, for documents about services; whatever asks it for data fails."""
+    clock, ids, settings = SystemClock(), TimeOrderedIds(), KernelSettings.load()
+    database = Database(pool=cast("Any", None), clock=clock, ids=ids)
+    return Runtime(
+        service=service,
+        settings=settings,
+        database=database,
+        log=PostgresLog(database, pace=Pace()),
+        egress=Egress(_policy(settings)),
+        keyring=KeyRing([bytes(32)]),
+        metrics=Metrics(),
+        clock=clock,
+        ids=ids,
+    )
+
+
+async def pending(database: Database, schemas: Sequence[Schema]) -> list[str]:
+    """The names of schemas that are behind this program."""
+    async with database.pool.acquire(timeout=10) as connection:
+        return [schema.name for schema in await migrations.pending(cast("Any", connection), schemas)]
+
+
+def _policy(settings: KernelSettings) -> AddressPolicy:
+    return AddressPolicy(allow_private=settings.allow_private_egress)
+
+
+@asynccontextmanager
+async def _postgres(settings: KernelSettings) -> AsyncIterator[str]:
+    if settings.database_url is not None:
+        yield settings.database_url.get_secret_value()
+        return
+    async with (
+        EmbeddedPostgres.start(settings.data_dir, pg_bin=settings.pg_bin, pg_user=settings.pg_user) as server,
+        running(server.keep_running),
+    ):
+        yield server.dsn
+
+
+async def _migrate(dsn: str, settings: KernelSettings, schemas: Sequence[Schema]) -> list[str]:
+    topics = dict.fromkeys(TOPICS, settings.log_partitions)
+    return await retrying(
+        lambda: migrations.migrate(dsn, schemas, topics=topics), within=DATABASE_PATIENCE, stop=asyncio.Event()
+    )
+
+
+@asynccontextmanager
+async def _database(dsn: str, clock: SystemClock, ids: TimeOrderedIds, size: int) -> AsyncIterator[Database]:
+    async with AsyncExitStack() as stack:
+
+        async def connect() -> Database:
+            return await stack.enter_async_context(Database.open(dsn, clock=clock, ids=ids, size=size))
+
+        yield await retrying(connect, within=DATABASE_PATIENCE, stop=asyncio.Event())
+
+
+async def _until_migrated(database: Database, schemas: Sequence[Schema]) -> None:
+    reported: list[str] = []
+    while behind := await pending(database, schemas):
+        if behind != reported:
+            structlog.get_logger().info("waiting_for_migrations", schemas=behind, hint="run `baton migrate`")
+            reported = behind
+        await asyncio.sleep(1)
+
+
+@asynccontextmanager
+async def _log(settings: KernelSettings, database: Database) -> AsyncIterator[Log]:
+    if settings.event_log != "postgres":
+        raise Misconfigured(f"BATON_EVENT_LOG={settings.event_log}: this program only knows postgres")
+    retention = timedelta(days=settings.log_retention_days)
+    async with PostgresLog.open(database, retention=retention) as log:
+        yield log
+
+
+async def answers(database: Database) -> None:
+    """Retryable while the database is away."""
+    async with database.transaction(Owner()) as tx:
+        await tx.fetchval("SELECT 1")
