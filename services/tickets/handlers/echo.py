@@ -24,8 +24,6 @@ from shared.events.messages import Message
 from shared.events.payload import SYSTEM
 from shared.events.routing import MessageRouted
 from shared.events.tickets import EchoMatched
-from shared.ids import Ids
-from shared.telemetry.metrics import Metrics
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -53,12 +51,11 @@ class _Batch:
         return [parent] if parent in shared else shared
 
 
-async def on_outbound(tx: Transaction, events: Sequence[Event], *, ids: Ids, metrics: Metrics | None = None) -> None:
+async def on_outbound(tx: Transaction, events: Sequence[Event], *, desk: Desk) -> None:
     """Tells echoes from native answers, in order; an item that is known already changes nothing."""
     routed = {event.data.message.id: event for event in events if isinstance(event.data, MessageRouted)}
     items = [event.data.message for event in routed.values() if isinstance(event.data, MessageRouted)]
-    desk = Desk(ids=ids, metrics=metrics or Metrics())
-    batch = await _prepare(tx, items, ids)
+    batch = await _prepare(tx, items, desk)
     known = await messages.load(tx, [item.id for item in items], lock=True)
     fresh = [item for item in items if item.id not in known and _has_ticket(batch, item)]
     for item in fresh:
@@ -67,7 +64,7 @@ async def on_outbound(tx: Transaction, events: Sequence[Event], *, ids: Ids, met
     await _write(batch, desk, fresh)
 
 
-async def _prepare(tx: Transaction, items: Sequence[Message], ids: Ids) -> _Batch:
+async def _prepare(tx: Transaction, items: Sequence[Message], desk: Desk) -> _Batch:
     sharing = await turns.sharing(tx, {item.conversation_id for item in items})
     parents = await turns.parents(
         tx, {(item.conversation_id, item.parent_external_id) for item in items if item.parent_external_id}
@@ -75,7 +72,7 @@ async def _prepare(tx: Transaction, items: Sequence[Message], ids: Ids) -> _Batc
     glance = await replies.echoed(tx, items)
     concerned = {id_ for ids_ in sharing.values() for id_ in ids_} | {record.ticket_id for record in glance}
     locked = await tickets.lock_known(tx, concerned | set(parents.values()))
-    changes = Changes(tx, ids, now=await tx.now())
+    changes = Changes(tx, desk.ids, now=await tx.now())
     changes.adopt(*{ticket.id: ticket for ticket in locked.values()}.values())
     # Again, because what was read before the locks may have been settled since.
     records = {

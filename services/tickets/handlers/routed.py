@@ -36,7 +36,7 @@ async def on_routed(tx: Transaction, events: Sequence[Event], *, desk: Desk) -> 
     routed = [event for event in events if isinstance(event.data, MessageRouted)]
     for phase in phases(routed):
         if phase.outbound:
-            await echo.on_outbound(tx, phase.events, ids=desk.ids, metrics=desk.metrics)
+            await echo.on_outbound(tx, phase.events, desk=desk)
         else:
             await _apply(tx, phase.events, desk.ids)
     triggered = [event for event in events if isinstance(event.data, TicketRouted)]
