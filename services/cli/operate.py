@@ -16,7 +16,7 @@ class Refused(BatonError):
 
 def keys() -> typer.Typer:
     """Issue, list and revoke API keys."""
-    group = typer.Typer(help="API keys: issued once, shown once.", no_args_is_help=True)
+    group = typer.Typer(help="API keys, and the keys that seal secrets at rest.", no_args_is_help=True)
 
     @group.command("list")
     def list_keys(*, url: Url = None, key: Key = None, data_dir: DataDir = None, as_json: Json = False) -> None:
@@ -41,6 +41,13 @@ def keys() -> typer.Typer:
     def revoke_key(key_id: str, *, url: Url = None, key: Key = None, data_dir: DataDir = None) -> None:
         """Revokes a key; processes forget it within five seconds."""
         _call("DELETE", f"/v1/keys/{key_id}", url, key, data_dir)
+
+    @group.command("new")
+    def new_sealing_key() -> None:
+        """Makes a key for BATON_SEALING_KEYS: put it in front of the old ones, and secrets move to it when saved."""
+        from shared.sealing import new_key
+
+        typer.echo(new_key())
 
     return group
 
