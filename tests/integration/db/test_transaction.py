@@ -1,0 +1,341 @@
+"""One transaction: what it writes and what it publishes stay or go together, in the workspaces it named."""
+
+import asyncio
+from contextlib import suppress
+from datetime import UTC, datetime
+
+import asyncpg
+import pytest
+
+from shared.db.pool import Database
+from shared.db.transaction import Batch, Owner, Scan, Scope, Transaction, Workspace, decode_headers, encode_headers
+from shared.errors import Misconfigured, Retryable
+from shared.events import envelope
+from shared.events.catalogue import MESSAGES
+from shared.events.envelope import Encoded
+from shared.events.messages import ChannelChanged
+from tests.support.consuming import channel
+from tests.support.postgres import open_database
+
+W1 = Workspace("w1")
+BOTH = Batch(frozenset({"w1", "w2"}))
+NOTE = "INSERT INTO demo.seen (workspace_id, key, name) VALUES ($1, 'k', $2)"
+
+
+async def names(database: Database) -> list[str]:
+    """Names of published events, in the order of their ids."""
+    async with database.transaction(Scan()) as tx:
+        rows = await tx.fetch("SELECT headers, value FROM log.event ORDER BY id")
+        assert await tx.fetchval("SELECT count(*) FROM log.queue") == len(rows)
+    return [envelope.decode(decode_headers(row["headers"]), row["value"]).data.name for row in rows]
+
+
+async def notes(database: Database) -> list[str]:
+    async with database.transaction(BOTH) as tx:
+        return [row["name"] for row in await tx.fetch("SELECT name FROM demo.seen ORDER BY id")]
+
+
+async def fails(database: Database, scope: Scope, sql: str, *arguments: object) -> str:
+    """The class of the error that a statement meets."""
+    with pytest.raises(asyncpg.PostgresError) as caught:
+        async with database.transaction(scope) as tx:
+            await tx.execute(sql, *arguments)
+    return type(caught.value).__name__
+
+
+# -- events -----------------------------------------------------------------------------------------------------
+
+
+async def test_events_come_with_the_commit(database: Database) -> None:
+    async with database.transaction(W1) as tx:
+        await tx.execute(NOTE, "w1", "row")
+        tx.emit(channel("event"), key="k")
+        assert await names(database) == []
+    assert (await names(database), await notes(database)) == (["event"], ["row"])
+
+
+async def test_events_go_with_the_rollback(database: Database) -> None:
+    with suppress(ZeroDivisionError):
+        async with database.transaction(W1) as tx:
+            tx.emit(channel("unwritten"), key="k")
+            await tx.flush()
+            tx.emit(channel("unflushed"), key="k")
+            raise ZeroDivisionError
+    assert await names(database) == []
+
+
+async def test_an_event_carries_its_id_time_trace_and_shard(database: Database) -> None:
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    async with database.transaction(W1, traceparent=trace) as tx:
+        event_id = tx.emit(channel("one"), key="k")
+        assert tx.emit(channel("two"), key="k", event_id="evt_mine") == "evt_mine"
+    async with database.transaction(Scan()) as tx:
+        row = await tx.fetchrow("SELECT * FROM log.event ORDER BY id LIMIT 1")
+    assert row is not None
+    event = envelope.decode(decode_headers(row["headers"]), row["value"])
+    assert (event.id, event.key, event.workspace_id, event.traceparent) == (event_id, "k", "w1", trace)
+    assert isinstance(event.data, ChannelChanged)
+    assert row["shard"] == database.topology.shard(MESSAGES, "k")
+    assert row["topic"] == MESSAGES
+
+
+async def test_a_savepoint_that_fails_takes_its_events_rows_and_effects(database: Database) -> None:
+    effects: list[str] = []
+    async with database.transaction(W1) as tx:
+        tx.emit(channel("before"), key="k")
+        with suppress(ZeroDivisionError):
+            async with tx.savepoint():
+                tx.emit(channel("inside"), key="k")
+                tx.after_commit(lambda: effects.append("inside"))
+                await tx.execute(NOTE, "w1", "inside")
+                raise ZeroDivisionError
+        async with tx.savepoint():
+            tx.emit(channel("kept"), key="k")
+            tx.after_commit(lambda: effects.append("kept"))
+            await tx.execute(NOTE, "w1", "kept")
+    assert (await names(database), await notes(database), effects) == (["before", "kept"], ["kept"], ["kept"])
+
+
+async def test_a_failed_statement_in_a_savepoint_leaves_the_rest_usable(database: Database) -> None:
+    async with database.transaction(W1) as tx:
+        with pytest.raises(asyncpg.DivisionByZeroError):
+            async with tx.savepoint():
+                await tx.execute("SELECT 1 / 0")
+        tx.emit(channel("after"), key="k")
+    assert await names(database) == ["after"]
+
+
+async def test_savepoints_nest(database: Database) -> None:
+    async with database.transaction(W1) as tx, tx.savepoint():
+        tx.emit(channel("outer"), key="k")
+        with suppress(ZeroDivisionError):
+            async with tx.savepoint():
+                tx.emit(channel("inner"), key="k")
+                raise ZeroDivisionError
+    assert await names(database) == ["outer"]
+
+
+async def test_wake_ups_come_after_the_commit_and_only_then(database: Database) -> None:
+    woken: list[frozenset[str]] = []
+    database.on_append.append(woken.append)
+    async with database.transaction(W1) as tx:
+        tx.emit(channel("one"), key="k")
+        await tx.flush()
+        assert woken == []
+    with suppress(ZeroDivisionError):
+        async with database.transaction(W1) as tx:
+            tx.emit(channel("two"), key="k")
+            await tx.flush()
+            raise ZeroDivisionError
+    assert woken == [frozenset({MESSAGES})]
+
+
+async def test_a_topic_that_does_not_exist_is_said_before_anything_is_committed(database: Database) -> None:
+    async def publish() -> None:
+        async with database.transaction(W1) as tx:
+            await tx.execute(NOTE, "w1", "row")
+            tx.append(Encoded(topic="none", key="k", workspace_id="w1", headers=(), value=b""))
+
+    with pytest.raises(Misconfigured):
+        await publish()
+    assert await notes(database) == []
+
+
+async def test_headers_survive_as_they_are() -> None:
+    headers = (("a", b""), ("a", bytes(range(256))), ("ü" * 300, b"x" * 70_000))
+    assert decode_headers(encode_headers(headers)) == headers
+
+
+# -- once -------------------------------------------------------------------------------------------------------
+
+
+async def once(tx: Transaction, *keys: str, day: datetime = datetime(2026, 1, 2, tzinfo=UTC)) -> set[str]:
+    return await tx.once("scope", keys, day=day, workspace_id="w1")
+
+
+async def test_once_names_what_is_new(database: Database) -> None:
+    async with database.transaction(W1, schema="demo") as tx:
+        assert await once(tx, "a", "b", "a") == {"a", "b"}
+        assert await once(tx, "b", "c") == {"c"}
+    async with database.transaction(W1, schema="demo") as tx:
+        assert await once(tx, "a", "d") == {"d"}
+
+
+async def test_once_is_taken_back_with_its_transaction(database: Database) -> None:
+    with suppress(ZeroDivisionError):
+        async with database.transaction(W1, schema="demo") as tx:
+            await once(tx, "a")
+            raise ZeroDivisionError
+    async with database.transaction(W1, schema="demo") as tx:
+        assert await once(tx, "a") == {"a"}
+
+
+async def test_two_transactions_at_once_agree_on_who_was_first(database: Database) -> None:
+    found: list[set[str]] = []
+
+    async def work() -> None:
+        async with database.transaction(W1, schema="demo") as tx:
+            found.append(await once(tx, "a"))
+            await asyncio.sleep(0.05)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(5):
+            group.create_task(work())
+    assert sorted(map(len, found)) == [0, 0, 0, 0, 1]
+
+
+# -- roles ------------------------------------------------------------------------------------------------------
+
+
+async def test_a_workspace_reads_and_writes_only_its_own(database: Database) -> None:
+    async with database.transaction(BOTH) as tx:
+        await tx.execute(NOTE, "w1", "mine")
+        await tx.execute(NOTE, "w2", "theirs")
+    async with database.transaction(W1) as tx:
+        assert [row["name"] for row in await tx.fetch("SELECT name FROM demo.seen")] == ["mine"]
+        assert await tx.execute("UPDATE demo.seen SET name = 'stolen' WHERE name = 'theirs'") == 0
+        assert await tx.execute("DELETE FROM demo.seen WHERE name = 'theirs'") == 0
+    assert await fails(database, W1, NOTE, "w2", "x") == "InsufficientPrivilegeError"
+    assert await fails(database, W1, "UPDATE demo.seen SET workspace_id = 'w2'") == "InsufficientPrivilegeError"
+
+
+async def test_a_batch_writes_over_its_workspaces_in_one_statement_and_no_further(database: Database) -> None:
+    insert = "INSERT INTO demo.seen (workspace_id, key, name) SELECT w, 'k', w FROM unnest($1::text[]) AS w"
+    async with database.transaction(BOTH) as tx:
+        assert await tx.execute(insert, ["w1", "w2"]) == 2
+    assert await fails(database, BOTH, insert, ["w1", "w3"]) == "InsufficientPrivilegeError"
+
+
+async def test_a_workspace_cannot_publish_for_another(database: Database) -> None:
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        async with database.transaction(W1) as tx:
+            tx.emit(channel("intruder", workspace="w2"), key="k")
+    assert await names(database) == []
+
+
+async def test_the_log_of_another_workspace_is_invisible(database: Database) -> None:
+    async with database.transaction(Workspace("w2")) as tx:
+        tx.emit(channel("theirs", workspace="w2"), key="k")
+    async with database.transaction(W1) as tx:
+        assert await tx.fetch("SELECT * FROM log.event") == []
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT * FROM demo.seen",
+        "SELECT * FROM demo.dead_letter",
+        "SELECT * FROM demo.idempotency",
+        "INSERT INTO demo.parked (consumer_group, key, workspace_id, reason) VALUES ('g', 'k', 'w1', 'r')",
+        "DELETE FROM demo.timer",
+        "UPDATE log.event SET value = ''",
+    ],
+)
+async def test_a_scan_touches_no_service(database: Database, sql: str) -> None:
+    assert await fails(database, Scan(), sql) == "InsufficientPrivilegeError"
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE log.shard SET next_position = 0",
+        "DELETE FROM log.event",
+        "DELETE FROM log.queue",
+        "DELETE FROM log.position",
+        "UPDATE log.cursor SET position = 0",
+        "CREATE TABLE demo.mine ()",
+        "ALTER TABLE demo.seen DISABLE ROW LEVEL SECURITY",
+    ],
+)
+async def test_a_request_cannot_touch_the_machinery(database: Database, sql: str) -> None:
+    async with database.transaction(W1) as tx:
+        tx.emit(channel("one"), key="k")
+    if sql == "DELETE FROM log.event":
+        async with database.transaction(Workspace("w2")) as tx:
+            assert await tx.execute(sql) == 0
+        return
+    assert await fails(database, W1, sql) == "InsufficientPrivilegeError"
+
+
+async def test_a_scan_admits_workspaces_and_is_bound_to_them(database: Database) -> None:
+    async with database.transaction(Scan(), schema="demo") as tx:
+        assert await tx.fetch("SELECT key FROM demo.parked") == []
+        await tx.admit({"w1"})
+        await tx.execute(NOTE, "w1", "row")
+        tx.emit(channel("event"), key="k")
+        assert tx.scope == Batch(frozenset({"w1"}))
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            async with tx.savepoint():
+                await tx.execute(NOTE, "w2", "row")
+    assert (await names(database), await notes(database)) == (["event"], ["row"])
+
+
+@pytest.mark.parametrize("workspace", ["", "w1'; RESET ROLE; --", "w1,w2", "w" * 65, "ü", "w1\n"])
+async def test_a_workspace_that_is_no_id_is_refused(database: Database, workspace: str) -> None:
+    for scope in (Workspace(workspace), Batch(frozenset({workspace}))):
+        with pytest.raises(ValueError, match="not a workspace id"):
+            async with database.transaction(scope):
+                pass
+
+
+async def test_an_empty_batch_sees_nothing(database: Database) -> None:
+    async with database.transaction(BOTH) as tx:
+        await tx.execute(NOTE, "w1", "row")
+    async with database.transaction(Batch(frozenset())) as tx:
+        assert await tx.fetch("SELECT * FROM demo.seen") == []
+
+
+async def test_nothing_of_a_scope_is_left_on_the_connection(dsn: str) -> None:
+    async with open_database(dsn, size=1) as database:
+        async with database.transaction(BOTH) as tx:
+            await tx.execute(NOTE, "w1", "row")
+        async with database.transaction(Owner()) as tx:
+            assert await tx.fetchval("SELECT current_setting('baton.workspaces', true)") in (None, "")
+            assert await tx.fetchval("SELECT current_user = session_user")
+        async with database.transaction(Workspace("w3")) as tx:
+            assert await tx.fetch("SELECT * FROM demo.seen") == []
+
+
+# -- life -------------------------------------------------------------------------------------------------------
+
+
+async def test_what_may_succeed_later_is_retryable(database: Database) -> None:
+    async with database.transaction(BOTH) as tx:
+        await tx.execute(NOTE, "w1", "row")
+    async with database.transaction(BOTH) as holder:
+        await holder.execute("SELECT * FROM demo.seen FOR UPDATE")
+        with pytest.raises(Retryable):
+            async with database.transaction(BOTH) as tx:
+                await tx.execute("SELECT * FROM demo.seen FOR UPDATE NOWAIT")
+        with pytest.raises(Retryable):
+            async with database.transaction(BOTH) as tx:
+                await tx.execute("SET LOCAL statement_timeout = 50; UPDATE demo.seen SET name = 'x'")
+    database.pool.terminate()
+    with pytest.raises(Retryable):
+        async with database.transaction(BOTH):
+            pass
+
+
+async def test_now_is_the_databases_and_does_not_move(database: Database) -> None:
+    async with database.transaction(W1) as tx:
+        first = await tx.now()
+        await asyncio.sleep(0.01)
+        assert await tx.now() == first
+        assert await tx.fetchval("SELECT now()") == first
+
+
+async def test_cancelling_at_any_moment_leaves_all_or_nothing_and_a_usable_connection(dsn: str) -> None:
+    async def work(database: Database, name: str) -> None:
+        async with database.transaction(W1) as tx:
+            await tx.execute(NOTE, "w1", name)
+            tx.emit(channel(name), key="k")
+
+    async with open_database(dsn, size=1) as database:
+        for number in range(40):
+            async with asyncio.TaskGroup() as group:
+                task = group.create_task(work(database, f"{number}"))
+                await asyncio.sleep(number * 0.0001)
+                task.cancel()
+        await work(database, "last")
+        assert await notes(database) == await names(database)
+        assert (await notes(database))[-1] == "last"
