@@ -17,7 +17,7 @@ from shared.errors import NotFound
 from shared.ids import Ids
 from shared.settings import KernelSettings
 from shared.telemetry.metrics import Metrics
-from shared.web import openapi, problems
+from shared.web import dead_letters, openapi, problems
 from shared.web.auth import Authenticator
 from shared.web.bodies import encode
 from shared.web.calls import Face, RouteFacts
@@ -96,11 +96,13 @@ def create_app(
     health: Health,
     settings: KernelSettings,
     web: WebSettings,
-    kernel: Iterable[tuple[str, APIRouter]] = (),
 ) -> App:
-    """The face of these services; `kernel` are routers of no service, with the schema that they work in."""
+    """The face of these services, beside what every process serves."""
     owned = [(service.name, service.router, service.resources) for service in services]
-    owned += [(schema, router, ()) for schema, router in kernel]
+    schemas = dead_letters.Schemas(sorted(service.name for service in services))
+    if schemas:
+        # Answers to operators are kept in the first service's schema: those of no service have nowhere to go.
+        owned.append((schemas[0], dead_letters.router, [schemas]))
     owned.append(("platform", health_router(health, metrics, metrics_public=web.metrics_public), ()))
     api = _Api(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     routes: list[APIRoute] = []
