@@ -152,17 +152,6 @@ class KernelSettings(Settings):
     shutdown_grace_ms: _Milliseconds = Field(
         20_000, description="How long running work may take to finish after a stop signal."
     )
-    lease_heartbeat_ms: _Milliseconds = Field(10_000, description="How often a lease holder should renew.")
-    lease_ttl_ms: _Milliseconds = Field(30_000, description="How long a lease lives after its last renewal.")
-    lease_idle_ms: _Milliseconds = Field(120_000, description="Idleness after which a lease is released softly.")
-    lease_max_ms: _Milliseconds = Field(900_000, description="Longest time that one holder keeps a lease.")
-    takeover_free_after_ms: _Milliseconds = Field(
-        60_000, description="Idleness of the holder after which anybody may take a lease over."
-    )
-    takeover_request_ms: _Milliseconds = Field(
-        15_000, description="How long the holder has to answer a request to hand a lease over."
-    )
-    presence_ttl_ms: _Milliseconds = Field(25_000, description="How long viewing or composing shows after a beat.")
 
     @property
     def kafka_servers(self) -> tuple[str, ...]:

@@ -36,11 +36,11 @@ def test_without_any_variable_it_is_embedded() -> None:
 
 def test_variables_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BATON_EVENT_LOG", "kafka://one:9092,two:9092")
-    monkeypatch.setenv("BATON_LEASE_TTL_MS", "200")
+    monkeypatch.setenv("BATON_SHUTDOWN_GRACE_MS", "200")
     settings = KernelSettings.load()
 
     assert settings.kafka_servers == ("one:9092", "two:9092")
-    assert settings.lease_ttl_ms == 200
+    assert settings.shutdown_grace_ms == 200
 
 
 def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
