@@ -1,9 +1,10 @@
 """Ingest on a real database: its webhook path and API without a socket, its loops under the test's control."""
 
+import asyncio
 import hashlib
 import hmac
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -26,7 +27,8 @@ from shared.events import envelope
 from shared.events.envelope import Event
 from shared.host import Runtime, inert_runtime
 from shared.log.background import running
-from shared.networks.port import Network
+from shared.networks.facebook import Facebook
+from shared.networks.port import Network, Parsed
 from shared.networks.registry import NETWORKS
 from shared.sealing import KeyRing
 from shared.settings import KernelSettings
@@ -36,6 +38,17 @@ from tests.support.networks.sample import PAGE
 SECRET: Final = "old-secret"
 CREDENTIALS: Final = {"app_secret": SECRET, "verify_token": "open-sesame", "access_token": "canary-access-token"}
 KEYRING: Final = KeyRing([bytes(32)])
+
+
+class Changeable(Facebook):
+    """Facebook with a parser that a test may replace, as a release would."""
+
+    def __init__(self) -> None:
+        self.read: Callable[[bytes], Parsed] = super().parse
+
+    def parse(self, raw: bytes) -> Parsed:
+        """What the parser of the day makes of it."""
+        return self.read(raw)
 
 
 @dataclass(kw_only=True)
@@ -162,3 +175,10 @@ def signed(content: bytes, secret: str = SECRET) -> dict[str, str]:
     """Facebook's headers."""
     mac = hmac.new(secret.encode(), content, hashlib.sha256).hexdigest()
     return {"X-Hub-Signature-256": f"sha256={mac}", "Content-Type": "application/json"}
+
+
+async def eventually(ask: Callable[[], Awaitable[object]], *, within: float = 10.0) -> None:
+    """Returns once the answer is true; fails if it takes too long."""
+    async with asyncio.timeout(within):
+        while not await ask():  # noqa: ASYNC110 - nobody tells a test
+            await asyncio.sleep(0.01)

@@ -112,14 +112,26 @@ def _received(named: Named, view: View, place: Place) -> Change:
     known = view.known
     if known is not None and known.state == "present":
         return _completed(named, known, place)
+    return _arrived(named, view, place)
+
+
+def _arrived(named: Named, view: View, place: Place, *, edited_at: datetime | None = None) -> Change:
+    """The first that we see of an item itself, as a create or as an edit of what never came."""
     message = _message(named, view, place, replayed=place.replayed)
+    announced = view.known or Known(message=message)
     emissions = [_emission(named, place, "received", message)]
-    announced = known or Known(message=message)
     if announced.hidden:
         # It was hidden before it came: whoever reads the events in order must see it hidden in the end.
         event_id = ids.digest("evt", named.message_id, "hidden", named.event_id)
         emissions.append(_emission(named, place, "hidden", message, event_id=event_id))
-    after = replace(announced, message=message, state="present", content_from=place.inbox_id)
+    after = replace(
+        announced,
+        message=message,
+        state="present",
+        partial=edited_at is not None,
+        content_from=place.inbox_id,
+        edited_at=edited_at,
+    )
     return Change(known=after, emissions=tuple(emissions))
 
 
@@ -136,16 +148,18 @@ def _completed(named: Named, known: Known, place: Place) -> Change:
         correlation_id=old.correlation_id or item.correlation_id,
     )
     if known.partial:
+        occurred_at = min(old.occurred_at, item.occurred_at or old.occurred_at)
         new = replace(
             new,
             attachments=old.attachments or item.attachments,
-            occurred_at=min(old.occurred_at, item.occurred_at or old.occurred_at),
+            occurred_at=occurred_at,
+            reply_options=reply_options(item, place.capabilities, occurred_at),
         )
     if new == old:
         return _skip("duplicate", named, "was received before")
     after = replace(known, message=new, partial=False)
-    event_id = ids.digest("evt", named.message_id, "corrected", named.event_id)
-    return Change(known=after, emissions=(_emission(named, place, "corrected", new, event_id=event_id),))
+    emission = _emission(named, place, "corrected", new, event_id=_completion_id(named))
+    return Change(known=after, emissions=(emission,))
 
 
 def _edited(named: Named, view: View, place: Place) -> Change:
@@ -157,7 +171,8 @@ def _edited(named: Named, view: View, place: Place) -> Change:
         return _skip("stale", named, "was edited again since")
     new = _with_content(known.message, item)
     if new == known.message:
-        return _skip("unchanged", named, "has this content already")
+        # Its time counts all the same: an edit before it must not win.
+        return _skip("unchanged", named, "has this content already", known=replace(known, edited_at=at))
     after = replace(known, message=new, content_from=place.inbox_id, edited_at=at)
     return Change(known=after, emissions=(_emission(named, place, "edited", new),))
 
@@ -165,15 +180,12 @@ def _edited(named: Named, view: View, place: Place) -> Change:
 def _edited_first(named: Named, view: View, place: Place, at: datetime) -> Change:
     """An edit of what never came. A customer's is the first that we see of a message, and must be answered."""
     item = named.item
-    message = _message(named, view, place, replayed=place.replayed)
     if item.direction == "out":
         # Our own old answer, changed: it answers nothing now.
-        return Change(emissions=(_emission(named, place, "edited", message),))
+        return Change(emissions=(_emission(named, place, "edited", _message(named, view, place)),))
     if not item.text and not item.attachments:
         return _skip("unknown-item", named, "was edited to nothing, and never came itself")
-    hidden = view.known is not None and view.known.hidden
-    after = Known(message=message, hidden=hidden, partial=True, content_from=place.inbox_id, edited_at=at)
-    return Change(known=after, emissions=(_emission(named, place, "received", message),))
+    return _arrived(named, view, place, edited_at=at)
 
 
 def _with_content(message: Message, item: Item) -> Message:
@@ -209,7 +221,7 @@ def _shown(named: Named, view: View, place: Place) -> Change:
     elif known.hidden_at is not None and at < known.hidden_at:
         return _skip("stale", named, "was hidden or shown again since")
     elif known.hidden == hidden:
-        return _skip("unchanged", named, f"is {verb} already")
+        return _skip("unchanged", named, f"is {verb} already", known=replace(known, hidden_at=at))
     after = replace(known, hidden=hidden, hidden_at=at)
     return Change(known=after, emissions=(_emission(named, place, verb, known.message),))
 
@@ -231,7 +243,7 @@ def _reacted(named: Named, view: View, place: Place) -> Change:
 def _again(named: Named, view: View, place: Place) -> Change:
     """The same part of the same delivery, read once more: nothing, or a correction where it reads differently."""
     *before, last = view.published
-    if last == (_correction_id(named, before[-1]) if before else named.event_id):
+    if last in ({_correction_id(named, before[-1])} if before else {named.event_id, _completion_id(named)}):
         return Change()
     known = view.known
     if named.item.verb not in CONTENT or known is None or known.state != "present":
@@ -265,6 +277,10 @@ def _corrected(named: Named, known: Known, view: View, place: Place) -> Message:
         rating=new.rating if new.rating is not None else old.rating,
         correlation_id=new.correlation_id or old.correlation_id,
     )
+
+
+def _completion_id(named: Named) -> str:
+    return ids.digest("evt", named.message_id, "corrected", named.event_id)
 
 
 def _correction_id(named: Named, previous: str) -> str:
@@ -321,8 +337,8 @@ def _stamped(message: Message, place: Place) -> Message:
     return replace(message, **changes)
 
 
-def _skip(code: str, named: Named, why: str) -> Change:
-    return Change(skipped=Skipped(code=code, detail=f"{named.item.external_id} {why}"))
+def _skip(code: str, named: Named, why: str, *, known: Known | None = None) -> Change:
+    return Change(known=known, skipped=Skipped(code=code, detail=f"{named.item.external_id} {why}"))
 
 
 _BY_VERB: Final[Mapping[Verb, Callable[[Named, View, Place], Change]]] = {
