@@ -1,0 +1,71 @@
+"""What endpoints can subscribe to: the types of the feed, with schema and example."""
+
+from collections.abc import Mapping
+from typing import Any, Final, Literal
+
+import msgspec
+
+from shared.events import asyncapi
+from shared.events.catalogue import EVENT_TYPES, TICKETS
+from shared.events.payload import Payload
+
+DISABLED: Final = "endpoint.disabled.v1"
+
+
+class EndpointDisabled(Payload, frozen=True, kw_only=True):
+    """An endpoint gets nothing more: it was gone, or failed for too long."""
+
+    endpoint_id: str
+    url: str
+    reason: Literal["gone", "failing"]
+
+
+FEED_TYPES: Final = (*(name for name, entry in EVENT_TYPES.items() if entry.topic == TICKETS), DISABLED)
+"""Every type that the feed holds."""
+
+
+def description(name: str) -> str:
+    """What the type means."""
+    if name in EVENT_TYPES:
+        return asyncapi.describe(EVENT_TYPES[name])
+    return (EndpointDisabled.__doc__ or "").strip()
+
+
+def schema(name: str) -> dict[str, Any]:
+    """The JSON Schema of the event's `data`."""
+    if name in EVENT_TYPES:
+        return asyncapi.schema(EVENT_TYPES[name])
+    return msgspec.json.schema(EndpointDisabled)
+
+
+def example(name: str) -> dict[str, Any]:
+    """A whole body as endpoints get it."""
+    definition = schema(name)
+    data = _example(definition, definition.get("$defs", {}), "data")
+    return {
+        "type": name,
+        "timestamp": _MOMENT,
+        "id": "evt_0193a1b2c3d4e5f60718293a4b5c6d7e",
+        "sequence": 4711,
+        "data": data,
+    }
+
+
+_SCALARS: Final[Mapping[str, Any]] = {"array": [], "integer": 1, "number": 1.0, "boolean": False}
+_MOMENT: Final = "2026-11-22T09:00:00Z"
+
+
+def _example(definition: Mapping[str, Any], known: Mapping[str, Any], name: str) -> Any:
+    """Something that the schema allows: enums by their first value, texts by their field's name."""
+    while "$ref" in definition or "anyOf" in definition:
+        reference = definition.get("$ref")
+        definition = known[reference.rsplit("/", 1)[1]] if reference else definition["anyOf"][0]
+    if "enum" in definition:
+        return definition["enum"][0]
+    kind = definition.get("type", "null")
+    if kind == "object":
+        required, properties = definition.get("required", ()), definition.get("properties", {})
+        return {key: _example(properties[key], known, key) for key in properties if key in required}
+    if kind == "string":
+        return _MOMENT if definition.get("format") == "date-time" else f"{name}-1"
+    return _SCALARS.get(kind)

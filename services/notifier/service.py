@@ -1,0 +1,27 @@
+"""Builds the notifier for the host."""
+
+from services.notifier import NAME
+from services.notifier.api import router
+from services.notifier.handlers.feed import TicketEvents
+from services.notifier.handlers.following import Hub
+from services.notifier.handlers.sender import Sender
+from services.notifier.handlers.streaming import Streams
+from services.notifier.settings import NotifierSettings
+from shared.events.catalogue import TICKETS
+from shared.host import Runtime, Service
+from shared.log.consumer import Consume
+
+
+def build(runtime: Runtime) -> Service:
+    """One consumer, the sender of replies, the reader of the feed, and the routes."""
+    settings = NotifierSettings.load()
+    hub = Hub(runtime, settings)
+    sender = Sender(runtime, settings)
+    events = TicketEvents(wake=sender.wake, offer=hub.offer)
+    return Service(
+        name=NAME,
+        router=router,
+        consumes=[Consume(group=NAME, topics=(TICKETS,), schema=NAME, handler=events.on_events)],
+        tasks={"replies": sender.run, "feed": hub.run},
+        resources=[runtime, Streams(runtime, settings, hub)],
+    )

@@ -1,0 +1,146 @@
+"""The feed is dense per workspace whoever writes it, and a redelivered event has one place in it."""
+
+import asyncio
+from datetime import timedelta
+
+import httpx
+import pytest
+
+from services.notifier.handlers.feed import TicketEvents
+from services.notifier.service import build
+from services.notifier.store import feed
+from shared.db.transaction import Batch
+from shared.events import tickets
+from tests.support import api
+from tests.support.outgoing import happened, queued, settled, ticket, world
+from tests.support.postgres import open_database
+
+EVENTS = TicketEvents(wake=lambda: None, offer=lambda _: None)
+
+
+@pytest.fixture
+async def here(database):
+    async with world(database) as made:
+        yield made
+
+
+async def numbers(here, workspace="w1"):
+    rows = await here.rows("SELECT number FROM notifier.feed WHERE workspace_id = $1 ORDER BY number", workspace)
+    return [row["number"] for row in rows]
+
+
+async def test_numbers_are_dense_per_workspace_under_ten_batches_at_once(dsn):
+    async with open_database(dsn, size=12) as database, world(database) as here:
+        barrier = asyncio.Barrier(10)
+
+        async def batch(number):
+            events = [happened(tickets.TicketUpdated, f"t{number}-{n}", workspace=f"w{n % 2 + 1}") for n in range(30)]
+            await barrier.wait()
+            await here.deliver(EVENTS.on_events, *events)
+
+        async with asyncio.TaskGroup() as group:
+            for number in range(10):
+                group.create_task(batch(number))
+        assert await numbers(here, "w1") == list(range(1, 151))
+        assert await numbers(here, "w2") == list(range(1, 151))
+
+
+async def test_the_same_event_delivered_at_once_and_again_has_one_place(dsn):
+    async with open_database(dsn, size=12) as database, world(database) as here:
+        events = [happened(tickets.TicketUpdated, f"t{n}") for n in range(20)]
+        async with asyncio.TaskGroup() as group:
+            for _ in range(5):
+                group.create_task(here.deliver(EVENTS.on_events, *events, *events))
+        await here.deliver(EVENTS.on_events, *events)
+        assert await numbers(here) == list(range(1, 21))
+
+
+async def test_a_batch_that_fails_leaves_no_gap(here):
+    await here.deliver(EVENTS.on_events, happened(tickets.TicketUpdated))
+
+    async def fail(tx, events):
+        await EVENTS.on_events(tx, events)
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        await here.deliver(fail, happened(tickets.TicketUpdated))
+    await here.deliver(EVENTS.on_events, happened(tickets.TicketUpdated))
+    assert await numbers(here) == [1, 2]
+
+
+async def test_an_event_that_is_redelivered_late_does_not_undo_what_came_after(here):
+    cancel = happened(tickets.ReplyCancelled, reply_id="rpl_1", reason="cancelled")
+    await here.deliver(EVENTS.on_events, queued("rpl_1"), settled("rpl_0", "sent"), cancel)
+    first = await here.told()
+    await here.deliver(EVENTS.on_events, queued("rpl_1"), cancel)
+    assert await here.told() == first
+
+
+async def test_entries_are_offered_only_after_the_commit(here):
+    offered = []
+    events = TicketEvents(wake=lambda: None, offer=offered.extend)
+    scope = Batch(frozenset({"w1"}))
+    async with here.database.transaction(scope, schema="notifier") as tx:
+        await events.on_events(tx, [happened(tickets.TicketUpdated)])
+        assert offered == []
+    assert [entry.number for entry in offered] == [1]
+
+
+@pytest.fixture
+async def pages(here):
+    """Five changes: of care, care, product, care, product; the fourth is a note."""
+    await here.deliver(
+        EVENTS.on_events,
+        happened(tickets.TicketCreated, "t1"),
+        happened(tickets.TicketUpdated, "t1"),
+        happened(tickets.TicketUpdated, "t2", view=ticket("t2", team="product", owner=None)),
+        happened(tickets.NoteAdded, "t1", note_id="n1", text="secret?"),
+        happened(tickets.TicketUpdated, "t2", view=ticket("t2", team="product", owner="agt_zoe")),
+        happened(tickets.TicketCreated, "t3", workspace="w2"),
+    )
+    return here
+
+
+async def changes(here, query="", **key) -> httpx.Response:
+    token = await api.new_key(here.database, "w1", **key)
+    async with api.client(api.new_app(here.database, build(here.runtime)), token) as client:
+        return await client.get(f"/v1/changes{query}")
+
+
+def sequences(response):
+    return [change["sequence"] for change in response.json()["data"]]
+
+
+async def test_changes_come_in_pages_by_number(pages):
+    first = await changes(pages, "?limit=2")
+    assert (sequences(first), first.json()["next_after"], first.json()["has_more"]) == ([1, 2], 2, True)
+    rest = await changes(pages, "?after=2&limit=10")
+    assert (sequences(rest), rest.json()["next_after"], rest.json()["has_more"]) == ([3, 4, 5], 5, False)
+    assert first.json()["data"][0]["data"]["ticket"]["id"] == "t1"
+
+
+async def test_a_filter_moves_the_reader_past_what_it_leaves_out(pages):
+    chosen = await changes(pages, "?types=ticket.created")
+    assert (sequences(chosen), chosen.json()["next_after"]) == ([1], 5)
+
+
+async def test_a_key_sees_changes_of_its_teams_and_of_its_agents_tickets_only(pages):
+    assert sequences(await changes(pages, teams=["care"])) == [1, 2, 4]
+    zoe = await api.new_agent(pages.database)
+    await pages.rows("UPDATE notifier.feed SET owner = $1 WHERE number = 5", zoe)
+    assert sequences(await changes(pages, teams=["care"], agent_id=zoe)) == [1, 2, 4, 5]
+
+
+async def test_what_is_no_longer_kept_is_said_and_not_skipped(pages):
+    await pages.rows("UPDATE notifier.feed SET stored_at = now() - interval '15 days' WHERE number <= 3")
+    async with pages.runtime.batch(["w1"]) as tx:
+        assert await feed.purge(tx, "w1", keep=timedelta(days=14)) == 3
+    gone = await changes(pages, "?after=1")
+    assert (gone.status_code, gone.json()["code"], gone.json()["first"]) == (410, "feed-expired", 4)
+    assert sequences(await changes(pages, "?after=3")) == [4, 5]
+    assert sequences(await changes(pages)) == [4, 5]
+
+
+async def test_unknown_types_and_keys_without_the_scope_are_refused(pages):
+    assert (await changes(pages, "?types=ticket.exploded")).status_code == 400
+    assert (await changes(pages, role="analyst")).status_code == 403
