@@ -179,7 +179,7 @@ class Call:
             if attempt and (before := await idempotency.begin(tx, attempt)):
                 return _response(before, replayed=True)
             stored = await self._run(tx, work, stores=attempt is not None)
-            if attempt:
+            if attempt and _is_final(stored.status):
                 await idempotency.keep(tx, attempt, stored)
         return _response(stored)
 
@@ -228,7 +228,7 @@ class Call:
                         raise
                     return self._refused(refusal)
         except Refusal as refusal:
-            if not stores or refusal.status >= 500 or refusal.status in _NEVER_STORED:
+            if not stores or not _is_final(refusal.status):
                 raise
             return self._refused(refusal)
         return self._stored(result if isinstance(result, Answer) else Answer(body=result))
@@ -247,6 +247,11 @@ class Call:
             return Stored(status=204 if status == 200 else status, headers=headers, body=b"")
         headers["Content-Type"] = "application/json"
         return Stored(status=status, headers=headers, body=encode(answer.body))
+
+
+def _is_final(status: int) -> bool:
+    """Whether the same request would get the same answer again: not after a failure, a pause or another key."""
+    return status < 500 and status not in _NEVER_STORED
 
 
 def etag(version: int) -> str:
