@@ -9,6 +9,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
+import structlog
+
 from shared.db.migrate import Schema
 from shared.errors import Misconfigured
 from shared.host.opening import answers, inert_runtime, open_runtime, pending
@@ -53,8 +55,10 @@ async def serve(
             prepared = await prepare(runtime) if prepare else None
 
             def up() -> None:
+                url = server.url_of(listener)
+                structlog.get_logger().info("serving", url=url, services=list(builders))
                 if ready:
-                    ready(server.url_of(listener), prepared)
+                    ready(url, prepared)
 
             await _Process(runtime, services, schemas).run(listener, stop=stop, up=up)
 
@@ -103,6 +107,7 @@ class _Process:
             consuming = [group.create_task(keep(member.name, member.consumer.run)) for member in self._members]
             up()
             await stop.wait()
+            structlog.get_logger().info("stopping")
             self._health.leave()
             self._runtime.stopping.set()
             quiet.set()
