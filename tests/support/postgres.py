@@ -133,6 +133,13 @@ async def open_database(dsn: str, *, size: int = 16, clock: Clock | None = None)
         yield database
 
 
+def cut_connections(database: Database) -> None:
+    """Every connection of the pool is gone at once, as when the network or the server is."""
+    for holder in database.pool._holders:
+        if holder._con is not None:
+            holder._con._transport.abort()
+
+
 def in_database(dsn: str, name: str) -> str:
     """The same server, another database."""
     return dsn.replace("@/postgres?", f"@/{name}?")

@@ -13,7 +13,8 @@ from shared.db.transaction import Batch, Scan, Transaction, Workspace
 from shared.errors import Retryable
 from shared.ids import TimeOrderedIds
 from shared.retry import Backoff
-from tests.support.postgres import open_database
+from tests.support.postgres import cut_connections, open_database
+from tests.support.waiting import answer
 
 IDS = TimeOrderedIds()
 NOW = timedelta(0)
@@ -210,7 +211,7 @@ async def test_one_failing_timer_does_not_hold_up_the_others(database: Database,
     async def fails(tx: Transaction, timer: Timer) -> None:
         raise ValueError
 
-    timers = Timers(database, "demo", {"ring": rings, "bad": fails})
+    timers = Timers(database, "demo", {"ring": rings, "bad": fails}, backoff=Backoff(base=LATER, cap=LATER))
     async with acting(database) as tx:
         for number in range(9):
             await set_timer(tx, IDS, workspace_id="w1", kind="bad", subject=f"{number}", due=NOW)
@@ -250,12 +251,23 @@ async def test_the_loop_rings_and_survives_a_lost_database(database: Database, r
     timers = Timers(database, "demo", {"ring": rings}, poll=timedelta(milliseconds=10))
     async with asyncio.TaskGroup() as group:
         loop = group.create_task(timers.run())
-        async with acting(database) as tx:
-            await put(tx, "one", NOW)
-        await asyncio.sleep(0.1)
-        await database.pool.expire_connections()
-        async with acting(database) as tx:
-            await put(tx, "two", timedelta(milliseconds=100))
-        await asyncio.sleep(0.5)
+        await answer(lambda: _put(database, "one"))
+        await answer(lambda: _rang(database, 1))
+        cut_connections(database)
+        await answer(lambda: _put(database, "two"))
+        await answer(lambda: _rang(database, 2))
         loop.cancel()
     assert [key for key, _ in await rung(database)] == ["one", "two"]
+
+
+async def _put(database: Database, subject: str) -> bool:
+    """False while a lost connection is still in the pool."""
+    with suppress(Retryable):
+        async with acting(database) as tx:
+            await put(tx, subject, NOW)
+        return True
+    return False
+
+
+async def _rang(database: Database, count: int) -> bool:
+    return len(await rung(database)) >= count

@@ -16,6 +16,7 @@ from shared.log.consumer import Consumer, PoisonFlood, PoisonLimit
 from shared.log.port import Log
 from shared.telemetry.metrics import Metrics
 from tests.support.consuming import Diary, channel, consume, consuming, rows, say, seen, until_seen
+from tests.support.postgres import cut_connections
 from tests.support.waiting import answer, eventually
 
 PARKED = "SELECT key, attempts, reason FROM demo.parked ORDER BY key"
@@ -109,13 +110,7 @@ async def test_consumption_goes_on_after_all_connections_were_lost(database: Dat
     await say(database, "k", "one")
     async with consuming(database, log, consume(diary)):
         await until_seen(database, 1)
-        with suppress(Retryable):
-            async with database.transaction(Scan()) as tx:
-                await tx.execute("RESET ROLE")
-                await tx.execute(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
-                )
-        await asyncio.sleep(0.1)
+        cut_connections(database)
         await answer(lambda: _said(database, "two"))
         await until_seen(database, 2)
     found = await seen(database)
@@ -123,7 +118,7 @@ async def test_consumption_goes_on_after_all_connections_were_lost(database: Dat
 
 
 async def _said(database: Database, name: str) -> bool:
-    """False while a killed connection is still in the pool."""
+    """False while a lost connection is still in the pool."""
     with suppress(Retryable):
         await say(database, "k", name)
         return True
