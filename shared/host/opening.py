@@ -16,14 +16,14 @@ from shared.db.migrate import Schema
 from shared.db.pool import Database
 from shared.db.transaction import Owner
 from shared.egress import AddressPolicy, Egress
-from shared.errors import Misconfigured
+from shared.errors import Misconfigured, Retryable
 from shared.events.catalogue import TOPICS
 from shared.host.runtime import Runtime
 from shared.ids import TimeOrderedIds
 from shared.log.background import running
 from shared.log.port import Log
 from shared.log.postgres import Pace, PostgresLog
-from shared.retry import retrying
+from shared.retry import pause, retrying
 from shared.sealing import KeyRing
 from shared.settings import KernelSettings
 from shared.telemetry.metrics import Metrics
@@ -34,17 +34,26 @@ DATABASE_PATIENCE: Final = timedelta(seconds=60)
 
 @asynccontextmanager
 async def open_runtime(
-    settings: KernelSettings, *, schemas: Sequence[Schema], migrate: bool = True, service: str = "platform"
+    settings: KernelSettings,
+    *,
+    schemas: Sequence[Schema],
+    migrate: bool = True,
+    service: str = "platform",
+    stop: asyncio.Event | None = None,
 ) -> AsyncIterator[Runtime]:
-    """The runtime of a process. Without `migrate`, it waits until somebody else has migrated the database."""
+    """The runtime of a process. Without `migrate`, it waits until somebody else has migrated the database.
+
+    Raises Retryable when the database stays away, or when `stop` is set while it waits.
+    """
+    stop = stop or asyncio.Event()
     keyring = sealing.from_settings(settings)
     clock, ids = SystemClock(), TimeOrderedIds()
     async with AsyncExitStack() as stack:
         dsn = await stack.enter_async_context(_postgres(settings))
         if migrate:
-            await _migrate(dsn, settings, schemas)
-        database = await stack.enter_async_context(_database(dsn, clock, ids, settings.pool_size))
-        await _until_migrated(database, schemas)
+            await _migrate(dsn, settings, schemas, stop)
+        database = await stack.enter_async_context(_database(dsn, clock, ids, settings.pool_size, stop))
+        await _until_migrated(database, schemas, stop)
         await database.load_topology()
         yield Runtime(
             service=service,
@@ -62,7 +71,7 @@ async def open_runtime(
 async def migrate_database(settings: KernelSettings, schemas: Sequence[Schema]) -> list[str]:
     """Brings every schema to its head and creates missing topics; returns the schemas that changed."""
     async with _postgres(settings) as dsn:
-        return await _migrate(dsn, settings, schemas)
+        return await _migrate(dsn, settings, schemas, asyncio.Event())
 
 
 def inert_runtime(service: str) -> Runtime:
@@ -104,30 +113,31 @@ async def _postgres(settings: KernelSettings) -> AsyncIterator[str]:
         yield server.dsn
 
 
-async def _migrate(dsn: str, settings: KernelSettings, schemas: Sequence[Schema]) -> list[str]:
+async def _migrate(dsn: str, settings: KernelSettings, schemas: Sequence[Schema], stop: asyncio.Event) -> list[str]:
     topics = dict.fromkeys(TOPICS, settings.log_partitions)
-    return await retrying(
-        lambda: migrations.migrate(dsn, schemas, topics=topics), within=DATABASE_PATIENCE, stop=asyncio.Event()
-    )
+    return await retrying(lambda: migrations.migrate(dsn, schemas, topics=topics), within=DATABASE_PATIENCE, stop=stop)
 
 
 @asynccontextmanager
-async def _database(dsn: str, clock: SystemClock, ids: TimeOrderedIds, size: int) -> AsyncIterator[Database]:
+async def _database(
+    dsn: str, clock: SystemClock, ids: TimeOrderedIds, size: int, stop: asyncio.Event
+) -> AsyncIterator[Database]:
     async with AsyncExitStack() as stack:
 
         async def connect() -> Database:
             return await stack.enter_async_context(Database.open(dsn, clock=clock, ids=ids, size=size))
 
-        yield await retrying(connect, within=DATABASE_PATIENCE, stop=asyncio.Event())
+        yield await retrying(connect, within=DATABASE_PATIENCE, stop=stop)
 
 
-async def _until_migrated(database: Database, schemas: Sequence[Schema]) -> None:
+async def _until_migrated(database: Database, schemas: Sequence[Schema], stop: asyncio.Event) -> None:
     reported: list[str] = []
     while behind := await pending(database, schemas):
         if behind != reported:
             structlog.get_logger().info("waiting_for_migrations", schemas=behind, hint="run `baton migrate`")
             reported = behind
-        await asyncio.sleep(1)
+        if not await pause(timedelta(seconds=1), stop):
+            raise Retryable(f"stopped while waiting for migrations of {', '.join(behind)}")
 
 
 @asynccontextmanager

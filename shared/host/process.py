@@ -4,7 +4,7 @@ import asyncio
 import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, closing, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
@@ -12,7 +12,7 @@ from typing import Any, Final
 import structlog
 
 from shared.db.migrate import Schema
-from shared.errors import Misconfigured
+from shared.errors import Misconfigured, Retryable
 from shared.host.opening import answers, inert_runtime, open_runtime, pending
 from shared.host.runtime import Runtime, Service
 from shared.host.supervision import Supervisor
@@ -50,7 +50,14 @@ async def serve(
     stop = stop or asyncio.Event()
     # Bound first: a port that is taken should not cost the start of a database.
     with closing(server.listen(settings.host, settings.port)) as listener, _signals(stop), _single_errors():
-        async with open_runtime(settings, schemas=schemas, migrate=migrate) as runtime:
+        async with AsyncExitStack() as stack:
+            try:
+                opening = open_runtime(settings, schemas=schemas, migrate=migrate, stop=stop)
+                runtime = await stack.enter_async_context(opening)
+            except Retryable:
+                if stop.is_set():
+                    return
+                raise
             services = [build(replace(runtime, service=name)) for name, build in builders.items()]
             prepared = await prepare(runtime) if prepare else None
 

@@ -258,6 +258,21 @@ async def test_a_process_that_does_not_migrate_waits_for_one_that_does(server: A
             stop.set()
 
 
+@pytest.mark.parametrize("migrate", [False, True], ids=["unmigrated", "away"])
+async def test_a_process_that_waits_to_start_can_be_stopped(server: Any, *, migrate: bool) -> None:
+    from tests.support.demo import SCHEMA
+
+    stop = asyncio.Event()
+    with server.database() as dsn:
+        async with open_database(dsn) as database, database.pool.acquire() as connection:
+            await connection.execute("DROP SCHEMA demo CASCADE")
+        where = settings("postgresql://nobody@/none?host=/nowhere" if migrate else dsn)
+        async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+            group.create_task(serve({}, where, schemas=[SCHEMA], migrate=migrate, stop=stop))
+            await asyncio.sleep(0.2)
+            stop.set()
+
+
 async def test_migrating_twice_changes_nothing_the_second_time(dsn: str) -> None:
     from tests.support.demo import SCHEMA
 
