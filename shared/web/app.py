@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shared.clock import Clock
 from shared.db.pool import Database
-from shared.errors import NotFound
+from shared.errors import NotFound, Refusal
 from shared.ids import Ids
 from shared.settings import KernelSettings
 from shared.telemetry.metrics import Metrics
@@ -173,15 +173,24 @@ def _documents(routes: Sequence[APIRoute], mounted: Mapping[str, Any]) -> APIRou
             known.append(encode(openapi.document(routes, mounted)))
         return Response(known[0], media_type="application/json")
 
+    @router.get("/problems")
+    async def list_problems() -> Response:
+        kinds = {kind.code: kind for kind in problems.leaves()}
+        listed = [_meaning(kinds[code]) for code in sorted(kinds)]
+        return Response(encode({"data": listed}), media_type="application/json")
+
     @router.get("/problems/{code}")
     async def get_problem(code: str) -> Response:
         for kind in problems.leaves():
             if kind.code == code:
-                meaning = {"code": code, "status": kind.status, "title": kind.title, "meaning": kind.__doc__}
-                return Response(encode(meaning), media_type="application/json")
+                return Response(encode(_meaning(kind)), media_type="application/json")
         raise NotFound(f"there is no problem {code}")
 
     return router
+
+
+def _meaning(kind: type[Refusal]) -> dict[str, Any]:
+    return {"code": kind.code, "status": kind.status, "title": kind.title, "meaning": kind.__doc__}
 
 
 async def _guarded(app: ASGIApp, scope: Scope, receive: Receive, send: Send, *, face: Face) -> None:

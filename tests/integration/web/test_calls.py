@@ -191,6 +191,7 @@ async def test_every_problem_can_be_looked_up(http: httpx.AsyncClient) -> None:
     meaning = await http.get(problem["type"])
 
     assert meaning.json()["code"] == "not-found"
+    assert meaning.json() in (await http.get("/problems")).json()["data"]
     assert (await http.get("/problems/none")).status_code == 404
 
 
