@@ -51,6 +51,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_assignment")),
         schema="tickets",
     )
+    op.create_index(
+        "ix_assignment_agent",
+        "assignment",
+        ["workspace_id", "agent_id"],
+        unique=False,
+        schema="tickets",
+        postgresql_where=sa.text("ended_at IS NULL"),
+    )
     op.create_index("ix_assignment_ticket", "assignment", ["ticket_id", "id"], unique=False, schema="tickets")
     op.create_index(
         "uq_assignment_current",

@@ -30,6 +30,7 @@ _AGENTS: Final = """
 SELECT a.workspace_id, a.id, a.name, a.availability, a.capacity, a.disabled_at IS NOT NULL AS disabled
 FROM platform.agent a JOIN unnest($1::text[], $2::text[]) AS n(w, a) ON a.workspace_id = n.w AND a.id = n.a
 """
+_LOADS: Final = "SELECT agent_id, load FROM tickets.agent_load WHERE workspace_id = $1 AND agent_id = ANY($2::text[])"
 _SAVE: Final = """
 UPDATE tickets.agent_load l SET load = n.load,
     last_assigned_at = CASE WHEN n.at IS NULL THEN l.last_assigned_at ELSE n.at END
@@ -70,6 +71,12 @@ async def terms_of(tx: Transaction, workspaces: Iterable[str]) -> dict[Key, Term
         )
         for row in await tx.fetch(_TEAMS, list(workspaces))
     }
+
+
+async def loads(tx: Transaction, workspace_id: str, agents: Collection[str]) -> dict[str, int]:
+    """How many tickets each of these agents has, as committed."""
+    rows = await tx.fetch(_LOADS, workspace_id, list(agents))
+    return {row["agent_id"]: row["load"] for row in rows}
 
 
 async def save(tx: Transaction, roster: Roster) -> None:

@@ -203,6 +203,7 @@ assignment = sa.Table(
     sa.CheckConstraint("state IN ('queued', 'offered', 'accepted', 'declined', 'expired', 'released')", name="state"),
     sa.Index("ix_assignment_ticket", "ticket_id", "id"),
     sa.Index("uq_assignment_current", "ticket_id", unique=True, postgresql_where=sa.text("ended_at IS NULL")),
+    sa.Index("ix_assignment_agent", "workspace_id", "agent_id", postgresql_where=sa.text("ended_at IS NULL")),
 )
 agent_load = sa.Table(
     "agent_load",

@@ -57,6 +57,15 @@ _ACTIVE_OF: Final = """
 SELECT id FROM tickets.ticket
 WHERE workspace_id = $1 AND customer_id = $2 AND state IN ('open', 'pending', 'snoozed')
 """
+_HAS_ACTIVE: Final = """
+SELECT EXISTS (SELECT FROM tickets.ticket
+               WHERE workspace_id = $1 AND team_id = $2 AND state IN ('open', 'pending', 'snoozed'))
+"""
+_HELD_BY: Final = """
+SELECT t.id FROM tickets.assignment a JOIN tickets.ticket t ON t.id = a.ticket_id
+WHERE a.workspace_id = $1 AND a.agent_id = $2 AND a.ended_at IS NULL AND t.state IN ('open', 'pending', 'snoozed')
+LIMIT $3
+"""
 _INSERT: Final = """
 INSERT INTO tickets.ticket (id, workspace_id, customer_id, customer_name, customer_handle, customer_network, state,
     team_id, owner_id, offer_id, rank, tags, networks, last_seq, version, changed_by, change, waiting_since,
@@ -137,7 +146,7 @@ async def lock_known(
         owners = {owner for _, owner in goals.values()} | set(customers)
         await tx.fetch(_LOCK_CUSTOMERS, sorted(owners))
         rows = await tx.fetch(_LOCK, sorted({id_ for id_, _ in goals.values()}))
-        found = {row["id"]: _ticket(row) for row in rows}
+        found = {row["id"]: ticket_of(row) for row in rows}
         # Between the look and the lock somebody may have merged it, or linked its customer: then look again.
         if all(t.merged_into is None and t.customer_id in owners for t in found.values()):
             return {origin: found[id_] for origin, (id_, _) in goals.items()}
@@ -153,12 +162,12 @@ async def lock_current(
     """
     pairs = sorted(customers)
     rows = await tx.fetch(_LOCK_CURRENT, [pair[0] for pair in pairs], [pair[1] for pair in pairs], list(also))
-    return {row["id"]: _ticket(row) for row in rows}
+    return {row["id"]: ticket_of(row) for row in rows}
 
 
 async def lock_queued(tx: Transaction, wanted: Wanted) -> list[Ticket]:
     """The most urgent, among them the oldest, of the tickets that wait and that nobody else has locked."""
-    return [_ticket(row) for row in await tx.fetch(_LOCK_QUEUED, *_wanted(wanted))]
+    return [ticket_of(row) for row in await tx.fetch(_LOCK_QUEUED, *_wanted(wanted))]
 
 
 async def peek_queued(tx: Transaction, wanted: Wanted) -> list[str]:
@@ -169,19 +178,30 @@ async def peek_queued(tx: Transaction, wanted: Wanted) -> list[str]:
 async def load(tx: Transaction, ticket_id: str) -> Ticket | None:
     """The ticket as it is committed, merged or not; not locked."""
     row = await tx.fetchrow(_LOAD, [ticket_id])
-    return _ticket(row) if row else None
+    return ticket_of(row) if row else None
 
 
 async def load_many(tx: Transaction, ticket_ids: Collection[str]) -> dict[str, Ticket]:
     """Those of the tickets that exist, by id, as they are committed; not locked."""
     rows = await tx.fetch(_LOAD, list(ticket_ids)) if ticket_ids else []
-    return {row["id"]: _ticket(row) for row in rows}
+    return {row["id"]: ticket_of(row) for row in rows}
 
 
 async def active_of(tx: Transaction, workspace_id: str, customer_id: str) -> str | None:
     """The customer's active ticket; under the lock of the customer's row nobody can open another."""
     found: str | None = await tx.fetchval(_ACTIVE_OF, workspace_id, customer_id)
     return found
+
+
+async def has_active(tx: Transaction, workspace_id: str, team: str) -> bool:
+    """Whether a team has tickets that are not resolved."""
+    found: bool = await tx.fetchval(_HAS_ACTIVE, workspace_id, team)
+    return found
+
+
+async def held_by(tx: Transaction, workspace_id: str, agent: str, *, limit: int) -> list[str]:
+    """Some of the active tickets that an agent owns or was offered."""
+    return [row["id"] for row in await tx.fetch(_HELD_BY, workspace_id, agent, limit)]
 
 
 async def targets(tx: Transaction, ticket_ids: Collection[str]) -> dict[str, tuple[str, str]]:
@@ -249,7 +269,8 @@ def _columns(tickets: Iterable[Ticket]) -> list[list[object]]:
     return [list(column) for column in zip(*rows, strict=True)]
 
 
-def _ticket(row: asyncpg.Record) -> Ticket:
+def ticket_of(row: asyncpg.Record) -> Ticket:
+    """The ticket in a row of COLUMNS."""
     return Ticket(
         id=row["id"],
         workspace_id=row["workspace_id"],
