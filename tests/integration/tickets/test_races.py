@@ -197,7 +197,7 @@ async def test_linking_while_both_sides_answer_loses_no_text(answers: Answers) -
         ours, theirs, linked = await at_once(
             [
                 lambda seen=seen: answers.write(ANN, f"Ours {seen}", seen=seen),
-                lambda second=second: answers.write(
+                lambda second=second, seen=seen: answers.write(
                     BEN, f"Theirs {seen}", ticket=second["id"], seen=second["last_seq"]
                 ),
                 link,
