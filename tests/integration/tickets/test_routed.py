@@ -169,7 +169,9 @@ async def test_two_people_under_one_post_have_two_tickets_that_share_the_convers
     assert len({row["ticket_id"] for row in shares}) == 2
 
 
-async def test_one_person_on_two_channels_of_a_network_is_two_customers_where_ids_hold_for_a_channel(floor: Floor) -> None:
+async def test_one_person_on_two_channels_of_a_network_is_two_customers_where_ids_hold_for_a_channel(
+    floor: Floor,
+) -> None:
     await floor.deliver(routed(message("m1")), routed(message("m2", channel="chn_2")))
     assert len(await floor.rows("SELECT 1 FROM tickets.customer")) == 2
 
@@ -265,13 +267,9 @@ async def test_without_an_eligible_agent_the_queue_owns_the_ticket_and_says_why(
 
 async def _resolve(floor: Floor, who: str) -> None:
     ticket = await floor.ticket()
-    await floor.act(
-        lambda tx: states.resolve(tx, floor.desk, agent(who), ticket["id"], version=ticket["version"])
-    )
+    await floor.act(lambda tx: states.resolve(tx, floor.desk, agent(who), ticket["id"], version=ticket["version"]))
 
 
 async def _everything(floor: Floor) -> dict:
     tables = ("ticket", "message", "entry", "turn", "assignment", "agent_load", "customer", "identity", "conversation")
     return {name: await floor.rows(f"SELECT * FROM tickets.{name} ORDER BY 1, 2, 3") for name in tables}
-
-
