@@ -5,18 +5,17 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
 import asyncpg
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 from sqlalchemy.sql.expression import ClauseElement
 
+from shared.clock import Clock
 from shared.events import envelope
 from shared.events.envelope import Encoded, Headers
 from shared.events.payload import Payload
-
-if TYPE_CHECKING:
-    from shared.db.pool import Database
+from shared.ids import Ids
 
 WORKSPACE_ROLE: Final = "baton_workspace"
 BATCH_ROLE: Final = "baton_batch"
@@ -59,6 +58,25 @@ class Owner:
 
 
 Scope = Workspace | Batch | Scan | Owner
+
+
+class Shards(Protocol):
+    """Which shard a key belongs to."""
+
+    def shard(self, topic: str, key: str) -> int: ...
+
+
+class Home(Protocol):
+    """What a transaction needs of the database that opened it."""
+
+    @property
+    def clock(self) -> Clock: ...
+    @property
+    def ids(self) -> Ids: ...
+    @property
+    def topology(self) -> Shards: ...
+    @property
+    def on_append(self) -> Sequence[Callable[[frozenset[str]], None]]: ...
 
 
 class Query:
@@ -117,7 +135,7 @@ class Transaction:
     def __init__(
         self,
         connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]",
-        database: "Database",
+        database: Home,
         scope: Scope,
         *,
         schema: str,
@@ -248,8 +266,11 @@ class Transaction:
     async def commit(self) -> None:
         """Events, then COMMIT."""
         await self.flush()
-        await self._connection.execute("COMMIT")
+        tag = await self._connection.execute("COMMIT")
         self._begun = False
+        if tag != "COMMIT":
+            # Somebody swallowed a statement's error: Postgres then rolls back and calls it a success.
+            raise RuntimeError("the transaction was already failed: nothing of it was committed")
 
     async def rollback(self) -> None:
         """Undoes everything; harmless when nothing began or the connection is gone."""

@@ -31,7 +31,7 @@ _SECRETS_IN_TEXT: Final = re.compile(
   | (?P<kind> \b (?:whsec|whsk|baton_[a-z]{1,20}) _ ) [\w+/=-]{16,}
     """
 )
-_NOISY: Final = ("httpx", "httpcore", "aiohttp.access", "uvicorn.access", "asyncio")
+_NOISY: Final = ("httpx", "httpcore", "aiohttp.access", "uvicorn.access", "asyncio", "alembic")
 _DEEPEST: Final = 6
 
 
@@ -64,7 +64,7 @@ def configure(
     root.handlers[:] = [handler]
     root.setLevel(severity)
     for name in _NOISY:
-        # They log each request with its URL, which may hold a token.
+        # They log each request with its URL, which may hold a token, or each step of a migration.
         logging.getLogger(name).setLevel(max(severity, logging.WARNING))
 
 
