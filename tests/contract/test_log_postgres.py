@@ -13,6 +13,7 @@ from shared.errors import Retryable
 from shared.events.catalogue import MESSAGES
 from shared.log.port import Gap, StaleMember
 from shared.log.postgres import Pace, PostgresLog
+from shared.log.postgres.subscription import PostgresSubscription
 from tests.contract.log_contract import (
     WORKSPACE,
     LogContract,
@@ -177,14 +178,31 @@ async def test_a_batch_cannot_be_committed_over_an_earlier_one_that_was_not(proc
         assert by_key(await read(process, subscription, 4)) == {"k": [0, 1, 2, 3]}
 
 
-async def test_a_backlog_in_one_shard_leaves_room_for_the_others(process: Process) -> None:
+@pytest.mark.parametrize(("many", "one"), [("a", "b"), ("b", "a")])
+async def test_a_backlog_in_one_shard_leaves_room_for_the_others(process: Process, many: str, one: str) -> None:
     async with process.log.subscribe("g", [MESSAGES]) as subscription:
-        await append(process, *(encoded("a", n) for n in range(100)))
-        await append(process, encoded("b", 100))
+        await append(process, *(encoded(many, n) for n in range(100)))
+        await append(process, encoded(one, 100))
         await sequenced(process.database)
         subscription.rewind((await fetch(subscription, max_records=100))[0])
         _, records = await fetch(subscription, max_records=10)
     assert {record.key for record in records} == {"a", "b"}
+
+
+async def test_a_member_that_lost_a_shard_and_has_it_again_cannot_commit_its_old_batch(
+    rig: PostgresRig, process: Process
+) -> None:
+    await append(process, *(encoded("k", n) for n in range(4)))
+    async with rig.process(silent=True) as paused, paused.log.subscribe("g", [MESSAGES]) as member:
+        assert isinstance(member, PostgresSubscription)
+        batch, _ = await fetch(member, max_records=4)
+        async with process.log.subscribe("g", [MESSAGES]) as other:
+            assert len(await read(process, other, 4)) == 4
+        await member.balance()
+        with pytest.raises(StaleMember):
+            await commit(paused, member, batch)
+        await append(process, encoded("k", 4))
+        assert by_key(await read(paused, member, 1)) == {"k": [4]}
 
 
 async def test_surplus_shards_go_to_a_new_member_only_between_batches(rig: PostgresRig, process: Process) -> None:

@@ -163,6 +163,25 @@ async def test_a_timer_that_changes_while_its_effect_waits_for_the_subject_has_n
     assert await waiting(database) == (["t"] if change == "moved" else [])
 
 
+async def test_a_timer_that_came_back_under_its_old_id_rings_only_when_it_is_due(
+    database: Database, rings: Rings
+) -> None:
+    async def swap(_: Transaction, timer: Timer) -> None:
+        async with acting(database) as tx:
+            await tx.execute("DELETE FROM demo.timer")
+            await tx.execute(
+                "INSERT INTO demo.timer (id, workspace_id, kind, subject, due_at) "
+                "VALUES ($1, 'w1', 'ring', 't', now() + interval '1 hour')",
+                timer.id,
+            )
+
+    async with acting(database) as tx:
+        await put(tx, "t", NOW)
+    await Timers(database, "demo", {"ring": rings}, lock=swap).step()
+    assert await rung(database) == []
+    assert await waiting(database) == ["t"]
+
+
 async def test_a_handler_may_set_its_timer_again(database: Database, timers: Timers, rings: Rings) -> None:
     async with acting(database) as tx:
         await put(tx, "t", NOW)

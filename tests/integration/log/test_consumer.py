@@ -189,6 +189,7 @@ async def test_a_head_out_of_budget_becomes_a_dead_letter_and_the_rest_go_on(
     assert await seen(database) == ["one", "two"]
     assert await rows(database, DEAD) == [("bad", "ValueError", 3), ("worse", "Rejected", 1), ("worst", "KeyError", 3)]
     assert await rows(database, "SELECT count(*) FROM demo.dead_letter WHERE first_failed_at < created_at") == [(2,)]
+    assert diary.calls.count(["worst"]) == 3
     assert await rows(database, PARKED) == []
 
 
@@ -262,13 +263,23 @@ async def test_many_failures_in_a_row_stop_the_consumer_too(database: Database, 
 
 
 async def test_one_success_ends_a_row_of_failures(database: Database, log: Log, diary: Diary) -> None:
-    for number in range(8):
-        await say(database, f"key-{number}", f"{number}")
-    diary.faults = {f"{number}": ValueError("bug") for number in range(8) if number != 4}
-    few = consume(diary, max_records=1, poison=PoisonLimit(in_a_row=8))
-    async with consuming(database, log, few):
-        await answer(lambda: no_lag(log))
-    assert "4" in await seen(database)
+    diary.faults = {name: ValueError("bug") for name in "abcdefg" if name != "d"}
+    async with consuming(database, log, consume(diary, tries=1000, poison=PoisonLimit(in_a_row=4))):
+        for name in "abcdefg":
+            await say(database, name, name)
+            await answer(lambda: no_lag(log))
+    assert await seen(database) == ["d"]
+
+
+async def test_failures_beside_successes_are_not_in_a_row(database: Database, log: Log, diary: Diary) -> None:
+    diary.faults = {f"bad-{n}": ValueError("bug") for n in range(5)}
+    async with consuming(database, log, consume(diary, tries=1000, poison=PoisonLimit(in_a_row=4))):
+        for number in range(5):
+            async with database.transaction(Batch(frozenset({"w1"}))) as tx:
+                tx.emit(channel(f"bad-{number}"), key=f"bad-{number}")
+                tx.emit(channel(f"good-{number}"), key=f"good-{number}")
+            await answer(lambda: no_lag(log))
+    assert len(await seen(database)) == 5
 
 
 async def test_one_bad_key_in_a_large_batch_costs_few_calls(database: Database, log: Log, diary: Diary) -> None:
@@ -302,6 +313,21 @@ async def test_an_event_waits_for_whoever_drains_its_key_and_is_then_handled_dir
             await drainer.commit()
             await until_seen(database, 1)
     assert await rows(database, QUEUED) == []
+
+
+async def test_a_key_that_somebody_holds_does_not_hold_up_other_parked_keys(
+    database: Database, log: Log, diary: Diary
+) -> None:
+    diary.faults = {name: ValueError("bug") for name in ("held", "free")}
+    for name in ("held", "free"):
+        await say(database, name, name)
+    async with consuming(database, log, consume(diary, tries=1000)):
+        await answer(lambda: rows(database, f"{PARKED} OFFSET 1"))
+        async with database.transaction(Batch(frozenset({"w1"}))) as holder:
+            await holder.execute("SELECT FROM demo.parked WHERE key = 'held' FOR UPDATE")
+            diary.faults.clear()
+            assert await until_seen(database, 1) == ["free"]
+        await until_seen(database, 2)
 
 
 async def test_a_long_queue_is_drained_in_turns(database: Database, log: Log, diary: Diary) -> None:
