@@ -35,7 +35,7 @@ def keys() -> typer.Typer:
     ) -> None:
         """Issues a key and prints it, once."""
         body = {"name": name, "role": role} | ({"agent_id": agent} if agent else {})
-        typer.echo(_call("POST", "/v1/keys", url, key, data_dir, body=body)["key"])
+        typer.echo(_call("POST", "/v1/keys", url, key, data_dir, body=body)["token"])
 
     @group.command("revoke")
     def revoke_key(key_id: str, *, url: Url = None, key: Key = None, data_dir: DataDir = None) -> None:

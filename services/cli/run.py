@@ -86,8 +86,8 @@ def demo(
 
 def _announce(settings: KernelSettings, *, as_json: bool) -> Callable[[str, Any], None]:
     def announce(url: str, demo: dict[str, Any]) -> None:
-        document = {"url": url, **demo}
-        private = document | {"database_url": demo.pop("database_url", None)}
+        document = {"url": url, "workspace": demo["workspace"], "keys": demo["keys"]}
+        private = document | {"database_url": demo.get("database_url")}
         options.write_private(settings.data_dir / options.ACCESS_FILE, json.dumps(private, indent=2) + "\n")
         if as_json:
             typer.echo(json.dumps(document))

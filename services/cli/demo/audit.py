@@ -44,7 +44,7 @@ class Auditor:
         for reply in accepted:
             state = (await self._get(f"/v1/replies/{reply}"))["state"]
             findings.replies[state] += 1
-        for entry in (await self._get("/v1/collisions", limit=1))["counts"]:
+        for entry in await self._get("/v1/collisions/counts"):
             findings.collisions[f"{entry['outcome']} ({entry['kind']})"] += entry["count"]
         self._compare(findings, sent=sent, network=network)
         return findings
@@ -94,8 +94,7 @@ class Auditor:
             if cursor is None:
                 return
 
-    async def _get(self, path: str, **query: Any) -> dict[str, Any]:
+    async def _get(self, path: str, **query: Any) -> Any:
         response = await self._client.get(path, params=query, headers=self._headers)
         response.raise_for_status()
-        found: dict[str, Any] = response.json()
-        return found
+        return response.json()

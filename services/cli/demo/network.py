@@ -14,6 +14,8 @@ from typing import Any, Final, Self
 import httpx
 import uvicorn
 
+from shared.log.background import running
+
 PAGE: Final = "1067280970047460"
 TIMEOUT: Final = 10.0
 """Seconds that a network waits for the answer to a webhook before it tries again."""
@@ -59,20 +61,18 @@ class SimulatedFacebook:
             self, host="127.0.0.1", port=port, log_level="warning", lifespan="off", timeout_graceful_shutdown=1
         )
         server = uvicorn.Server(config)
-        server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
-        async with httpx.AsyncClient(timeout=TIMEOUT) as self._client, asyncio.TaskGroup() as group:
-            running = group.create_task(server._serve())  # noqa: SLF001 - `serve` would take over our signals
+
+        async def serve() -> None:
+            await server._serve()  # noqa: SLF001 - `serve` would take over our signals
+
+        async with httpx.AsyncClient(timeout=TIMEOUT) as self._client, running(serve, self._send_echoes):
             while not server.started:
                 await asyncio.sleep(0.01)
-            bound = server.servers[0].sockets[0].getsockname()[1]
-            self.url = f"http://127.0.0.1:{bound}"
-            echoing = group.create_task(self._send_echoes())
+            self.url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
             try:
                 yield self
             finally:
-                echoing.cancel()
-                server.should_exit = True
-                await running
+                await server.shutdown()
 
     # -- to Baton ---------------------------------------------------------------------------------------------------
 

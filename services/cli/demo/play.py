@@ -178,7 +178,7 @@ async def follow(client: httpx.AsyncClient, key: str, seen: dict[str, float]) ->
                     if line.startswith("id:"):
                         last = line[3:].strip()
                     elif line.startswith("data:"):
-                        message = (json.loads(line[5:]) or {}).get("message") or {}
+                        message = json.loads(line[5:]).get("data", {}).get("message") or {}
                         if (item := message.get("external_id")) and item not in seen:
                             seen[item] = time.perf_counter()
         except httpx.HTTPError:
