@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from shared import failpoints
 from shared.db.pool import Database
 from shared.db.transaction import Batch, Scan
 from shared.errors import Retryable
@@ -151,6 +152,31 @@ async def test_a_shard_that_another_sequencer_holds_does_not_hold_up_the_rest(
         assert await positions(database) == [(0, 2)]
     await log.sequencer.step()
     assert len(await positions(database)) == 2
+
+
+async def test_a_sequencer_that_dies_before_its_commit_has_done_nothing(
+    database: Database, log: PostgresLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await put(database, 1, 2)
+    with monkeypatch.context() as armed:
+        armed.setitem(failpoints._ARMED, "sequencer.before_commit", "raise")
+        with pytest.raises(failpoints.InjectedFailure):
+            await log.sequencer.step()
+    assert await positions(database) == []
+    await log.sequencer.step()
+    assert await positions(database) == [(0, 1), (1, 2)]
+
+
+async def test_readers_find_what_a_sequencer_committed_before_it_died(
+    database: Database, log: PostgresLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with log.subscribe("g", [MESSAGES]) as subscription:
+        await put(database, 1)
+        with monkeypatch.context() as armed:
+            armed.setitem(failpoints._ARMED, "sequencer.committed", "raise")
+            with pytest.raises(failpoints.InjectedFailure):
+                await log.sequencer.step()
+        assert len(await fetched(subscription, 1)) == 1
 
 
 async def test_lag_counts_events_that_have_no_position_yet(database: Database, log: PostgresLog) -> None:

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import pytest
 
+from shared import failpoints
 from shared.db.pool import Database
 from shared.db.transaction import Batch, Scan, Transaction
 from shared.errors import Rejected, Retryable
@@ -393,6 +394,20 @@ async def test_a_failing_wake_up_after_the_commit_does_not_double_the_effects(
     with pytest.raises(ZeroDivisionError):
         await Consumer(database, log, consume(wake), metrics=Metrics()).run()
     assert await seen(database) == ["one"]
+
+
+@pytest.mark.parametrize("place", ["consumer.before_commit", "consumer.committed"])
+async def test_a_consumer_that_dies_around_its_commit_has_effects_once(
+    database: Database, log: Log, diary: Diary, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    await say(database, "k", "one", "two")
+    with monkeypatch.context() as armed:
+        armed.setitem(failpoints._ARMED, place, "raise")
+        with pytest.raises(failpoints.InjectedFailure):
+            await Consumer(database, log, consume(diary), metrics=Metrics()).run()
+    await say(database, "k", "three")
+    async with consuming(database, log, consume(diary)):
+        assert await until_seen(database, 3) == ["one", "two", "three"]
 
 
 async def test_lag_parked_keys_and_batches_are_measured(database: Database, log: Log, diary: Diary) -> None:
