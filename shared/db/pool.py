@@ -24,6 +24,8 @@ SESSION: Final = {
     "lock_timeout": "3000",
     "idle_in_transaction_session_timeout": "5000",
     "jit": "off",
+    # Starting workers takes longer than any of our statements.
+    "max_parallel_workers_per_gather": "0",
     "timezone": "UTC",
 }
 """Far below the lease TTL (30 s): a paused process must not keep a row locked past it."""

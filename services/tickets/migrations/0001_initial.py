@@ -485,6 +485,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_search")),
         schema="tickets",
     )
+    op.create_index("ix_search_recent", "search", ["workspace_id", "at"], unique=False, schema="tickets")
     op.create_index(
         "ix_search_text",
         "search",
@@ -574,7 +575,7 @@ def upgrade() -> None:
         ["workspace_id", "team_id", "rank", "id"],
         unique=False,
         schema="tickets",
-        postgresql_where=sa.text("state = 'open' AND owner_id IS NULL AND offer_id IS NULL"),
+        postgresql_where=sa.text("owner_id IS NULL AND state IN ('open', 'pending', 'snoozed')"),
     )
     op.create_index(
         "ix_ticket_team",
@@ -673,11 +674,30 @@ def upgrade() -> None:
     op.execute(
         """
         CREATE FUNCTION tickets.find(pattern text, most integer) RETURNS SETOF text
-        LANGUAGE sql STABLE SECURITY DEFINER SET search_path = tickets, public AS $$
-            SELECT id FROM tickets.search
-            WHERE workspace_id = current_setting('baton.workspace') AND text ILIKE pattern
-            ORDER BY at DESC LIMIT most
-        $$
+        LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = tickets, public AS $$
+        DECLARE
+            here text := current_setting('baton.workspace');
+            recent CONSTANT integer := 10000;
+            oldest timestamptz;
+            found integer;
+        BEGIN
+            -- Words that many texts have are found among the newest, without reading them all from the index.
+            RETURN QUERY SELECT r.id FROM (
+                SELECT s.id, s.text FROM search s WHERE s.workspace_id = here ORDER BY s.at DESC LIMIT recent
+            ) AS r WHERE r.text ILIKE pattern LIMIT most;
+            GET DIAGNOSTICS found = ROW_COUNT;
+            -- Less than three characters are in no index.
+            IF found = most OR length(pattern) < 5 THEN
+                RETURN;
+            END IF;
+            SELECT s.at INTO oldest FROM search s WHERE s.workspace_id = here ORDER BY s.at DESC OFFSET recent LIMIT 1;
+            IF oldest IS NULL THEN
+                RETURN;
+            END IF;
+            RETURN QUERY SELECT s.id FROM search s
+                WHERE s.workspace_id = here AND s.text ILIKE pattern AND s.at <= oldest
+                ORDER BY s.at DESC LIMIT most - found;
+        END $$
         """
     )
     op.execute("REVOKE ALL ON FUNCTION tickets.find FROM PUBLIC")

@@ -80,14 +80,14 @@ ticket = sa.Table(
     sa.Index("ix_ticket_team", "workspace_id", "team_id", "rank", "id", postgresql_where=sa.text(ACTIVE)),
     sa.Index("ix_ticket_owner", "workspace_id", "owner_id", "rank", "id", postgresql_where=sa.text(ACTIVE)),
     sa.Index("ix_ticket_updated", "workspace_id", "updated_at", "id"),
-    # Where a queue is drained: the most urgent of a team that nobody owns or was offered.
+    # Where a queue is listed and drained: what nobody owns.
     sa.Index(
         "ix_ticket_queue",
         "workspace_id",
         "team_id",
         "rank",
         "id",
-        postgresql_where=sa.text("state = 'open' AND owner_id IS NULL AND offer_id IS NULL"),
+        postgresql_where=sa.text(f"owner_id IS NULL AND {ACTIVE}"),
     ),
 )
 ticket_label = sa.Table(
@@ -154,6 +154,7 @@ search = sa.Table(
         postgresql_using="gin",
         postgresql_ops={"text": "gin_trgm_ops"},
     ),
+    sa.Index("ix_search_recent", "workspace_id", "at"),
 )
 turn = sa.Table(
     "turn",

@@ -45,7 +45,8 @@ _DECLINED: Final = """EXISTS (
     WHERE a.ticket_id = t.id AND a.agent_id = $4 AND a.ended_at > now() - $5::interval
         AND (a.state IN ('declined', 'expired') OR (a.state = 'released' AND a.reason = 'gave-back')))"""
 _QUEUED: Final = f"""
-t.workspace_id = $1 AND t.team_id = ANY($2::text[]) AND t.state = 'open' AND t.owner_id IS NULL AND t.offer_id IS NULL
+t.workspace_id = $1 AND t.team_id = ANY($2::text[]) AND t.owner_id IS NULL AND t.state IN ('open', 'pending', 'snoozed')
+    AND t.state = 'open' AND t.offer_id IS NULL
     AND ($4::text IS NULL OR NOT {_DECLINED}) AND t.id <> ALL($6::text[])"""
 # Whoever takes from a queue may hold locks that come later in the order: so it never waits for these.
 _LOCK_QUEUED: Final = f"""
