@@ -2,33 +2,32 @@
 
 import re
 import unicodedata
+from functools import lru_cache
 from typing import Final
 
-_INVISIBLE: Final = dict.fromkeys(
-    [*range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2065), 0x00AD, 0xFEFF, 0x034F, 0x180E], None
-)
+_INVISIBLE: Final = re.compile("[\u00ad\u034f\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]+")
 """Zero-width, directional and soft-hyphen characters: they hide keywords and carry no meaning here."""
 
-_SPACE: Final = re.compile(r"\s+")
-
 _UNSPACED: Final = (
-    (0x0E00, 0x0EFF),  # Thai, Lao
-    (0x1000, 0x109F),  # Myanmar
-    (0x1780, 0x17FF),  # Khmer
-    (0x2E80, 0x31FF),  # CJK radicals, kana, bopomofo
-    (0x3400, 0x9FFF),  # CJK ideographs
-    (0xF900, 0xFAFF),  # CJK compatibility
-    (0x20000, 0x3FFFF),  # CJK extensions
+    ("\u0e00", "\u0eff"),  # Thai, Lao
+    ("\u1000", "\u109f"),  # Myanmar
+    ("\u1780", "\u17ff"),  # Khmer
+    ("\u2e80", "\u31ff"),  # CJK radicals, kana, bopomofo
+    ("\u3400", "\u9fff"),  # CJK ideographs
+    ("\uf900", "\ufaff"),  # CJK compatibility
+    ("\U00020000", "\U0003ffff"),  # CJK extensions
 )
-_HANGUL: Final = ((0x1100, 0x11FF), (0x3130, 0x318F), (0xAC00, 0xD7FF))
+_HANGUL: Final = (("\u1100", "\u11ff"), ("\u3130", "\u318f"), ("\uac00", "\ud7ff"))
 
 
 def normalize(text: str) -> str:
     """NFKC, case folded, without invisible characters, runs of white space as one space."""
+    if text.isascii():
+        return " ".join(text.lower().split())
     folded = unicodedata.normalize("NFKC", text).casefold()
     # casefold turns the Turkish dotted capital into i and a combining dot, which nobody types in a keyword.
-    folded = folded.replace("i\u0307", "i").translate(_INVISIBLE)
-    return _SPACE.sub(" ", unicodedata.normalize("NFC", folded)).strip()
+    folded = _INVISIBLE.sub("", folded.replace("i\u0307", "i"))
+    return " ".join(unicodedata.normalize("NFC", folded).split())
 
 
 def needs_left_boundary(character: str) -> bool:
@@ -43,18 +42,23 @@ def needs_right_boundary(character: str) -> bool:
 
 def begins_word(text: str, at: int) -> bool:
     """Whether nothing of the same word stands before this position."""
-    return at == 0 or not _is_word(text[at - 1]) or _within(text[at - 1], _UNSPACED)
+    return at == 0 or _ends_here(text[at - 1])
 
 
 def ends_word(text: str, at: int) -> bool:
     """Whether nothing of the same word stands at this position."""
-    return at >= len(text) or not _is_word(text[at]) or _within(text[at], _UNSPACED)
+    return at >= len(text) or _ends_here(text[at])
+
+
+@lru_cache(maxsize=4096)
+def _ends_here(character: str) -> bool:
+    """Whether a neighbour like this one is no part of a word. Asked for every keyword that is found anywhere."""
+    return not _is_word(character) or _within(character, _UNSPACED)
 
 
 def _is_word(character: str) -> bool:
     return character.isalnum() or character == "_" or unicodedata.category(character)[0] == "M"
 
 
-def _within(character: str, ranges: tuple[tuple[int, int], ...]) -> bool:
-    code = ord(character)
-    return any(first <= code <= last for first, last in ranges)
+def _within(character: str, ranges: tuple[tuple[str, str], ...]) -> bool:
+    return any(first <= character <= last for first, last in ranges)

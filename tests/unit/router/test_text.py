@@ -1,6 +1,11 @@
 """A keyword matches words as its script writes them."""
 
+import re
+import unicodedata
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from services.router.domain import compile as index
 from services.router.domain import rules, text
@@ -65,3 +70,15 @@ def test_a_part_of_another_word_is_not_found(keyword, body):
 @pytest.mark.parametrize("body", ["", " \n ", "a  b", "\u202eevil\u202c", "Ａ"])
 def test_normalizing_twice_changes_nothing_more(body):
     assert text.normalize(text.normalize(body)) == text.normalize(body)
+
+
+INVISIBLE = {*range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2065), 0x00AD, 0xFEFF, 0x034F, 0x180E}
+
+
+@given(
+    st.one_of(st.text(), st.text(st.characters(codec="ascii")), st.text(st.sampled_from("İi\u0307\u200b\u00adＡ é\t")))
+)
+def test_the_short_ways_give_what_the_definition_says(body):
+    folded = unicodedata.normalize("NFKC", body).casefold().replace("i\u0307", "i")
+    visible = "".join(character for character in folded if ord(character) not in INVISIBLE)
+    assert text.normalize(body) == re.sub(r"\s+", " ", unicodedata.normalize("NFC", visible)).strip()
