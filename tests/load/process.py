@@ -81,6 +81,11 @@ def pin(core: int | None) -> None:
         os.sched_setaffinity(0, {core})
 
 
+def unpin() -> None:
+    """Lets this process on all cores again."""
+    os.sched_setaffinity(0, CORES)
+
+
 def until_told() -> asyncio.Event:
     """Set once this process should end."""
     told = asyncio.Event()
