@@ -2,8 +2,11 @@
 
 from services.notifier import NAME
 from services.notifier.api import router
+from services.notifier.handlers.deliverer import Deliverer
+from services.notifier.handlers.endpoints import Endpoints
 from services.notifier.handlers.feed import TicketEvents
 from services.notifier.handlers.following import Hub
+from services.notifier.handlers.keeping import Keeping
 from services.notifier.handlers.sender import Sender
 from services.notifier.handlers.streaming import Streams
 from services.notifier.settings import NotifierSettings
@@ -13,15 +16,25 @@ from shared.log.consumer import Consume
 
 
 def build(runtime: Runtime) -> Service:
-    """One consumer, the sender of replies, the reader of the feed, and the routes."""
+    """One consumer; loops that send replies, read the feed, push to endpoints and forget; and the routes."""
     settings = NotifierSettings.load()
     hub = Hub(runtime, settings)
     sender = Sender(runtime, settings)
+    deliverer = Deliverer(runtime, settings, hub)
     events = TicketEvents(wake=sender.wake, offer=hub.offer)
     return Service(
         name=NAME,
         router=router,
         consumes=[Consume(group=NAME, topics=(TICKETS,), schema=NAME, handler=events.on_events)],
-        tasks={"replies": sender.run, "feed": hub.run},
-        resources=[runtime, Streams(runtime, settings, hub)],
+        tasks={
+            "replies": sender.run,
+            "feed": hub.run,
+            "deliveries": deliverer.run,
+            "retention": Keeping(runtime, settings).run,
+        },
+        resources=[
+            runtime,
+            Streams(runtime, settings, hub),
+            Endpoints(runtime, settings, wake=deliverer.wake),
+        ],
     )

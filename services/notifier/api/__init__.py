@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from services.notifier.api import changes, stream
+from services.notifier.api import changes, endpoints, hooks, stream
 
 router = APIRouter()
-for part in (stream, changes):
+for part in (stream, changes, endpoints, hooks):
     router.include_router(part.router)

@@ -148,6 +148,9 @@ def upgrade() -> None:
             nullable=False,
             comment="every feed number up to here is pushed, recorded for retry, or filtered",
         ),
+        sa.Column(
+            "is_open", sa.Boolean(), nullable=False, comment="the endpoint is active: somebody should push to it"
+        ),
         sa.Column("owner", sa.Text(), nullable=True, comment="the process that pushes to this endpoint"),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column(
@@ -162,7 +165,9 @@ def upgrade() -> None:
         schema="notifier",
         postgresql_with={"fillfactor": "50"},
     )
-    op.create_index("ix_lane_free", "lane", ["expires_at"], unique=False, schema="notifier")
+    op.create_index(
+        "ix_lane_free", "lane", ["expires_at"], unique=False, schema="notifier", postgresql_where=sa.text("is_open")
+    )
     op.create_table(
         "parked",
         sa.Column("consumer_group", sa.Text(), nullable=False),

@@ -129,11 +129,12 @@ lane = sa.Table(
     column("endpoint_id", sa.Text, primary_key=True),
     column("workspace_id", sa.Text),
     column("cursor", sa.BigInteger, comment="every feed number up to here is pushed, recorded for retry, or filtered"),
+    column("is_open", sa.Boolean, comment="the endpoint is active: somebody should push to it"),
     column("owner", sa.Text, nullable=True, comment="the process that pushes to this endpoint"),
     column("expires_at", INSTANT, nullable=True),
     column("failures", sa.Integer, server_default="0", comment="attempts that failed since the last success"),
     column("failing_since", INSTANT, nullable=True),
-    sa.Index("ix_lane_free", "expires_at"),
+    sa.Index("ix_lane_free", "expires_at", postgresql_where=sa.text("is_open")),
     # One hot row per endpoint, written with every recorded batch.
     postgresql_with={"fillfactor": "50"},
     info={"scan": "SELECT, UPDATE"},
