@@ -240,8 +240,9 @@ class Transaction:
 
     async def begin(self) -> None:
         """BEGIN, role and workspaces in one round trip."""
-        await self._connection.execute(f"BEGIN; {_bind(self.scope)}")
+        # Before it is sent: whoever is cancelled meanwhile cannot know whether Postgres has begun.
         self._begun = True
+        await self._connection.execute(f"BEGIN; {_bind(self.scope)}")
 
     async def flush(self) -> None:
         """Writes the pending events now: for callers that must see them before the commit."""
