@@ -39,10 +39,7 @@ def structure(*, as_json: Json = False) -> None:
             "consumes": sorted({topic for consume in service.consumes for topic in consume.topics}),
             "emits": sorted(name for name, entry in EVENT_TYPES.items() if entry.owner == service.name),
             "tasks": sorted(service.tasks),
-            "routes": sorted(
-                [f"{'/'.join(sorted(route.methods))} {route.path}" for route in service.router.routes]  # type: ignore[attr-defined]
-                + list(service.mount_paths)
-            ),
+            "routes": _routes(service),
         }
         for service in assembly.blueprint()
     ]
@@ -55,6 +52,16 @@ def structure(*, as_json: Json = False) -> None:
             typer.echo(f"  {part}")
             for line in entry[part]:
                 typer.echo(f"    {line}")
+
+
+def _routes(service: Any) -> list[str]:
+    from fastapi.routing import APIRoute, iter_route_contexts
+
+    routes = (context.original_route for context in iter_route_contexts(service.router.routes))
+    served = [
+        f"{'/'.join(sorted(route.methods or ()))} {route.path}" for route in routes if isinstance(route, APIRoute)
+    ]
+    return sorted([*served, *service.mount_paths])
 
 
 def doctor(*, data_dir: DataDir = None, as_json: Json = False) -> None:
