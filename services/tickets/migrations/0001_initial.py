@@ -676,26 +676,27 @@ def upgrade() -> None:
         CREATE FUNCTION tickets.find(pattern text, most integer) RETURNS SETOF text
         LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = tickets, public AS $$
         DECLARE
-            here text := current_setting('baton.workspace');
             recent CONSTANT integer := 10000;
             oldest timestamptz;
             found integer;
         BEGIN
             -- Words that many texts have are found among the newest, without reading them all from the index.
             RETURN QUERY SELECT r.id FROM (
-                SELECT s.id, s.text FROM search s WHERE s.workspace_id = here ORDER BY s.at DESC LIMIT recent
+                SELECT s.id, s.text FROM search s
+                WHERE s.workspace_id = current_setting('baton.workspace') ORDER BY s.at DESC LIMIT recent
             ) AS r WHERE r.text ILIKE pattern LIMIT most;
             GET DIAGNOSTICS found = ROW_COUNT;
             -- Less than three characters are in no index.
             IF found = most OR length(pattern) < 5 THEN
                 RETURN;
             END IF;
-            SELECT s.at INTO oldest FROM search s WHERE s.workspace_id = here ORDER BY s.at DESC OFFSET recent LIMIT 1;
+            SELECT s.at INTO oldest FROM search s
+                WHERE s.workspace_id = current_setting('baton.workspace') ORDER BY s.at DESC OFFSET recent LIMIT 1;
             IF oldest IS NULL THEN
                 RETURN;
             END IF;
             RETURN QUERY SELECT s.id FROM search s
-                WHERE s.workspace_id = here AND s.text ILIKE pattern AND s.at <= oldest
+                WHERE s.workspace_id = current_setting('baton.workspace') AND s.text ILIKE pattern AND s.at <= oldest
                 ORDER BY s.at DESC LIMIT most - found;
         END $$
         """
