@@ -24,6 +24,7 @@ HOLD_REASONS: Final[dict[RevokeReason, HoldReason]] = {
 """Why a lease was revoked, as its waiting replies are told."""
 
 Encode = Callable[[tickets.Reply], bytes]
+Arrival = tickets.TicketCreated | tickets.TicketUpdated | tickets.TicketReopened
 
 
 @dataclass(slots=True, kw_only=True)
@@ -64,7 +65,7 @@ def concerns(event: Payload) -> bool:
     """Whether an event may ask something of replies, so that its ticket is worth locking."""
     match event:
         case tickets.TicketCreated() | tickets.TicketUpdated() | tickets.TicketReopened():
-            return _is_from_customer(event.message)
+            return _arrived(event) is not None
         case tickets.ReplySettled(state=state):
             return state in {"sent", "failed"}
         case _:
@@ -145,15 +146,18 @@ def _settle(desk: Desk, event: tickets.ReplySettled) -> None:
         desk.is_answered_by(reply)
 
 
-def _hold_on_message(desk: Desk, event: tickets.TicketCreated | tickets.TicketUpdated | tickets.TicketReopened) -> None:
-    message = event.message
-    if message is None or not _is_from_customer(message):
+def _hold_on_message(desk: Desk, event: Arrival) -> None:
+    message = _arrived(event)
+    if message is None:
         return
     for reply in desk.waiting(event.ticket.id):
-        # An edit of what is being answered is not another message.
         if reply.hold_on_message and message.id not in reply.turn_ids:
             desk.put(replies.held(reply, "message-arrived", message.id))
 
 
-def _is_from_customer(message: Message | None) -> bool:
-    return message is not None and message.direction == "in" and message.kind != "reaction"
+def _arrived(event: Arrival) -> Message | None:
+    """The customer's message that came with an event; what was edited or deleted came before, and has a reason."""
+    message = event.message
+    if message is None or message.direction != "in" or message.kind == "reaction":
+        return None
+    return None if isinstance(event, tickets.TicketUpdated) and event.reason else message

@@ -203,11 +203,13 @@ async def test_a_failed_reply_gives_its_turns_back(here):
 async def test_a_message_that_arrives_holds_the_reply_where_the_workspace_says_so(here):
     arrival = happened(tickets.TicketUpdated, message=message("later", workspace="w1"), changes=("message",))
     await here.deliver(requests.apply, queued("rpl_1", hold_on_message=True), arrival)
+    edit = happened(tickets.TicketUpdated, "tkt_3", message=message("m3x", workspace="w1"), reason="edited")
+    await here.deliver(requests.apply, queued("rpl_3", "tkt_3", turns=("m3",), hold_on_message=True), edit)
     await here.deliver(requests.apply, queued("rpl_2", "tkt_2", turns=("m2",)))
     other = happened(tickets.TicketUpdated, "tkt_2", message=message("x", workspace="w1"), changes=("message",))
     await here.deliver(requests.apply, other)
     await work(here)
-    assert await here.states() == {"rpl_1": "held", "rpl_2": "sent"}
+    assert await here.states() == {"rpl_1": "held", "rpl_2": "sent", "rpl_3": "sent"}
     assert (await here.told())[0].reason == "message-arrived"
 
 
