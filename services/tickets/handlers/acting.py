@@ -9,7 +9,6 @@ from services.tickets.handlers.changes import Changes
 from services.tickets.handlers.ledger import Desk
 from services.tickets.store import assignments, tickets
 from shared.db.transaction import Transaction
-from shared.platform.store import workspaces
 from shared.web.auth import Principal
 from shared.web.calls import stale
 
@@ -26,7 +25,6 @@ async def begin(
     changes = Changes(tx, desk.ids, now=await tx.now())
     changes.adopt(ticket)
     changes.know((await assignments.current(tx, [ticket.id])).values())
-    changes.settings = await workspaces.settings_of(tx, [ticket.workspace_id])
     return changes, ticket
 
 

@@ -19,7 +19,6 @@ from shared.events.tickets import (
     AssignmentReleased,
 )
 from shared.ids import Ids
-from shared.platform.store import workspaces
 
 OFFER_TIMER: Final = "offer"
 QUEUE_TIMER: Final = "queue-wait"
@@ -32,7 +31,6 @@ async def gather(tx: Transaction, ids: Ids, ticket: Ticket) -> Changes:
     changes = Changes(tx, ids, now=await tx.now())
     changes.adopt(ticket)
     changes.know((await assignments.current(tx, [ticket.id])).values())
-    changes.settings = await workspaces.settings_of(tx, [ticket.workspace_id])
     return changes
 
 

@@ -1,6 +1,6 @@
 """One transaction's changes to tickets: collected in memory, told as they happen, written in a few statements."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +16,7 @@ from shared.events.payload import Actor
 from shared.events.tickets import TicketEvent
 from shared.ids import Ids
 from shared.platform.models import WorkspaceSettings
+from shared.platform.store import workspaces
 
 
 class Changes:
@@ -30,7 +31,7 @@ class Changes:
         self.roster = Roster({}, {}, {}, now=now)
         """Who may be given work; set before anything is assigned."""
         self.settings: Mapping[str, WorkspaceSettings] = {}
-        """The settings of the workspaces; set before anything is assigned."""
+        """Of the workspaces whose teams may be given something."""
         self._tickets: dict[str, Ticket] = {}
         self._before: dict[str, Ticket | None] = {}
         self._entries: list[Entry] = []
@@ -122,10 +123,17 @@ class Changes:
     # -- writing ------------------------------------------------------------------------------------------------
 
     async def lock_roster(
-        self, *, teams: Iterable[Key], agents: Iterable[Key] = (), terms: Mapping[Key, Terms] | None = None
+        self, *, teams: Collection[Key], agents: Iterable[Key] = (), terms: Mapping[Key, Terms] | None = None
     ) -> None:
         """Locks the load of all who may gain or lose a ticket; the last locks that a transaction takes."""
+        await self.load_settings({workspace for workspace, _ in teams})
         self.roster = await staff.roster(self.tx, teams=set(teams), agents=set(agents), terms=terms, now=self.now)
+
+    async def load_settings(self, names: Collection[str]) -> None:
+        """Reads the settings of workspaces of which they are not known yet."""
+        unknown = set(names) - self.settings.keys()
+        if unknown:
+            self.settings = {**self.settings, **await workspaces.settings_of(self.tx, unknown)}
 
     async def flush(self) -> None:
         """Writes everything, in a constant number of statements."""

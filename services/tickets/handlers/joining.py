@@ -21,7 +21,6 @@ from shared.errors import Conflict, NotFound
 from shared.events.payload import Actor
 from shared.events.tickets import RevokeReason, TicketUpdated
 from shared.events.tickets import TicketMerged as TicketMergedEvent
-from shared.platform.store import workspaces
 from shared.web.auth import Principal
 
 _ABSENT: Final = frozenset({"disabled", "away", "offline"})
@@ -188,7 +187,6 @@ async def _gather(tx: Transaction, desk: Desk, held: Sequence[Ticket]) -> Change
     changes = Changes(tx, desk.ids, now=await tx.now())
     changes.adopt(*held)
     changes.know((await assignments.current(tx, [ticket.id for ticket in held])).values())
-    changes.settings = await workspaces.settings_of(tx, {ticket.workspace_id for ticket in held})
     return changes
 
 

@@ -21,7 +21,7 @@ from shared.db.transaction import Transaction
 from shared.errors import NotFound
 from shared.events.payload import SYSTEM
 from shared.events.tickets import Candidate
-from shared.platform.store import teams, workspaces
+from shared.platform.store import teams
 from shared.web.auth import Principal
 
 DRAIN_TIMER: Final = "drain"
@@ -66,7 +66,6 @@ async def take_next(tx: Transaction, desk: Desk, who: Principal, team: str, agen
     if await teams.load(tx, who.workspace_id, team) is None or not who.may_see(team=team, owner=None):
         raise NotFound(f"there is no team {team}")
     changes = Changes(tx, desk.ids, now=await tx.now())
-    changes.settings = await workspaces.settings_of(tx, [who.workspace_id])
     ticket = await _first(tx, Wanted(workspace_id=who.workspace_id, teams=[team], limit=1))
     if ticket is None:
         raise QueueEmpty(f"nothing waits in the queue of {team}")

@@ -16,7 +16,7 @@ from shared.errors import Conflict, Forbidden, NotFound
 from shared.events.payload import SYSTEM
 from shared.platform.models import Agent, Team
 from shared.platform.scopes import ROLES, Role
-from shared.platform.store import agents, teams, workspaces
+from shared.platform.store import agents, teams
 from shared.web.auth import Principal
 from shared.web.calls import stale
 
@@ -128,7 +128,6 @@ async def unload(tx: Transaction, desk: Desk, workspace: str, agent_id: str) -> 
     changes = Changes(tx, desk.ids, now=await tx.now())
     changes.adopt(*locked.values())
     changes.know((await assignments.current(tx, list(locked))).values())
-    changes.settings = await workspaces.settings_of(tx, [workspace])
     await changes.lock_roster(
         teams={(workspace, ticket.team) for ticket in locked.values()}, agents=[(workspace, agent_id)]
     )
@@ -152,7 +151,6 @@ async def _rise(tx: Transaction, desk: Desk, agent: Agent) -> None:
 
 async def _changes(tx: Transaction, desk: Desk, workspace: str, agent_id: str) -> Changes:
     changes = Changes(tx, desk.ids, now=await tx.now())
-    changes.settings = await workspaces.settings_of(tx, [workspace])
     await changes.lock_roster(teams=(), agents=[(workspace, agent_id)])
     return changes
 

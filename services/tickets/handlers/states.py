@@ -211,6 +211,7 @@ async def escalate(tx: Transaction, desk: Desk, assignment_id: str) -> None:
     if ticket is None or current is None or current.id != assignment_id:
         return
     changes = await assigning.gather(tx, desk.ids, ticket)
+    await changes.load_settings([ticket.workspace_id])
     patience = timedelta(milliseconds=changes.settings[ticket.workspace_id].queue_wait_alert)
     later = Timer(
         workspace_id=ticket.workspace_id,

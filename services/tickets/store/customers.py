@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
+import asyncpg
 import msgspec
 
 from shared.db.transaction import Transaction
@@ -30,6 +31,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
 class _Found(msgspec.Struct, frozen=True, kw_only=True):
     customer_id: str
     version: int
+    profile: Profile
 
 
 class Customer(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,7 +76,7 @@ FROM tickets.identity WHERE workspace_id = $1 AND customer_id = ANY($2::text[])
 ORDER BY network, scope, external_id
 """
 _FIND: Final = """
-SELECT i.workspace_id, i.network, i.scope, i.external_id, i.customer_id, c.version
+SELECT i.workspace_id, i.network, i.scope, i.external_id, i.customer_id, i.handle, i.name, c.version
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS n(w, nw, s, e)
 JOIN tickets.identity i ON i.workspace_id = n.w AND i.network = n.nw AND i.scope = n.s AND i.external_id = n.e
 JOIN tickets.customer c ON c.id = i.customer_id
@@ -91,7 +93,16 @@ WITH created AS (
     INSERT INTO tickets.customer (id, workspace_id, name)
     SELECT customer_id, workspace_id, coalesce(name, handle) FROM created
 )
-SELECT workspace_id, network, scope, external_id, customer_id, 1::bigint AS version FROM created
+SELECT workspace_id, network, scope, external_id, customer_id, handle, name, 1::bigint AS version FROM created
+"""
+_RENAME: Final = """
+WITH renamed AS (
+    UPDATE tickets.identity i SET handle = n.h, name = n.n
+    FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[]) AS n(w, nw, s, e, h, n)
+    WHERE i.workspace_id = n.w AND i.network = n.nw AND i.scope = n.s AND i.external_id = n.e
+    RETURNING i.customer_id, coalesce(i.name, i.handle) AS name
+)
+UPDATE tickets.customer c SET name = r.name FROM renamed r WHERE c.id = r.customer_id AND c.name IS NULL
 """
 _LOCK: Final = "SELECT id, version FROM tickets.customer WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE"
 _ATTEMPTS: Final = 5
@@ -111,6 +122,7 @@ async def resolve(
         locked = {row["id"]: row["version"] for row in rows}
         # Between the look and the lock an account may have been linked elsewhere, which its customers' versions show.
         if all(locked.get(customer) == version for customer, version in expected.items()):
+            await _rename(tx, accounts, found)
             return {account: entry.customer_id for account, entry in found.items()}
     raise Retryable("accounts keep moving between customers")
 
@@ -152,23 +164,32 @@ async def _find_or_create(tx: Transaction, accounts: Mapping[Account, Profile], 
         [accounts[account].handle for account in missing],
         [accounts[account].name for account in missing],
     )
-    created = {
-        Account(row["workspace_id"], row["network"], row["scope"], row["external_id"]): _Found(
-            customer_id=row["customer_id"], version=row["version"]
-        )
-        for row in rows
-    }
+    created = dict(map(_entry, rows))
     lost = [account for account in missing if account not in created]
     return found | created | (await _find(tx, lost) if lost else {})
 
 
 async def _find(tx: Transaction, accounts: Collection[Account]) -> dict[Account, _Found]:
-    return {
-        Account(row["workspace_id"], row["network"], row["scope"], row["external_id"]): _Found(
-            customer_id=row["customer_id"], version=row["version"]
-        )
-        for row in await tx.fetch(_FIND, *_columns(accounts))
+    return dict(map(_entry, await tx.fetch(_FIND, *_columns(accounts))))
+
+
+async def _rename(tx: Transaction, accounts: Mapping[Account, Profile], found: Mapping[Account, _Found]) -> None:
+    # What an event does not say is not forgotten.
+    known = {account: entry.profile for account, entry in found.items()}
+    told = {
+        account: Profile(handle=said.handle or known[account].handle, name=said.name or known[account].name)
+        for account, said in accounts.items()
     }
+    changed = sorted(account for account, profile in told.items() if profile != known[account])
+    if changed:
+        names = [told[account].name for account in changed]
+        await tx.execute(_RENAME, *_columns(changed), [told[account].handle for account in changed], names)
+
+
+def _entry(row: asyncpg.Record) -> tuple[Account, _Found]:
+    account = Account(row["workspace_id"], row["network"], row["scope"], row["external_id"])
+    profile = Profile(handle=row["handle"], name=row["name"])
+    return account, _Found(customer_id=row["customer_id"], version=row["version"], profile=profile)
 
 
 def _columns(accounts: Collection[Account]) -> list[list[str]]:

@@ -63,13 +63,16 @@ async def roster(
 
 async def terms_of(tx: Transaction, workspaces: Iterable[str]) -> dict[Key, Terms]:
     """Every team of these workspaces, with how it takes work."""
+    wanted = list(workspaces)
+    if not wanted:
+        return {}
     return {
         (row["workspace_id"], row["id"]): Terms(
             requires_acceptance=row["requires_acceptance"],
             offer_seconds=row["offer_seconds"],
             is_fallback=row["is_fallback"],
         )
-        for row in await tx.fetch(_TEAMS, list(workspaces))
+        for row in await tx.fetch(_TEAMS, wanted)
     }
 
 

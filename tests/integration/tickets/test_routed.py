@@ -273,3 +273,13 @@ async def _resolve(floor: Floor, who: str) -> None:
 async def _everything(floor: Floor) -> dict:
     tables = ("ticket", "message", "entry", "turn", "assignment", "agent_load", "customer", "identity", "conversation")
     return {name: await floor.rows(f"SELECT * FROM tickets.{name} ORDER BY 1, 2, 3") for name in tables}
+
+
+async def test_a_customer_gets_a_name_once_the_network_tells_it_and_keeps_it(floor: Floor) -> None:
+    nameless, named = Author(external_id="c1"), Author(external_id="c1", name="Cleo", handle="cleo7")
+    for number, author in enumerate((nameless, named, nameless)):
+        await floor.deliver(routed(msgspec.structs.replace(message(f"m{number}"), author=author)))
+    [identity] = await floor.rows("SELECT handle, name FROM tickets.identity")
+    [customer] = await floor.rows("SELECT name FROM tickets.customer")
+    assert (identity["handle"], identity["name"], customer["name"]) == ("cleo7", "Cleo", "Cleo")
+    assert (await floor.ticket())["customer_name"] == "Cleo"
