@@ -14,7 +14,7 @@ from typing import Any, Final
 import uvloop
 from rich.console import Console
 
-from tests.load import intake, rules
+from tests.load import apply, intake, lease, rules
 from tests.load.report import Part, show
 from tests.load.stage import Missing, Stage
 
@@ -23,7 +23,9 @@ Measure = Callable[[Stage], Awaitable[Part]]
 PARTS: Final[Mapping[str, tuple[Measure, float]]] = {
     "intake": (intake.run_decoded, 90),
     "durable": (intake.run_durable, 120),
+    "lease": (lease.run, 60),
     "rules": (rules.run, 60),
+    "apply": (apply.run, 60),
 }
 """What there is to measure, and how many seconds it may take at most at the default length."""
 
