@@ -3,101 +3,30 @@
 import asyncio
 import random
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, suppress
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import timedelta
-from typing import Protocol
 
 import pytest
 
-from shared.db.pool import Database
 from shared.db.transaction import Batch
 from shared.events.catalogue import MESSAGES, ROUTING, TICKETS
-from shared.events.envelope import Encoded, Headers
-from shared.log.port import Fetched, Gap, Log, Record, StaleMember, Subscription
+from shared.log.port import Gap, Record, StaleMember, Subscription
+from tests.support.logs import (
+    AT_ONCE,
+    WORKSPACE,
+    Process,
+    Rig,
+    append,
+    by_key,
+    commit,
+    encoded,
+    fetch,
+    fetched,
+    places,
+    read,
+)
 from tests.support.waiting import eventually
-
-WORKSPACE = frozenset({"w1"})
-SOON = timedelta(seconds=2)
-AT_ONCE = timedelta(0)
-
-
-@dataclass(frozen=True, slots=True)
-class Process:
-    """What one process has: its own connections and its own log."""
-
-    database: Database
-    log: Log
-
-
-class Rig(Protocol):
-    """What the suite needs of an adapter's test set-up. Members must count as dead after at most a second."""
-
-    def process(self, *, silent: bool = False) -> AbstractAsyncContextManager[Process]:
-        """A process; the members of a `silent` one send no heartbeat after they joined, and do not leave."""
-        ...
-
-
-def encoded(key: str, value: bytes | str | int, *, topic: str = MESSAGES, headers: Headers = ()) -> Encoded:
-    """A record of any bytes."""
-    raw = value if isinstance(value, bytes) else str(value).encode()
-    return Encoded(topic=topic, key=key, workspace_id="w1", headers=headers, value=raw)
-
-
-async def append(process: Process, *records: Encoded) -> None:
-    """Publishes records in one transaction."""
-    async with process.database.transaction(Batch(WORKSPACE)) as tx:
-        for record in records:
-            tx.append(record)
-
-
-async def commit(process: Process, subscription: Subscription, batch: Fetched) -> None:
-    """Commits as a consumer does."""
-    async with process.database.transaction(Batch(WORKSPACE)) as tx:
-        await subscription.commit_with(tx, batch)
-    await subscription.commit_after(batch)
-
-
-async def fetch(
-    subscription: Subscription, *, max_records: int = 500, max_wait: timedelta = SOON
-) -> tuple[Fetched, list[Record]]:
-    """One batch."""
-    batch = await subscription.fetch(max_records=max_records, max_wait=max_wait)
-    return batch, list(batch.records)
-
-
-async def read(process: Process, subscription: Subscription, count: int, *, max_records: int = 500) -> list[Record]:
-    """Fetches and commits until `count` records came."""
-    records: list[Record] = []
-    async with asyncio.timeout(15):
-        while len(records) < count:
-            batch, new = await fetch(subscription, max_records=max_records)
-            await commit(process, subscription, batch)
-            records += new
-    return records
-
-
-async def fetched(subscription: Subscription, count: int) -> list[Record]:
-    """Fetches without committing until `count` records came."""
-    records: list[Record] = []
-    async with asyncio.timeout(15):
-        while len(records) < count:
-            records += (await fetch(subscription))[1]
-    return records
-
-
-def by_key(records: Sequence[Record]) -> dict[str, list[int]]:
-    """The values of each key, as numbers, in the order in which they came."""
-    found: dict[str, list[int]] = defaultdict(list)
-    for record in records:
-        found[record.key].append(int(record.value))
-    return found
-
-
-def places(records: Sequence[Record]) -> list[tuple[str, int, int]]:
-    """Where each record lies."""
-    return [(record.topic, record.partition, record.position) for record in records]
 
 
 class LogContract:

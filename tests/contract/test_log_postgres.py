@@ -15,9 +15,9 @@ from shared.events.catalogue import MESSAGES
 from shared.log.port import Gap, StaleMember
 from shared.log.postgres import Pace, PostgresLog
 from shared.log.postgres.subscription import PostgresSubscription
-from tests.contract.log_contract import (
+from tests.contract.log_contract import LogContract
+from tests.support.logs import (
     WORKSPACE,
-    LogContract,
     Process,
     append,
     by_key,
@@ -177,6 +177,18 @@ async def test_readers_find_what_a_sequencer_committed_before_it_died(
             with pytest.raises(failpoints.InjectedFailure):
                 await log.sequencer.step()
         assert len(await fetched(subscription, 1)) == 1
+
+
+async def test_members_that_crashed_long_ago_are_forgotten(process: Process) -> None:
+    async with process.database.transaction(Scan()) as tx:
+        await tx.execute(
+            "INSERT INTO log.member (consumer_group, member, topics, expires_at) "
+            "SELECT 'g', m, '{}', now() - a FROM (VALUES ('old', interval '2 hours'), ('new', '1 minute')) AS v(m, a)"
+        )
+    async with process.log.subscribe("g", [MESSAGES]), process.database.transaction(Scan()) as tx:
+        members = {row["member"] for row in await tx.fetch("SELECT member FROM log.member")}
+    assert "old" not in members
+    assert len(members) == 2
 
 
 async def test_lag_counts_events_that_have_no_position_yet(database: Database, log: PostgresLog) -> None:

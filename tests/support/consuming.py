@@ -23,6 +23,13 @@ QUICK: Final = Pace(
     poll=timedelta(milliseconds=20), heartbeat=timedelta(milliseconds=50), member_ttl=timedelta(seconds=5)
 )
 
+PARKED: Final = "SELECT key, attempts, reason FROM demo.parked ORDER BY key"
+QUEUED: Final = "SELECT convert_from(value, 'UTF8')::jsonb ->> 'name' FROM demo.parked_event ORDER BY id"
+DEAD: Final = (
+    "SELECT convert_from(value, 'UTF8')::jsonb ->> 'name', error_class, attempts FROM demo.dead_letter ORDER BY id"
+)
+"""Questions for `rows`."""
+
 
 def channel(name: str, *, workspace: str = "w1") -> ChannelChanged:
     """An event whose name is all that matters."""
@@ -109,3 +116,18 @@ async def until_seen(database: Database, count: int, *, within: float = 10.0) ->
         return names if len(names) >= count else []
 
     return await answer(enough, within=within)
+
+
+async def lag(log: Log) -> int:
+    """Events that the group has not handled."""
+    return sum((await log.lag("demo", [MESSAGES])).values())
+
+
+async def no_lag(log: Log) -> bool:
+    """Whether the group has handled everything."""
+    return await lag(log) == 0
+
+
+async def nothing_parked(database: Database) -> bool:
+    """Whether no key waits."""
+    return await rows(database, PARKED) == []

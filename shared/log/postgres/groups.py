@@ -123,6 +123,11 @@ async def beat(tx: Transaction, membership: Membership, ttl: timedelta) -> dict[
     return {**others, membership.member: topics}
 
 
+async def forget_dead(tx: Transaction, membership: Membership) -> None:
+    """Removes what is left of members that crashed long ago."""
+    await tx.execute(_FORGET_DEAD, membership.group)
+
+
 async def load(tx: Transaction, membership: Membership) -> list[Cursor]:
     """The group's place in every shard of the member's topics."""
     return [
@@ -143,7 +148,6 @@ async def create(tx: Transaction, membership: Membership, cursors: Sequence[Curs
     missing = [cursor.shard for cursor in cursors if not cursor.exists]
     if missing:
         await tx.execute(_CREATE, membership.group, missing)
-        await tx.execute(_FORGET_DEAD, membership.group)
 
 
 async def release(tx: Transaction, membership: Membership, shards: Collection[int]) -> None:

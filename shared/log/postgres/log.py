@@ -73,7 +73,7 @@ class PostgresLog(Log):
                 self._database, Membership(group, name, tuple(topics)), pace=self._pace, wake=wake
             )
             try:
-                await subscription.balance()
+                await subscription.join()
                 async with running(subscription.keep_alive):
                     yield subscription
             finally:

@@ -85,6 +85,12 @@ class PostgresSubscription(Subscription):
 
     # -- membership ---------------------------------------------------------------------------------------------
 
+    async def join(self) -> None:
+        """Becomes a member, with its part of the shards that are free."""
+        async with self._database.transaction(Scan()) as tx:
+            await groups.forget_dead(tx, self._me)
+        await self.balance()
+
     async def keep_alive(self) -> None:
         """Heartbeats until cancelled."""
         await persevering(self._beat)
@@ -128,7 +134,7 @@ class PostgresSubscription(Subscription):
     async def leave(self) -> None:
         """Ends the membership, if the database can be told; else it ends by itself."""
         self._shards.clear()
-        with suppress(Retryable):
+        with suppress(Retryable, TimeoutError):
             async with asyncio.timeout(5), self._database.transaction(Scan()) as tx:
                 await groups.leave(tx, self._me)
 
