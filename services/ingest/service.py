@@ -47,6 +47,7 @@ def build(runtime: Runtime) -> Service:
             "normalizer": parts.worker.run,
             "refusals": parts.refusals.run,
             "retention": parts.retention.run,
+            "webhooks": parts.webhooks.watch,
         },
         mounts={"/webhooks/": parts.webhooks, "/v1/messages": parts.webhooks},
         mount_paths=webhook_paths(),
@@ -63,7 +64,7 @@ def assemble(runtime: Runtime, *, networks: Mapping[str, Network], settings: Ing
     member = ids.new("nrm")
     normalizer = Normalizer(database, member=member, networks=networks, settings=settings, metrics=runtime.metrics)
     worker = Worker(database, normalizer, member=member, settings=settings)
-    intake.on_stored.append(worker.wake)
+    intake.on_stored.append(lambda _: worker.wake())
     webhooks = Webhooks(
         networks=networks,
         directory=directory,
@@ -73,6 +74,7 @@ def assemble(runtime: Runtime, *, networks: Mapping[str, Network], settings: Ing
         metrics=runtime.metrics,
         body_limit=runtime.settings.webhook_body_limit,
     )
+    intake.on_stored.append(webhooks.count_stored)
     managed = Channels(networks=networks, keyring=runtime.keyring, egress=runtime.egress, ids=ids, directory=directory)
     retention = Retention(
         database,

@@ -76,6 +76,7 @@ class Desk:
             workspace_id="w1",
             channel_id="chn_1",
             network="facebook",
+            account="own",
             received_at=AT + timedelta(seconds=self._count),
             body=b"",
             replays=self._replays,

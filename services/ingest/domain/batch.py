@@ -61,18 +61,19 @@ class _Stage:
     """What one delivery changes; it counts as a whole or, when a bug shows, not at all."""
 
     known: dict[Key, Known] = field(default_factory=dict)
+    encoded: dict[Key, bytes] = field(default_factory=dict)
     emissions: list[tuple[str, str, Emission]] = field(default_factory=list)
     """Delivery, channel and event."""
     seen: set[str] = field(default_factory=set)
 
 
 def accounts(readings: Iterable[Reading]) -> set[Account]:
-    """The accounts that bodies name."""
+    """The accounts that bodies name beside the channel's own."""
     return {
         (reading.delivery.workspace_id, reading.delivery.network, item.account_external_id)
         for reading in readings
         for item in reading.parsed.items
-        if item.account_external_id
+        if item.account_external_id not in ("", reading.delivery.account)
     }
 
 
@@ -92,7 +93,7 @@ def locate(reading: Reading, channels: Mapping[Account, str]) -> Located:
 
 
 def _channel_of(item: Item, delivery: Delivery, channels: Mapping[Account, str]) -> str | None:
-    if not item.account_external_id:
+    if item.account_external_id in ("", delivery.account):
         return delivery.channel_id
     return channels.get((delivery.workspace_id, delivery.network, item.account_external_id))
 
@@ -109,6 +110,8 @@ class Batch:
             self._published[place] = (*self._published.get(place, ()), event.event_id)
         self.known: dict[Key, Known] = {}
         """Items that changed."""
+        self.encoded: dict[Key, bytes] = {}
+        """The same, as the index stores them."""
         self.emissions: list[tuple[str, str, Emission]] = []
         """New events, with their delivery and channel, in the order in which they are to be published."""
 
@@ -125,6 +128,7 @@ class Batch:
             was_published = was_published or bool(view.published or change.emissions)
             _add(stage, located, channel_id, named, change)
         self.known.update(stage.known)
+        self.encoded.update(stage.encoded)
         self.emissions += stage.emissions
         self._seen |= stage.seen
         return _settled(located, skipped, was_published=was_published)
@@ -162,9 +166,10 @@ def _place(located: Located, channel_id: str) -> Place:
 
 def _add(stage: _Stage, located: Located, channel_id: str, named: Named, change: Change) -> None:
     if change.known is not None:
+        key = (channel_id, named.item.external_id)
         # Encoded here already: text that cannot be stored must show before anything is staged for good.
-        index.encode(change.known)
-        stage.known[channel_id, named.item.external_id] = change.known
+        stage.encoded[key] = index.encode(change.known)
+        stage.known[key] = change.known
     for emission in change.emissions:
         stage.emissions.append((located.reading.delivery.id, channel_id, emission))
         stage.seen.add(emission.event_id)

@@ -26,7 +26,13 @@ def parse_offline(network: str, raw: bytes) -> list[dict[str, Any]]:
     adapter = registry.get(network)
     parsed = adapter.parse(raw)
     delivery = Delivery(
-        id=_NOBODY, workspace_id=_NOBODY, channel_id=_NOBODY, network=network, received_at=_EPOCH, body=raw
+        id=_NOBODY,
+        workspace_id=_NOBODY,
+        channel_id=_NOBODY,
+        network=network,
+        account=_NOBODY,
+        received_at=_EPOCH,
+        body=raw,
     )
     reading = Reading(delivery=delivery, parsed=parsed, capabilities=adapter.capabilities)
     named = {(_NOBODY, network, item.account_external_id): _NOBODY for item in parsed.items}

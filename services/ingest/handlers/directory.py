@@ -44,11 +44,16 @@ class Directory:
         self._looking = asyncio.Lock()
         self._changes = 0
 
+    def known(self, channel_id: str, now: float) -> Source | None:
+        """The channel if it was looked up lately and exists; `now` as the clock's `elapsed` tells it."""
+        known = self._remembered.get(channel_id)
+        return known.source if known is not None and known.until > now else None
+
     async def find(self, channel_id: str) -> Source | None:
         """The channel if it exists and is not deleted; Retryable while the database is away."""
-        known = self._remembered.get(channel_id)
-        if known is not None and known.until > self._clock.elapsed():
-            return known.source
+        remembered = self._remembered.get(channel_id)
+        if remembered is not None and remembered.until > self._clock.elapsed():
+            return remembered.source
         if not _ID.match(channel_id):
             return None
         found: asyncio.Future[Source | None] = asyncio.get_running_loop().create_future()

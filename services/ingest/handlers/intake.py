@@ -1,9 +1,8 @@
 """The durable inbox behind the webhook path: one writer takes all that queued while its last batch was in flight."""
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 import structlog
 
@@ -21,10 +20,7 @@ _BUSY_SECONDS = 1
 _AWAY_SECONDS = 5
 
 
-@dataclass(slots=True, eq=False)
-class _Waiting:
-    arrival: Arrival
-    stored: "asyncio.Future[None]"
+_Waiting = tuple[Arrival, "asyncio.Future[None]"]
 
 
 class Intake:
@@ -40,8 +36,8 @@ class Intake:
         self._bytes = 0
         self._is_running = False
         self._wake = asyncio.Event()
-        self.on_stored: list[Callable[[], None]] = []
-        """Called after each commit; must not block."""
+        self.on_stored: list[Callable[[Counter[str]], None]] = []
+        """Called after each commit with the number of deliveries by network; must not block."""
 
     def keep(self, arrival: Arrival) -> "asyncio.Future[None]":
         """A future that is done once the delivery is committed; Unavailable when too much waits already."""
@@ -49,7 +45,7 @@ class Intake:
         if not self._is_running or waiting >= self._most_waiting or self._bytes + len(arrival.body) > self._most_bytes:
             raise Unavailable("too many deliveries wait to be stored", headers={"Retry-After": str(_BUSY_SECONDS)})
         stored = asyncio.get_running_loop().create_future()
-        self._queue.append(_Waiting(arrival, stored))
+        self._queue.append((arrival, stored))
         self._bytes += len(arrival.body)
         if waiting == 0:
             self._wake.set()
@@ -71,14 +67,19 @@ class Intake:
             self._bytes = 0
 
     def _take(self) -> list[_Waiting]:
-        taken = [self._queue.popleft() for _ in range(min(self._most, len(self._queue)))]
-        self._bytes -= sum(len(waiting.arrival.body) for waiting in taken)
+        if len(self._queue) <= self._most:
+            taken = list(self._queue)
+            self._queue.clear()
+            self._bytes = 0
+            return taken
+        taken = [self._queue.popleft() for _ in range(self._most)]
+        self._bytes -= sum(len(arrival.body) for arrival, _ in taken)
         return taken
 
     async def _write(self, taken: list[_Waiting]) -> None:
         try:
             failpoints.hit("inbox.before_store")
-            await self._store([waiting.arrival for waiting in taken])
+            await self._store([arrival for arrival, _ in taken])
             failpoints.hit("inbox.stored")
         except Retryable as error:
             structlog.get_logger().warning("inbox_away", deliveries=len(taken), reason=str(error))
@@ -87,11 +88,12 @@ class Intake:
         except BaseException as error:
             _fail(taken, error)
             raise
-        for waiting in taken:
-            if not waiting.stored.done():
-                waiting.stored.set_result(None)
+        for _, stored in taken:
+            if not stored.done():
+                stored.set_result(None)
+        networks = Counter(arrival.network for arrival, _ in taken)
         for notify in self.on_stored:
-            notify()
+            notify(networks)
 
     async def _store(self, arrivals: Sequence[Arrival]) -> None:
         workspaces = Batch(frozenset(arrival.workspace_id for arrival in arrivals))
@@ -100,8 +102,8 @@ class Intake:
 
 
 def _fail(taken: Iterable[_Waiting], error: BaseException) -> None:
-    for waiting in taken:
-        if not waiting.stored.done():
+    for _, stored in taken:
+        if not stored.done():
             refusal = Unavailable("the inbox is away", headers={"Retry-After": str(_AWAY_SECONDS)})
             refusal.__cause__ = error
-            waiting.stored.set_exception(refusal)
+            stored.set_exception(refusal)

@@ -66,7 +66,7 @@ class Normalizer:
                 return
             await tx.admit({entry.workspace_id for entry in waiting})
             settled = [_failed(entry.inbox_id, "normalizer-failed", reason) for entry in waiting]
-            await store.settle(tx, waiting, settled)
+            await store.write(tx, waiting, settled, known={}, events=())
         structlog.get_logger().error("delivery_given_up", inbox_ids=[entry.inbox_id for entry in waiting])
 
     async def _claim(self, tx: Transaction, most: int) -> list[Waiting]:
@@ -82,9 +82,8 @@ class Normalizer:
         failed, readings = await self._read(deliveries)
         located = await self._locate(tx, readings, failed)
         batch = await _load(tx, located)
-        settled = [*failed.values(), *await self._apply(batch, located)]
-        await _write(tx, batch)
-        await store.settle(tx, waiting, settled)
+        settled = [*await self._apply(batch, located), *failed.values()]
+        await _write(tx, batch, waiting, settled)
         return settled
 
     async def _read(self, deliveries: Sequence[Delivery]) -> tuple[dict[str, Settled], list[Reading]]:
@@ -108,7 +107,8 @@ class Normalizer:
         return failed, readings
 
     async def _locate(self, tx: Transaction, readings: Sequence[Reading], failed: dict[str, Settled]) -> list[Located]:
-        channels: Mapping[Account, str] = await store.channels(tx, accounts(readings))
+        others = accounts(readings)
+        channels: Mapping[Account, str] = await store.channels(tx, others) if others else {}
         located = []
         for reading in readings:
             try:
@@ -136,32 +136,34 @@ class Normalizer:
 async def _load(tx: Transaction, located: Sequence[Located]) -> Batch:
     keys = {key for one in located for key in one.mentioned()}
     stored = await store.items(tx, keys) if keys else {}
-    candidates = {named.event_id for one in located for _, named in one.items}
+    # What is new and says that it is new cannot have been said before: most batches need not ask.
+    candidates = {
+        named.event_id
+        for one in located
+        for channel_id, named in one.items
+        if named.item.verb != "received" or (channel_id, named.item.external_id) in stored
+    }
     replayed = {one.reading.delivery.id for one in located if one.reading.delivery.replays}
-    published = await store.published(tx, ids=candidates, replayed=replayed) if candidates else []
+    published = await store.published(tx, ids=candidates, replayed=replayed) if candidates or replayed else []
     return Batch(stored, published)
 
 
-async def _write(tx: Transaction, batch: Batch) -> None:
-    for _, channel_id, emission in batch.emissions:
+async def _write(tx: Transaction, batch: Batch, waiting: Sequence[Waiting], settled: Sequence[Settled]) -> None:
+    events = []
+    for inbox_id, channel_id, emission in batch.emissions:
         data = emission.data
         key = key_of(data.workspace_id, channel_id, data.message.conversation_id)
         tx.emit(data, key=key, event_id=emission.event_id)
-    await store.keep_items(tx, batch.known)
-    await store.keep_events(
-        tx,
-        [
-            Published(
-                inbox_id=inbox_id,
-                message_id=emission.data.message.id,
-                type=TYPE_OF[type(emission.data)].name,
-                part=emission.part,
-                event_id=emission.event_id,
-            )
-            for inbox_id, _, emission in batch.emissions
-        ],
-        [emission.data.workspace_id for _, _, emission in batch.emissions],
-    )
+        published = Published(
+            inbox_id=inbox_id,
+            message_id=data.message.id,
+            type=TYPE_OF[type(data)].name,
+            part=emission.part,
+            event_id=emission.event_id,
+        )
+        events.append((data.workspace_id, published))
+    known = {key: (batch.known[key], encoded) for key, encoded in batch.encoded.items()}
+    await store.write(tx, waiting, settled, known=known, events=events)
 
 
 def _bounded(waiting: Sequence[Waiting], most_bytes: int) -> list[Waiting]:

@@ -11,9 +11,10 @@ from shared.db.transaction import Transaction
 _STORE: Final = """
 WITH stored AS (
     INSERT INTO ingest.inbox (id, workspace_id, channel_id, network, shard, delivery_key, headers, body)
-    SELECT * FROM unnest(
-        $1::text[], $2::text[], $3::text[], $4::text[], $5::smallint[], $6::text[], $7::bytea[], $8::bytea[]
-    )
+    SELECT d.id, o.workspace_id, o.channel_id, o.network, o.shard, d.delivery_key, o.headers, d.body
+    FROM unnest($1::text[], $2::int[], $3::text[], $4::bytea[]) AS d (id, origin, delivery_key, body)
+    JOIN unnest($5::text[], $6::text[], $7::text[], $8::smallint[], $9::bytea[]) WITH ORDINALITY
+        AS o (workspace_id, channel_id, network, shard, headers, number) ON o.number = d.origin
     ON CONFLICT (channel_id, delivery_key) DO NOTHING
     RETURNING shard, id, workspace_id, channel_id, octet_length(body) AS size
 )
@@ -25,22 +26,34 @@ SELECT c, w, n, now() FROM unnest($1::text[], $2::text[], $3::bigint[]) AS u (c,
 ON CONFLICT (channel_id) DO UPDATE SET count = r.count + EXCLUDED.count, last_at = EXCLUDED.last_at
 """
 
+_Origin = tuple[str, str, str, int, bytes]
 _ENCODE: Final = msgspec.json.Encoder().encode
 
 
 async def store(tx: Transaction, arrivals: Sequence[Arrival], ids: Sequence[str]) -> int:
-    """Keeps those that are new to their channel, and returns how many; the batch's workspaces are admitted."""
+    """Keeps those that are new to their channel, and returns how many; the batch's workspaces are admitted.
+
+    What many deliveries share travels once: the driver looks at every element of every array.
+    """
+    origins: dict[_Origin, int] = {}
+    numbers = [origins.setdefault(_origin(arrival), len(origins) + 1) for arrival in arrivals]
+    workspaces, channels, networks, shards, headers = zip(*origins, strict=True)
     return await tx.execute(
         _STORE,
         ids,
-        [arrival.workspace_id for arrival in arrivals],
-        [arrival.channel_id for arrival in arrivals],
-        [arrival.network for arrival in arrivals],
-        [arrival.shard for arrival in arrivals],
+        numbers,
         [arrival.delivery_key for arrival in arrivals],
-        [_ENCODE(arrival.headers) for arrival in arrivals],
         [arrival.body for arrival in arrivals],
+        workspaces,
+        channels,
+        networks,
+        shards,
+        headers,
     )
+
+
+def _origin(arrival: Arrival) -> _Origin:
+    return arrival.workspace_id, arrival.channel_id, arrival.network, arrival.shard, _ENCODE(arrival.headers)
 
 
 async def count_refusals(tx: Transaction, refusals: Mapping[tuple[str, str], int]) -> None:

@@ -3,7 +3,6 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
-from services.ingest.domain import index
 from services.ingest.domain.batch import Account, Key, Published
 from services.ingest.domain.deliveries import Delivery, Settled
 from services.ingest.domain.index import Known
@@ -11,7 +10,10 @@ from services.ingest.store.shards import Waiting
 from shared.db.transaction import Transaction
 
 _DELIVERIES: Final = """
-SELECT id, workspace_id, channel_id, network, received_at, body, replays FROM ingest.inbox WHERE id = ANY ($1::text[])
+SELECT i.id, i.workspace_id, i.channel_id, i.network, i.received_at, i.body, i.replays,
+       coalesce(c.external_id, '') AS account
+FROM ingest.inbox i LEFT JOIN platform.channel c ON c.id = i.channel_id
+WHERE i.id = ANY ($1::text[])
 """
 _CHANNELS: Final = """
 SELECT c.workspace_id, c.network, c.external_id, c.id
@@ -30,26 +32,24 @@ UNION
 SELECT id, inbox_id, ordinal, type, message_id, part FROM ingest.event WHERE inbox_id = ANY ($2::text[])
 ORDER BY ordinal
 """
-_KEEP_ITEMS: Final = """
-INSERT INTO ingest.item (channel_id, external_id, workspace_id, message_id, conversation_id, state, known)
-SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bytea[])
-ON CONFLICT (channel_id, external_id) DO UPDATE
-SET conversation_id = EXCLUDED.conversation_id, state = EXCLUDED.state, known = EXCLUDED.known, updated_at = now()
-"""
-_KEEP_EVENTS: Final = """
-INSERT INTO ingest.event (id, workspace_id, inbox_id, type, message_id, part)
-SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[])
-ON CONFLICT (id) DO NOTHING
-"""
-_SETTLE: Final = """
-WITH done AS (
-    DELETE FROM ingest.pending p USING unnest($1::smallint[], $2::text[]) AS d (shard, inbox_id)
+_WRITE: Final = """
+WITH items AS (
+    INSERT INTO ingest.item (channel_id, external_id, workspace_id, message_id, conversation_id, state, known)
+    SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bytea[])
+    ON CONFLICT (channel_id, external_id) DO UPDATE
+    SET conversation_id = EXCLUDED.conversation_id, state = EXCLUDED.state, known = EXCLUDED.known, updated_at = now()
+), events AS (
+    INSERT INTO ingest.event (id, workspace_id, inbox_id, type, message_id, part)
+    SELECT * FROM unnest($8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[])
+    ON CONFLICT (id) DO NOTHING
+), done AS (
+    DELETE FROM ingest.pending p USING unnest($14::smallint[], $15::text[]) AS d (shard, inbox_id)
     WHERE p.shard = d.shard AND p.inbox_id = d.inbox_id
     RETURNING p.inbox_id
 )
 UPDATE ingest.inbox i
 SET state = s.state, reason_code = s.code, reason_detail = s.detail, normalized_at = now()
-FROM unnest($3::text[], $4::text[], $5::text[], $6::text[]) AS s (id, state, code, detail)
+FROM unnest($16::text[], $17::text[], $18::text[], $19::text[]) AS s (id, state, code, detail)
 JOIN done ON done.inbox_id = s.id
 WHERE i.id = s.id
 """
@@ -91,43 +91,32 @@ async def published(tx: Transaction, *, ids: Collection[str], replayed: Collecti
     ]
 
 
-async def keep_items(tx: Transaction, changed: Mapping[Key, Known]) -> None:
-    """Writes what the index remembers from now on."""
-    if not changed:
-        return
-    ordered = sorted(changed.items())
-    messages = [known.message for _, known in ordered]
+async def write(
+    tx: Transaction,
+    waiting: Sequence[Waiting],
+    settled: Sequence[Settled],
+    *,
+    known: Mapping[Key, tuple[Known, bytes]],
+    events: Sequence[tuple[str, Published]],
+) -> None:
+    """All that a batch changes: the index, the memory of what became what, and the queue. Events by workspace."""
+    items = sorted(known.items())
+    messages = [each.message for _, (each, _) in items]
     await tx.execute(
-        _KEEP_ITEMS,
-        [key[0] for key, _ in ordered],
-        [key[1] for key, _ in ordered],
+        _WRITE,
+        [channel_id for (channel_id, _), _ in items],
+        [external_id for (_, external_id), _ in items],
         [message.workspace_id for message in messages],
         [message.id for message in messages],
         [message.conversation_id for message in messages],
-        [known.state for _, known in ordered],
-        [index.encode(known) for _, known in ordered],
-    )
-
-
-async def keep_events(tx: Transaction, events: Sequence[Published], workspaces: Sequence[str]) -> None:
-    """Remembers which delivery became which events."""
-    if not events:
-        return
-    await tx.execute(
-        _KEEP_EVENTS,
-        [event.event_id for event in events],
-        workspaces,
-        [event.inbox_id for event in events],
-        [event.type for event in events],
-        [event.message_id for event in events],
-        [event.part for event in events],
-    )
-
-
-async def settle(tx: Transaction, waiting: Sequence[Waiting], settled: Sequence[Settled]) -> None:
-    """Takes deliveries out of the queue, with what they came to."""
-    await tx.execute(
-        _SETTLE,
+        [each.state for _, (each, _) in items],
+        [encoded for _, (_, encoded) in items],
+        [event.event_id for _, event in events],
+        [workspace for workspace, _ in events],
+        [event.inbox_id for _, event in events],
+        [event.type for _, event in events],
+        [event.message_id for _, event in events],
+        [event.part for _, event in events],
         [entry.shard for entry in waiting],
         [entry.inbox_id for entry in waiting],
         [entry.inbox_id for entry in settled],
