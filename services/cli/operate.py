@@ -115,7 +115,8 @@ def webhooks() -> typer.Typer:
     ) -> None:
         """What was delivered to an endpoint, newest first."""
         found = _pages(f"/v1/endpoints/{endpoint}/deliveries", url, key, data_dir)
-        _show(found, ("id", "type", "state", "attempts", "next_attempt_at"), as_json=as_json)
+        rows = found if as_json else [each | {"attempts": len(each["attempts"])} for each in found]
+        _show(rows, ("sequence", "type", "state", "attempts", "next_attempt"), as_json=as_json)
 
     @group.command("test")
     def test_endpoint(endpoint: str, *, url: Url = None, key: Key = None, data_dir: DataDir = None) -> None:

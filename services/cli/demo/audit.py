@@ -35,12 +35,15 @@ class Auditor:
         self._headers = {"Authorization": f"Bearer {key}"}
 
     async def examine(
-        self, *, sent: list[str], accepted: list[str], network: SimulatedFacebook, channel: str
+        self, *, sent: list[str], accepted: list[str], network: SimulatedFacebook, channel: str, run: str
     ) -> Findings:
-        """Everything that was acknowledged is there once; every answer that left was accepted, and left once."""
+        """Everything that was acknowledged is there once; every answer that left was accepted, and left once.
+
+        What has not `run` in its id was written on another day.
+        """
         findings = Findings()
         async for ticket in self._all("/v1/tickets", network="facebook", state="any"):
-            await self._read_ticket(findings, ticket, channel)
+            await self._read_ticket(findings, ticket, channel, run)
         for reply in accepted:
             state = (await self._get(f"/v1/replies/{reply}"))["state"]
             findings.replies[state] += 1
@@ -69,13 +72,10 @@ class Auditor:
                 f"the network took {len(network.received)} answers, and {findings.replies['sent']} count as sent"
             )
 
-    async def _read_ticket(self, findings: Findings, ticket: dict[str, Any], channel: str) -> None:
+    async def _read_ticket(self, findings: Findings, ticket: dict[str, Any], channel: str, run: str) -> None:
         entries = [entry async for entry in self._all(f"/v1/tickets/{ticket['id']}/timeline")]
-        inbound = [
-            entry["message"]
-            for entry in entries
-            if entry.get("kind") == "message" and (entry.get("message") or {}).get("channel_id") == channel
-        ]
+        messages = [entry["message"] for entry in entries if entry["kind"] == "message" and entry.get("message")]
+        inbound = [one for one in messages if one["channel_id"] == channel and run in one["external_id"]]
         if not inbound:
             return
         findings.tickets += 1

@@ -61,6 +61,7 @@ async def play(system: System, plan: Plan, *, progress: Callable[[int], None]) -
     """Plays a plan into a running system. `progress` hears how many messages were sent so far."""
     chance = random.Random(plan.seed)
     day = Day()
+    world = World(plan.seed, customers=plan.customers, now=int(time.time()))
     network = SimulatedFacebook(app_secret=APP_SECRET, chance=random.Random(plan.seed + 1))
     limits = httpx.Limits(max_connections=IN_FLIGHT + 8)
     async with (
@@ -84,7 +85,7 @@ async def play(system: System, plan: Plan, *, progress: Callable[[int], None]) -
                 day.agents.append(agent)
                 group.create_task(agent.work(done))
             started = time.perf_counter()
-            begun = await send(network, plan, chance, day, progress)
+            begun = await send(network, world, plan=plan, chance=chance, day=day, progress=progress)
             day.seconds = time.perf_counter() - started
             await settle(begun, seen)
             done.set()
@@ -93,7 +94,7 @@ async def play(system: System, plan: Plan, *, progress: Callable[[int], None]) -
         day.latencies = [seen[item] - at for item, at in begun.items() if item in seen]
         accepted = [reply for agent in day.agents for reply in agent.accepted]
         day.findings = await Auditor(client, system.admin).examine(
-            sent=day.sent, accepted=accepted, network=network, channel=channel
+            sent=day.sent, accepted=accepted, network=network, channel=channel, run=world.run
         )
         if missed := [item for item in day.sent if item not in seen]:
             day.findings.problems.append(f"{len(missed)} messages were not on the stream, such as {missed[0]}")
@@ -133,10 +134,15 @@ async def connect(client: httpx.AsyncClient, key: str, network: SimulatedFaceboo
 
 
 async def send(
-    network: SimulatedFacebook, plan: Plan, chance: random.Random, day: Day, progress: Callable[[int], None]
+    network: SimulatedFacebook,
+    world: World,
+    *,
+    plan: Plan,
+    chance: random.Random,
+    day: Day,
+    progress: Callable[[int], None],
 ) -> dict[str, float]:
     """Sends all webhooks at the plan's rate; returns when each message's request began."""
-    world = World(plan.seed, customers=plan.customers, now=int(time.time()))
     begun: dict[str, float] = {}
     gate = asyncio.Semaphore(IN_FLIGHT)
 

@@ -60,7 +60,8 @@ class World:
 
     def __init__(self, seed: int, *, customers: int, now: int) -> None:
         self.chance = random.Random(seed)
-        self._run = f"{seed:x}{self.chance.getrandbits(32):x}"
+        self.run = f"{seed:x}{now:x}"
+        """Stands in every id, so that a second day in the same system is told apart from the first."""
         self._customers = customers
         self._numbers = 0
         self._time = now
@@ -102,7 +103,7 @@ class World:
         return f"77{self._run_number()}{number:06}", f"Customer {number}"
 
     def _run_number(self) -> str:
-        return str(int(self._run, 16) % 10_000).zfill(4)
+        return str(int(self.run, 16) % 10_000).zfill(4)
 
     def _text(self) -> str:
         group = self.chance.choices((COMPLAINTS, QUESTIONS, PRODUCT, CHATTER, FOLLOW_UPS), (20, 20, 20, 25, 15))[0]
@@ -110,7 +111,7 @@ class World:
 
     def _id(self, kind: str) -> str:
         self._numbers += 1
-        return f"{kind}{self._run}{self._numbers:06}"
+        return f"{kind}{self.run}{self._numbers:06}"
 
     def _comment(self) -> Delivery:
         author, name = self._customer()
