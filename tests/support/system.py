@@ -1,0 +1,219 @@
+"""A whole Baton as a child process, killed and started again at will, and how its users reach it."""
+
+import asyncio
+import contextlib
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+START_SECONDS: Final = 60.0
+STOP_SECONDS: Final = 40.0
+LOOSE: Final = {
+    "BATON_ALLOW_PRIVATE_EGRESS": "1",
+    "BATON_LOG_LEVEL": "info",
+    "BATON_API_RATE": "100000",
+    "BATON_API_BURST": "100000",
+    "BATON_CHANNEL_RATE": "1000",
+    "BATON_CHANNEL_CONCURRENCY": "32",
+    "BATON_REPLY_FRESH_MS": "2000",
+    "BATON_REPLY_TIMEOUT_MS": "3000",
+    "BATON_REPLY_CLAIM_MS": "6000",
+}
+"""What a system on one machine needs to call a network on the same one, and to let a test hurry."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agent:
+    """A member of staff with a key."""
+
+    id: str
+    name: str
+    key: str
+
+
+class System:
+    """`baton up` on a data directory; everything about it is known from its one line and its files."""
+
+    def __init__(self, home: Path, *, settings: Mapping[str, str] = LOOSE, prefix: Sequence[str] = ()) -> None:
+        home.mkdir(parents=True, exist_ok=True)
+        self.home = home
+        self.data_dir = home / "data"
+        self.settings = dict(settings)
+        self.prefix = list(prefix)
+        """A command that runs the system as somebody else."""
+        self.access: dict[str, Any] = {}
+        self.port = 0
+        self._process: subprocess.Popen[bytes] | None = None
+        self._log = home / "stderr.log"
+
+    # -- its life ---------------------------------------------------------------------------------------------------
+
+    def start(self, **settings: str) -> Self:
+        """Starts, and waits for the line that says that it is ready."""
+        self.spawn(**settings)
+        self.wait_ready()
+        return self
+
+    def spawn(self, *, port: int | None = None, **settings: str) -> None:
+        """Starts without waiting. The port is the one of the last start, so that networks find it again."""
+        command = [*self.prefix, *self.command("up", "--json", "--port", str(self.port if port is None else port))]
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=log, env=self.environment(**settings), cwd="/"
+            )
+
+    def wait_ready(self) -> None:
+        """Blocks until the line is there; fails with what the system said if it ends instead."""
+        line = self.line(within=START_SECONDS)
+        if not line:
+            raise AssertionError(f"the system ended with {self.process.wait(5)} before it was ready:\n{self.said()}")
+        self.access = json.loads(line)
+        self.port = int(self.url.rpartition(":")[2])
+
+    async def restart(self, **settings: str) -> None:
+        """Starts again while the test's own loop goes on: networks retry meanwhile."""
+        self.spawn(**settings)
+        await asyncio.to_thread(self.wait_ready)
+
+    def kill(self) -> None:
+        """SIGKILL, to this one process; its Postgres goes with it."""
+        self.process.kill()
+        self.process.wait(STOP_SECONDS)
+        self._close()
+
+    def stop(self) -> int:
+        """SIGTERM; returns the exit code."""
+        self.process.terminate()
+        try:
+            return self.process.wait(STOP_SECONDS)
+        finally:
+            self._close()
+
+    async def died(self, *, within: float = 30.0) -> int:
+        """Waits for it to end by itself; returns the exit code."""
+        async with asyncio.timeout(within):
+            while self.process.poll() is None:  # noqa: ASYNC110 - nobody tells a test
+                await asyncio.sleep(0.02)
+        self._close()
+        return self.process.returncode
+
+    def end(self) -> None:
+        """Whatever state it is in, it is gone afterwards."""
+        if self._process is None:
+            return
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+            try:
+                self._process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait(STOP_SECONDS)
+        self._close()
+
+    def line(self, *, within: float) -> str:
+        """The next line of its standard output; empty at its end."""
+        output = self.process.stdout
+        assert output is not None
+        with selectors.DefaultSelector() as selector:
+            selector.register(output, selectors.EVENT_READ)
+            if not selector.select(within):
+                raise AssertionError(f"the system said nothing for {within} s:\n{self.said()}")
+        return output.readline().decode()
+
+    def rest(self) -> str:
+        """What else it printed, once it has ended."""
+        output = self.process.stdout
+        assert output is not None
+        return "" if output.closed else output.read().decode()
+
+    def said(self, since: int = 0) -> str:
+        """The end of its standard error."""
+        with contextlib.suppress(FileNotFoundError), self._log.open("rb") as log:
+            log.seek(since)
+            return log.read().decode("utf-8", "replace")[-6000:]
+        return ""
+
+    def show(self, since: int = 0) -> None:
+        """Puts its standard error into the test's, which is shown when the test fails."""
+        sys.stderr.write(self.said(since))
+
+    @property
+    def said_bytes(self) -> int:
+        """How much it has said so far."""
+        return self._log.stat().st_size if self._log.exists() else 0
+
+    @property
+    def process(self) -> "subprocess.Popen[bytes]":
+        """The child."""
+        assert self._process is not None, "the system was not started"
+        return self._process
+
+    def _close(self) -> None:
+        if self._process and self._process.stdout:
+            self._process.stdout.close()
+
+    # -- what it is -------------------------------------------------------------------------------------------------
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return str(self.access["url"])
+
+    @property
+    def workspace(self) -> str:
+        """The demo workspace."""
+        return str(self.access["workspace"])
+
+    @property
+    def admin(self) -> str:
+        """The admin's key."""
+        return str(self.access["keys"]["admin"])
+
+    @property
+    def agents(self) -> list[Agent]:
+        """The demo workspace's agents."""
+        return [Agent(**agent) for agent in self.access["keys"]["agents"]]
+
+    @property
+    def database_url(self) -> str:
+        """The embedded database, for what no public path tells."""
+        return str(json.loads((self.data_dir / "access.json").read_text())["database_url"])
+
+    # -- commands ---------------------------------------------------------------------------------------------------
+
+    def command(self, *arguments: str) -> list[str]:
+        """A `baton` command on this data directory."""
+        place = [] if arguments[0] in {"parse", "structure", "openapi", "asyncapi"} else ["--data-dir"]
+        return [sys.executable, "-m", "services.cli.main", *arguments, *place, *([str(self.data_dir)] if place else [])]
+
+    def environment(self, **settings: str) -> dict[str, str]:
+        """Nothing of the caller's own settings."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("BATON_", "PG"))}
+        return kept | {"PYTHONPATH": str(Path(__file__).parents[2])} | self.settings | settings
+
+    async def baton(self, *arguments: str, **settings: str) -> tuple[int, str, str]:
+        """Runs a command; returns exit code, standard output and standard error."""
+        process = await asyncio.create_subprocess_exec(
+            *self.command(*arguments),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=self.environment(**settings),
+        )
+        out, err = await process.communicate()
+        return process.returncode or 0, out.decode(), err.decode()
+
+    async def problems(self) -> list[dict[str, Any]]:
+        """What `baton doctor` calls a problem."""
+        code, out, err = await self.baton("doctor", "--json")
+        findings = [json.loads(line) for line in out.splitlines()]
+        found = [finding for finding in findings if finding["level"] == "problem"]
+        assert findings, err
+        assert code == (1 if found else 0), err
+        return found

@@ -1,0 +1,62 @@
+"""One running system per worker, and callers that know nothing but its URL and keys."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import httpx
+import pytest
+
+from tests.support.callers import Api, connected
+from tests.support.page import Page, connected_page
+from tests.support.system import System
+
+
+@pytest.fixture(scope="session")
+def shared_system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """A system that runs for as long as the worker does."""
+    system = System(tmp_path_factory.mktemp("system"))
+    try:
+        yield system.start()
+    finally:
+        system.end()
+
+
+@pytest.fixture
+def system(shared_system: System) -> Iterator[System]:
+    """The worker's system; what it says during a test is shown when the test fails."""
+    before = shared_system.said_bytes
+    yield shared_system
+    shared_system.show(before)
+
+
+@pytest.fixture
+async def http(system: System) -> AsyncIterator[httpx.AsyncClient]:
+    """Connections to it."""
+    async with connected(system) as http:
+        yield http
+
+
+@pytest.fixture
+def admin(http: httpx.AsyncClient, system: System) -> Api:
+    """The demo workspace's admin."""
+    return Api(http, system.admin)
+
+
+@pytest.fixture
+def alice(http: httpx.AsyncClient, system: System) -> Api:
+    """An agent."""
+    agent = system.agents[0]
+    return Api(http, agent.key, agent=agent)
+
+
+@pytest.fixture
+def bob(http: httpx.AsyncClient, system: System) -> Api:
+    """Another agent."""
+    agent = system.agents[1]
+    return Api(http, agent.key, agent=agent)
+
+
+@pytest.fixture
+async def page(admin: Api) -> AsyncIterator[Page]:
+    """A connected Page of the test's own."""
+    async with connected_page(admin) as page:
+        yield page
