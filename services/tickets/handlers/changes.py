@@ -150,8 +150,8 @@ class Changes:
         await tickets.insert(self.tx, created)
         await tickets.relabel(
             self.tx,
-            created=[ticket.id for ticket in created],
-            changed=[ticket.id for ticket in changed if _labels(ticket) != _labels(self._before[ticket.id])],
+            created=created,
+            changed=[ticket for ticket in changed if _labels(ticket) != _labels(self._before[ticket.id])],
         )
         await entries.append(self.tx, self._entries)
         steps = list(self._assignments.values())

@@ -98,11 +98,7 @@ WHERE l.ticket_id = ANY($1::text[]) AND t.id = l.ticket_id AND NOT (
 """
 _LABEL: Final = """
 INSERT INTO tickets.ticket_label (workspace_id, label, rank, ticket_id)
-SELECT t.workspace_id, label, t.rank, t.id FROM tickets.ticket t CROSS JOIN LATERAL (
-    SELECT 'tag:' || tag FROM unnest(t.tags) AS tag
-    UNION ALL SELECT 'network:' || network FROM unnest(t.networks) AS network
-) AS labels(label)
-WHERE t.id = ANY($1::text[]) AND t.state IN ('open', 'pending', 'snoozed') ON CONFLICT DO NOTHING
+SELECT * FROM unnest($1::text[], $2::text[], $3::smallint[], $4::text[]) ON CONFLICT DO NOTHING
 """
 _ATTEMPTS: Final = 5
 
@@ -227,12 +223,18 @@ async def save(tx: Transaction, *tickets: Ticket) -> None:
         raise Retryable("a ticket changed although it was locked")
 
 
-async def relabel(tx: Transaction, *, created: Collection[str], changed: Collection[str]) -> None:
+async def relabel(tx: Transaction, *, created: Collection[Ticket], changed: Collection[Ticket]) -> None:
     """Brings the labels by which lists find tickets in line with their tags, networks, rank and state."""
     if changed:
-        await tx.execute(_UNLABEL, list(changed))
-    if created or changed:
-        await tx.execute(_LABEL, [*created, *changed])
+        await tx.execute(_UNLABEL, [ticket.id for ticket in changed])
+    rows = [
+        (ticket.workspace_id, label, ticket.rank, ticket.id)
+        for ticket in (*created, *changed)
+        if ticket.is_active
+        for label in (*(f"tag:{tag}" for tag in ticket.tags), *(f"network:{network}" for network in ticket.networks))
+    ]
+    if rows:
+        await tx.execute(_LABEL, *[list(column) for column in zip(*rows, strict=True)])
 
 
 def _wanted(wanted: Wanted) -> tuple[object, ...]:

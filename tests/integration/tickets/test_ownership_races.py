@@ -4,7 +4,10 @@ from functools import partial
 
 from services.tickets.handlers import joining, owning, queues, states
 from services.tickets.handlers.owning import Target
+from services.tickets.handlers.ticks import handlers, lock
+from shared.db.timers import Timers
 from shared.errors import VersionStale
+from shared.web.auth import Principal
 from tests.support.floor import HOME, OTHER, Floor, agent, at_once, message, routed
 
 
@@ -169,6 +172,54 @@ async def test_resolving_and_arriving_at_once_leave_nobody_idle_while_something_
 
     arriving = [partial(floor.deliver, routed(message(f"n{n}", author=f"d{n}"))) for n in range(5)]
     await at_once([resolve(row) for row in mine] + arriving)
+    await _drain(floor)
     owned = await floor.rows("SELECT 1 FROM tickets.ticket WHERE owner_id = $1 AND state = 'open'", ann)
     assert len(owned) == 5
     await floor.check_books()
+
+
+async def test_a_busy_hour_ends_with_balanced_books_and_nobody_idle_while_something_waits(wide_floor: Floor) -> None:
+    floor = wide_floor
+    names = [await floor.add_agent(f"a{n}", capacity=2) for n in range(6)]
+    await floor.deliver(*[routed(message(f"m{n}", author=f"c{n}")) for n in range(30)])
+
+    async def arrive(number: int) -> None:
+        for batch in range(4):
+            place = f"{number}-{batch}"
+            given = [message(f"n{place}-{n}", author=f"c{(7 * n + number + batch) % 40}") for n in range(20)]
+            await floor.deliver(*[routed(item) for item in given])
+
+    async def work(name: str) -> None:
+        for number in range(12):
+            rows = await floor.rows("SELECT id, version FROM tickets.ticket WHERE state <> 'merged' ORDER BY id")
+            row, other = rows[(5 * number + len(name)) % len(rows)], rows[(3 * number) % len(rows)]
+            await floor.attempt(_acts(floor, agent(name, role="lead"), name, row, other)[number % 6])
+
+    await at_once([partial(arrive, n) for n in range(4)] + [partial(work, name) for name in names])
+    await _drain(floor)
+    await floor.check_books()
+    [waiting] = await floor.rows(
+        "SELECT count(*) AS queued FROM tickets.ticket WHERE state = 'open' AND owner_id IS NULL"
+    )
+    [room] = await floor.rows("SELECT sum(2 - load) AS left, max(load) AS most FROM tickets.agent_load")
+    assert room["most"] <= 2
+    assert waiting["queued"] == 0 or room["left"] == 0
+    assert await floor.rows("SELECT 1 FROM tickets.ticket", workspace=OTHER) == []
+
+
+async def _drain(floor: Floor) -> None:
+    """What somebody had to leave in the queue because it was locked is taken a second later."""
+    await floor.rows("UPDATE tickets.timer SET due_at = now() - interval '1 second' WHERE kind = 'drain'")
+    await Timers(floor.database, "tickets", handlers(floor.desk), lock=lock).step()
+
+
+def _acts(floor: Floor, who: Principal, name: str, row: dict, other: dict) -> list:
+    desk, id_, version = floor.desk, row["id"], row["version"]
+    return [
+        lambda tx: states.resolve(tx, desk, who, id_, version=version),
+        lambda tx: owning.claim(tx, desk, who, id_, agent=name, version=version),
+        lambda tx: queues.take_next(tx, desk, who, "care", name, override=False),
+        lambda tx: owning.release(tx, desk, who, id_, version=version),
+        lambda tx: joining.merge(tx, desk, who, id_, into=other["id"], version=version),
+        lambda tx: states.reopen(tx, desk, who, id_, version=version),
+    ]

@@ -1,0 +1,60 @@
+"""Searching among many texts, of one workspace only."""
+
+import pytest
+
+from services.tickets.store import search
+from shared.db.transaction import Batch
+from tests.support.floor import HOME, OTHER, Floor
+
+MANY = 10_100
+"""More than the newest texts, among which common words are looked for first."""
+
+
+@pytest.fixture
+async def library(floor: Floor) -> Floor:
+    """Many texts of two workspaces; number 7 is the oldest but six."""
+    for workspace in (HOME, OTHER):
+        await floor.rows(
+            f"INSERT INTO tickets.search (id, workspace_id, text, at) SELECT '{workspace}-' || n, '{workspace}', "
+            "CASE n WHEN 7 THEN 'Straße 100% größer_42 返金してください' ELSE 'hello number ' || n END, "
+            f"now() - interval '1 day' + n * interval '1 second' FROM generate_series(1, {MANY}) AS n",
+            workspace=workspace,
+        )
+    return floor
+
+
+async def find(floor: Floor, words: str, *, workspace: str = HOME) -> list[str]:
+    return list(await floor.act(lambda tx: search.find(tx, words), workspace=workspace))
+
+
+async def test_what_is_rare_is_found_however_old_it_is(library: Floor) -> None:
+    for words in ("straße", "100%", "größer_42", "返金して"):
+        assert await find(library, words) == [f"{HOME}-7"]
+
+
+async def test_what_is_common_is_found_among_the_newest(library: Floor) -> None:
+    found = await find(library, "HELLO")
+    assert len(found) == search.MOST
+    assert min(int(id_.rsplit("-", 1)[1]) for id_ in found) > 100
+
+
+async def test_wildcards_are_only_characters(library: Floor) -> None:
+    assert await find(library, "h%o") == []
+    assert await find(library, "hell_") == []
+    assert await find(library, "\\") == []
+
+
+async def test_two_characters_are_looked_for_among_the_newest(library: Floor) -> None:
+    assert f"{HOME}-{MANY}" in await find(library, f"{MANY % 100:02}")
+    assert await find(library, "返金") == []
+
+
+async def test_nothing_of_another_workspace_is_ever_found(library: Floor) -> None:
+    assert await find(library, "straße", workspace=OTHER) == [f"{OTHER}-7"]
+    assert all(id_.startswith(OTHER) for id_ in await find(library, "hello", workspace=OTHER))
+
+
+async def test_a_batch_may_not_search_at_all(library: Floor) -> None:
+    with pytest.raises(Exception, match="permission denied"):
+        async with library.database.transaction(Batch(frozenset({HOME, OTHER})), schema="tickets") as tx:
+            await search.find(tx, "hello")
