@@ -219,12 +219,13 @@ class Transaction:
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
         """A part that may fail alone: its rows, events and effects go, the rest of the transaction stays."""
-        events, after = len(self._events), len(self._after)
+        # A flush inside the part writes, and so would lose with it, what was pending before.
+        events, after = list(self._events), len(self._after)
         await self._connection.execute("SAVEPOINT part")
         try:
             yield
         except BaseException:
-            del self._events[events:]
+            self._events = events
             del self._after[after:]
             if not self._connection.is_closed():
                 await self._connection.execute("ROLLBACK TO SAVEPOINT part")

@@ -96,6 +96,17 @@ async def test_a_savepoint_that_fails_takes_its_events_rows_and_effects(database
     assert (await names(database), await notes(database), effects) == (["before", "kept"], ["kept"], ["kept"])
 
 
+async def test_a_flush_in_a_part_that_fails_does_not_lose_what_was_emitted_before_it(database: Database) -> None:
+    async with database.transaction(W1) as tx:
+        tx.emit(channel("before"), key="k")
+        with suppress(ZeroDivisionError):
+            async with tx.savepoint():
+                tx.emit(channel("inside"), key="k")
+                await tx.flush()
+                raise ZeroDivisionError
+    assert await names(database) == ["before"]
+
+
 async def test_a_failed_statement_in_a_savepoint_leaves_the_rest_usable(database: Database) -> None:
     async with database.transaction(W1) as tx:
         with pytest.raises(asyncpg.DivisionByZeroError):
