@@ -3,7 +3,6 @@
 import hashlib
 import hmac
 import json
-import random
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -45,7 +44,11 @@ class Delivery(msgspec.Struct):
 DECODE: Final = msgspec.json.Decoder(Delivery).decode
 """The least that decoding is: typed, into slots."""
 
+CROWD: Final = 1_000
+PER_CUSTOMER: Final = 5
+
 _NUMBER: Final = "999999999999"
+_CUSTOMER: Final = b"6999999999999999"
 _TEXTS: Final = (
     "Where is my order? It has been a week and nobody answers 😡 Please tell me what happened to parcel 00340434161.",
     "¡Hola! Compré dos pares y uno llegó roto, ¿cómo puedo devolverlo? Gracias de antemano por su ayuda 🙏",
@@ -68,9 +71,12 @@ def three_messages(count: int) -> Iterator[bytes]:
         yield template.replace(_NUMBER.encode(), f"{number:012d}".encode())
 
 
-def one_message(external_id: str, *, customer: int) -> bytes:
-    """One direct message, as Messenger delivers them."""
-    return _delivery([_direct(external_id, customer=customer)])
+def one_message(number: int) -> bytes:
+    """One direct message, as Messenger delivers it: number `number`, of a customer who writes five times or so."""
+    template = _TEMPLATES[number % len(_TEMPLATES)]
+    # A thousand customers write at a time, each in turn, before the next thousand begins.
+    customer = number // (CROWD * PER_CUSTOMER) * CROWD + number % CROWD
+    return template.replace(_CUSTOMER, b"6%015d" % customer).replace(_NUMBER.encode(), b"%012d" % number)
 
 
 def request(path: str, body: bytes, *, secret: str = SECRET) -> bytes:
@@ -87,16 +93,18 @@ def sign(secret: str, body: bytes) -> str:
     return "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
 
 
-def _direct(external_id: str, *, customer: int) -> dict[str, Any]:
-    chance = random.Random(external_id)
+def _direct(external_id: str, *, customer: int, text: str | None = None) -> dict[str, Any]:
     return {
-        "sender": {"id": f"{6_000_000_000_000_000 + customer}"},
+        "sender": {"id": f"6{customer:015d}"},
         "recipient": {"id": PAGE},
         "timestamp": 1_795_000_000_000,
-        "message": {"mid": f"m_{external_id}", "text": chance.choice(_TEXTS)},
+        "message": {"mid": f"m_{external_id}", "text": text or _TEXTS[customer % len(_TEXTS)]},
     }
 
 
 def _delivery(messaging: list[dict[str, Any]]) -> bytes:
     entry = {"id": PAGE, "time": 1_795_000_000_000, "messaging": messaging}
     return json.dumps({"object": "page", "entry": [entry]}, separators=(",", ":")).encode()
+
+
+_TEMPLATES: Final = [_delivery([_direct(_NUMBER, customer=999_999_999_999_999, text=text)]) for text in _TEXTS]

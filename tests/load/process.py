@@ -100,11 +100,22 @@ def say(document: Any) -> None:
     sys.stdout.flush()
 
 
-def cpu_seconds(pids: Iterable[int]) -> float:
-    """User and system time that these processes have used so far; those that are gone count nothing."""
+def cpu_seconds(pids: Iterable[int], *, gone: bool = False) -> float:
+    """User and system time that these processes have used so far, with `gone` that of children that have ended."""
     ticks = 0
     for pid in pids:
-        with contextlib.suppress(OSError):
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            ticks += int(fields[11]) + int(fields[12])
+        fields = _stat(pid)
+        ticks += sum(map(int, fields[11:15] if gone else fields[11:13]))
     return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def children(parent: int) -> list[int]:
+    """The processes that this one has started, as far as they live."""
+    pids = (int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit())
+    return [pid for pid in pids if (fields := _stat(pid)) and int(fields[1]) == parent]
+
+
+def _stat(pid: int) -> list[str]:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return []
