@@ -219,6 +219,21 @@ class World:
             )
 
 
+def new_runtime(database: Database, egress: Egress, *, clock: Clock | None = None, log: Any = None) -> Runtime:
+    """What a process gives to the notifier."""
+    return Runtime(
+        service="notifier",
+        settings=KernelSettings(),
+        database=database,
+        log=log,
+        egress=egress,
+        keyring=RING,
+        metrics=Metrics(),
+        clock=clock or database.clock,
+        ids=database.ids,
+    )
+
+
 @asynccontextmanager
 async def world(database: Database, *, clock: Clock | None = None, log: Any = None) -> AsyncIterator[World]:
     """Two workspaces, each with a channel, and a network that takes whatever it is sent."""
@@ -230,18 +245,7 @@ async def world(database: Database, *, clock: Clock | None = None, log: Any = No
         serving(network.behave) as server,
     ):
         network.port = server.port
-        runtime = Runtime(
-            service="notifier",
-            settings=KernelSettings(),
-            database=database,
-            log=log,
-            egress=egress,
-            keyring=RING,
-            metrics=Metrics(),
-            clock=clock or database.clock,
-            ids=database.ids,
-        )
-        made = World(database, runtime, network)
+        made = World(database, new_runtime(database, egress, clock=clock, log=log), network)
         for workspace, channel in (("w1", "chn_1"), ("w2", "chn_2")):
             async with database.transaction(Workspace(workspace)) as tx:
                 await workspaces.create(tx, workspace, name=workspace)

@@ -12,8 +12,9 @@ from services.notifier.store import feed
 from shared.db.transaction import Batch
 from shared.events import tickets
 from tests.support import api
-from tests.support.outgoing import happened, queued, settled, ticket, world
+from tests.support.outgoing import BEN, answered, happened, queued, revoked, settled, ticket, world
 from tests.support.postgres import open_database
+from tests.support.sending import work
 
 EVENTS = TicketEvents(wake=lambda: None, offer=lambda _: None)
 
@@ -74,6 +75,46 @@ async def test_an_event_that_is_redelivered_late_does_not_undo_what_came_after(h
     first = await here.told()
     await here.deliver(EVENTS.on_events, queued("rpl_1"), cancel)
     assert await here.told() == first
+
+
+def story():
+    """A day of one ticket: one answer, one taken turn, one takeover, one native answer."""
+    return [
+        [happened(tickets.TicketCreated), queued("rpl_1", fence=1)],
+        [queued("rpl_2", seq=3, author=BEN, fence=2), settled("rpl_1", "sent")],
+        [queued("rpl_3", seq=4, fence=3), revoked(3), happened(tickets.NoteAdded, note_id="n", text="x")],
+        [answered("msg_native", "m1", "m2"), queued("rpl_4", seq=5, fence=4, turns=("m2",), after="msg_native")],
+        [settled("rpl_4", "sent"), happened(tickets.ReplyCancelled, reply_id="rpl_4", reason="cancelled")],
+    ]
+
+
+async def told_of(database, batches, *, repeats):
+    async with world(database) as here:
+        seen = []
+        for batch in batches:
+            seen.append(batch)
+            await here.deliver(EVENTS.on_events, *batch)
+            await work(here)
+            for _ in range(repeats):
+                for again in seen:
+                    await here.deliver(EVENTS.on_events, *again, *again)
+                await work(here)
+        told = [(type(event).__name__, event.reply_id) for event in await here.told()]
+        turns = await here.rows("SELECT message_id, answer_id FROM notifier.turn ORDER BY message_id")
+        return told, await here.states(), [tuple(row) for row in turns], await numbers(here)
+
+
+async def test_everything_redelivered_any_number_of_times_has_one_effect(server):
+    outcomes = []
+    for repeats in (0, 2):
+        with server.database() as dsn:
+            async with open_database(dsn) as database:
+                outcomes.append(await told_of(database, story(), repeats=repeats))
+    assert outcomes[0] == outcomes[1]
+    told, states, turns, _ = outcomes[0]
+    assert states == {"rpl_1": "sent", "rpl_2": "held", "rpl_3": "held", "rpl_4": "sent"}
+    assert len(told) == 4
+    assert turns == [("m1", "msg_native"), ("m2", "rpl_4")]
 
 
 async def test_entries_are_offered_only_after_the_commit(here):

@@ -1,6 +1,9 @@
 """What cannot be known is said to be unknown, and is settled without sending anything twice."""
 
 import asyncio
+import os
+import signal
+import sys
 from datetime import timedelta
 
 import pytest
@@ -10,6 +13,7 @@ from shared.events import deliveries
 from tests.support.clock import ManualClock
 from tests.support.outgoing import BEN, World, echoed, http, queued, settled, world
 from tests.support.peers import unused_port
+from tests.support.postgres import open_database
 from tests.support.sending import sender, told, work
 from tests.support.waiting import eventually
 
@@ -238,3 +242,32 @@ async def test_leaving_finishes_what_is_being_sent(here, is_cancelled):
         if is_cancelled:
             running.cancel()
     assert await told(here) == [("ReplySent", "rpl_1")]
+
+
+@pytest.mark.parametrize(
+    ("place", "heard", "expected"),
+    [
+        ("reply.claimed", 0, ["ReplyUnknown", "ReplyFailed"]),
+        ("reply.sent", 1, ["ReplyUnknown", "ReplySent"]),
+        ("reply.recorded", 1, ["ReplySent"]),
+    ],
+)
+async def test_a_sender_that_is_killed_sends_at_most_once_and_the_truth_is_found(dsn, place, heard, expected):
+    async with open_database(dsn) as database, world(database) as here:
+        await here.deliver(requests.apply, queued("rpl_1"))
+        environment = os.environ | {"BATON_FAILPOINTS": f"{place}=kill"}
+        sending = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "tests.support.lone_sender", dsn, env=environment
+        )
+        assert await sending.wait() == -signal.SIGKILL
+        assert len(here.network.sent) == heard
+        if heard:
+            at = here.runtime.clock.now() - timedelta(seconds=125)
+            mine = {"id": "mid.1", "message": "text of rpl_1", "from": {"id": "page-chn_1"}}
+            here.network.listing = [{**mine, "created_time": at.isoformat()}]
+        await here.let_pass(31)
+        await work(here)
+        await here.let_pass(95)
+        await work(here)
+        assert [name for name, _ in await told(here)] == expected
+        assert len(here.network.sent) == heard
