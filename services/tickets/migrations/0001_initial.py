@@ -477,6 +477,21 @@ def upgrade() -> None:
     )
     op.create_index("ix_reply_turn_message", "reply_turn", ["message_id"], unique=False, schema="tickets")
     op.create_table(
+        "saved_view",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("workspace_id", sa.Text(), nullable=False),
+        sa.Column("agent_id", sa.Text(), nullable=True, comment="whose it is; null: everybody's"),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column(
+            "query", postgresql.JSONB(astext_type=sa.Text()), nullable=False, comment="the parameters of the list"
+        ),
+        sa.Column("version", sa.BigInteger(), server_default="1", nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_saved_view")),
+        schema="tickets",
+    )
+    op.create_index("ix_saved_view_page", "saved_view", ["workspace_id", "id"], unique=False, schema="tickets")
+    op.create_table(
         "search",
         sa.Column("id", sa.Text(), nullable=False, comment="a message's id, or a customer's"),
         sa.Column("workspace_id", sa.Text(), nullable=False),
@@ -658,6 +673,7 @@ def upgrade() -> None:
                 "presence",
                 "reply",
                 "reply_turn",
+                "saved_view",
                 "search",
                 "ticket",
                 "ticket_label",

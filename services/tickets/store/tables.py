@@ -356,4 +356,17 @@ collision = sa.Table(
     sa.Index("ix_collision_ticket", "ticket_id"),
 )
 
+saved_view = sa.Table(
+    "saved_view",
+    METADATA,
+    column("id", sa.Text, primary_key=True),
+    column("workspace_id", sa.Text),
+    column("agent_id", sa.Text, nullable=True, comment="whose it is; null: everybody's"),
+    column("name", sa.Text),
+    column("query", pg.JSONB, comment="the parameters of the list"),
+    column("version", sa.BigInteger, server_default="1"),
+    stamp(),
+    sa.Index("ix_saved_view_page", "workspace_id", "id"),
+)
+
 SCHEMA: Final = Schema(name="tickets", metadata=METADATA, folder=Path(__file__).parents[1] / "migrations")
