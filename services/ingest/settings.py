@@ -29,10 +29,10 @@ class IngestSettings(Settings):
         200, description="How often the inbox is looked at for what other processes stored."
     )
     normalizer_ttl_ms: Milliseconds = Field(
-        10_000, description="How long a process that has died keeps its channels from being normalized by others."
+        6_000, description="How long a process that has died keeps its channels from being normalized by others."
     )
     normalizer_heartbeat_ms: Milliseconds = Field(
-        3_000, description="How often a process says that it lives, and takes its share of the channels."
+        2_000, description="How often a process says that it lives, and takes its share of the channels."
     )
     item_retention_days: Annotated[int, Field(gt=0)] = Field(
         730, description="How long an item of a network is known after it last changed, so that edits find it."

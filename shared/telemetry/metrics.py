@@ -38,7 +38,7 @@ class Metric:
 
 METRICS: Final[Mapping[MetricName, Metric]] = {
     "baton_webhooks_total": Metric("counter", "Webhook requests, by what became of them.", ("network", "outcome")),
-    "baton_webhook_seconds": Metric("histogram", "From a webhook's first byte to our answer."),
+    "baton_webhook_seconds": Metric("histogram", "From a webhook to our answer; one request in sixteen is measured."),
     "baton_inbox_deliveries_total": Metric("counter", "Raw deliveries, by the state they reached.", ("state",)),
     "baton_events_total": Metric("counter", "Events written to the log.", ("type",)),
     "baton_consumer_lag": Metric("gauge", "Events that a group has not handled yet.", ("group",)),
