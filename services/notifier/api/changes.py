@@ -59,7 +59,7 @@ async def list_changes(
     ] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> Response:
-    """What happened behind a number; `410` when some of it is no longer kept."""
+    """What happened behind a number; `410` when some of it is no longer kept. A page may be empty and not the last."""
     async with call.transaction() as tx:
         page = await changes.page(
             tx, call.workspace_id, after=after, limit=limit, chosen=visible(call.principal, types)

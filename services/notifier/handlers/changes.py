@@ -2,11 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from services.notifier.domain.feed import Entry, Filter
 from services.notifier.store import feed as store
 from shared.db.transaction import Transaction
 from shared.errors import Refusal
+
+LOOKED_AT: Final = 10_000
+"""Entries that one page looks at: a filter that lets nearly nothing pass must not read the whole feed."""
 
 
 class FeedExpired(Refusal):
@@ -32,6 +36,7 @@ async def page(tx: Transaction, workspace_id: str, *, after: int | None, limit: 
     after = first - 1 if after is None else after
     if after < first - 1:
         raise FeedExpired(f"the feed begins with number {first}", first=first, last=last)
-    entries = await store.page(tx, workspace_id, after=after, through=last, limit=limit, chosen=chosen)
-    has_more = len(entries) == limit and entries[-1].number < last
-    return Page(entries=entries, next_after=entries[-1].number if has_more else max(after, last), has_more=has_more)
+    through = min(last, after + LOOKED_AT)
+    entries = await store.page(tx, workspace_id, after=after, through=through, limit=limit, chosen=chosen)
+    next_after = entries[-1].number if len(entries) == limit else max(after, through)
+    return Page(entries=entries, next_after=next_after, has_more=next_after < last)

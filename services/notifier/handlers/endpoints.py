@@ -165,7 +165,7 @@ class Endpoints:
         # What it has not been offered yet comes by itself.
         through = last - (await store.health(tx, [endpoint_id]))[endpoint_id].behind
         if isinstance(since, datetime):
-            since = await deliveries.first_since(tx, principal.workspace_id, since, otherwise=last + 1)
+            since = await deliveries.first_since(tx, principal.workspace_id, since)
         chosen = Filter(
             types=feed.chosen_types(endpoint.event_types, known=FEED_TYPES),
             teams=None if endpoint.teams is None else frozenset(endpoint.teams),

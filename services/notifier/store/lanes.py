@@ -13,7 +13,7 @@ ON CONFLICT (id) DO UPDATE SET expires_at = EXCLUDED.expires_at
 """
 _SHARE: Final = """
 SELECT ceil((SELECT count(*) FROM notifier.lane WHERE is_open)::numeric
-    / greatest(1, (SELECT count(*) FROM notifier.worker WHERE expires_at > clock_timestamp())))::int
+    / greatest(1, (SELECT count(*) FROM notifier.worker WHERE expires_at > statement_timestamp())))::int
 """
 _RENEW: Final = """
 UPDATE notifier.lane SET expires_at = clock_timestamp() + $2::interval WHERE owner = $1 AND is_open
@@ -22,7 +22,7 @@ RETURNING endpoint_id
 _CLAIM: Final = """
 UPDATE notifier.lane SET owner = $1, expires_at = clock_timestamp() + $2::interval WHERE endpoint_id IN (
     SELECT endpoint_id FROM notifier.lane
-    WHERE is_open AND (expires_at IS NULL OR expires_at < clock_timestamp())
+    WHERE is_open AND (expires_at IS NULL OR expires_at < statement_timestamp())
     ORDER BY expires_at NULLS FIRST LIMIT $3 FOR UPDATE SKIP LOCKED
 )
 """

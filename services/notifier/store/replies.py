@@ -18,11 +18,12 @@ _LOCK_TICKETS: Final = """
 SELECT id FROM notifier.ticket WHERE id = ANY ($1::text[]) OR (id = ANY ($2::text[]) AND due_at IS NOT NULL)
 ORDER BY id FOR UPDATE
 """
+# The statement's own time, here and in _LOCK_DUE: a clock that moves while a statement runs can use no index.
 _DUE: Final = """
-SELECT id, workspace_id FROM notifier.ticket WHERE due_at <= clock_timestamp() ORDER BY due_at LIMIT $1
+SELECT id, workspace_id FROM notifier.ticket WHERE due_at <= statement_timestamp() ORDER BY due_at LIMIT $1
 """
 _LOCK_DUE: Final = """
-SELECT id FROM notifier.ticket WHERE id = ANY ($1::text[]) AND due_at <= clock_timestamp()
+SELECT id FROM notifier.ticket WHERE id = ANY ($1::text[]) AND due_at <= statement_timestamp()
 ORDER BY id FOR UPDATE SKIP LOCKED
 """
 _COLUMNS: Final = """

@@ -7,7 +7,9 @@ import httpx
 import pytest
 
 from services.notifier.handlers.feed import TicketEvents
+from services.notifier.handlers.keeping import Keeping
 from services.notifier.service import build
+from services.notifier.settings import NotifierSettings
 from services.notifier.store import feed
 from shared.db.transaction import Batch
 from shared.events import tickets
@@ -163,6 +165,33 @@ async def test_changes_come_in_pages_by_number(pages):
 async def test_a_filter_moves_the_reader_past_what_it_leaves_out(pages):
     chosen = await changes(pages, "?types=ticket.created")
     assert (sequences(chosen), chosen.json()["next_after"]) == ([1], 5)
+
+
+async def test_a_filter_reads_a_bounded_part_of_the_feed_at_a_time(pages, monkeypatch):
+    monkeypatch.setattr("services.notifier.handlers.changes.LOOKED_AT", 2)
+    found, after = [], 0
+    while True:
+        page = await changes(pages, f"?types=note.added&after={after}")
+        found += sequences(page)
+        assert page.json()["next_after"] <= after + 2
+        after = page.json()["next_after"]
+        if not page.json()["has_more"]:
+            break
+    assert (found, after) == ([4], 5)
+
+
+async def test_what_is_old_is_forgotten_with_its_deliveries_in_every_workspace(pages):
+    await pages.rows("UPDATE notifier.feed SET stored_at = now() - interval '15 days' WHERE number <= 2")
+    await pages.rows(
+        "INSERT INTO notifier.delivery (endpoint_id, number, workspace_id, event_id, type, state, attempts) "
+        "SELECT 'end_' || workspace_id, number, workspace_id, event_id, type, 'delivered', 1 FROM notifier.feed"
+    )
+    assert await Keeping(pages.runtime, NotifierSettings()).sweep() == 3
+    assert (await numbers(pages, "w1"), await numbers(pages, "w2")) == ([3, 4, 5], [])
+    left = await pages.rows("SELECT number FROM notifier.delivery ORDER BY number")
+    assert [row["number"] for row in left] == [3, 4, 5]
+    await pages.deliver(EVENTS.on_events, happened(tickets.TicketCreated, "t3", workspace="w2"))
+    assert await numbers(pages, "w2") == [2]
 
 
 async def test_a_key_sees_changes_of_its_teams_and_of_its_agents_tickets_only(pages):
