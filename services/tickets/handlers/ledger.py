@@ -23,10 +23,6 @@ class Desk:
         """Counts an attempt at a lease, once it is committed."""
         changes.tx.after_commit(self.metrics.counter("baton_lease_total", outcome=outcome).inc)
 
-    def count_reply(self, changes: Changes, state: str) -> None:
-        """Counts a reply that reached a state, once it is committed."""
-        changes.tx.after_commit(self.metrics.counter("baton_replies_total", state=state).inc)
-
 
 class Book:
     """The lines that one transaction adds to the ledger."""

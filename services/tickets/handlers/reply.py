@@ -225,7 +225,7 @@ async def _queue(room: Room, accepted: Accepted, who: Actor, order: Order, targe
     await replies.insert(room.tx, record)
     changes.emit(ReplyQueued, room.ticket_id, who, reply=reply)
     await _note_overrides(room, accepted, who, reply_id)
-    room.desk.count_reply(changes, "queued")
+    room.tx.after_commit(room.desk.metrics.counter("baton_replies_total", state="queued").inc)
     await changes.flush()
     return {"id": reply_id, "state": "queued", "seq": seq, "fence": lease.fence}
 

@@ -20,7 +20,7 @@ from services.tickets.store.echoes import Waiting
 from services.tickets.store.turns import Answered
 from shared import ids
 from shared.events.payload import SYSTEM, Actor
-from shared.events.tickets import AnswerDetected, DraftKept, EchoMatched, HoldReason, ReplySettled
+from shared.events.tickets import DraftKept, EchoMatched, HoldReason, ReplySettled
 
 By = Literal["notifier", "person"]
 
@@ -30,7 +30,6 @@ class Settling:
 
     def __init__(self, changes: Changes, desk: Desk, records: Sequence[Record]) -> None:
         self._changes = changes
-        self._desk = desk
         self._book = Book(changes, desk)
         self._records = {record.id: record for record in records}
         self._turns: dict[str, list[TurnOf]] = {}
@@ -59,10 +58,17 @@ class Settling:
         seq = self._changes.record(
             record.ticket_id, "answer", record.author, moves=True, reply_id=reply_id, conversation_id=conversation
         )
-        contradicted = self._take_turns(record, Answer(id=reply_id, actor=record.author, seq=seq))
+        natives_before = self._take_turns(record, Answer(id=reply_id, actor=record.author, seq=seq))
         self._tell(record, "sent", by, actor)
-        for native_id, (writer, message_ids) in contradicted.items():
-            self._own_up(record, native_id, writer, message_ids)
+        for native_id, writer in natives_before.items():
+            self._book.happened(
+                record.ticket_id,
+                "native-answer",
+                record.author,
+                reply_id=reply_id,
+                message_id=native_id,
+                other=writer,
+            )
         self._tell_apart(record, "sent")
 
     def failed(self, reply_id: str, *, reason: str, by: By = "notifier", actor: Actor = SYSTEM) -> None:
@@ -120,40 +126,18 @@ class Settling:
             fields["external_id"] = record.external_id
         moved = msgspec.structs.replace(record, **{"ask_after": None, **fields}, state=state)
         self._records[reply_id] = self._settled[reply_id] = moved
-        self._desk.count_reply(self._changes, state)
         return moved
 
-    def _take_turns(self, record: Record, answer: Answer) -> dict[str, tuple[Actor, list[str]]]:
-        contradicted: dict[str, tuple[Actor, list[str]]] = {}
+    def _take_turns(self, record: Record, answer: Answer) -> dict[str, Actor]:
+        # The notifier goes by this order too: where a native answer came while ours was leaving, ours is the latest.
+        natives_before: dict[str, Actor] = {}
         for turn in self._turns[record.id]:
             taken = self._answered.get(turn.message_id)
             now = taken.answer.id if taken else turn.answer_id
             if now is not None and now != turn.after and echoes_.is_native_answer(now):
-                writer = turn.answer_actor or SYSTEM
-                contradicted.setdefault(now, (writer, []))[1].append(turn.message_id)
-            else:
-                self._answered[turn.message_id] = Answered(message_id=turn.message_id, answer=answer)
-        return contradicted
-
-    def _own_up(self, record: Record, native_id: str, writer: Actor, message_ids: list[str]) -> None:
-        # It was on its way when a native answer was found. Whatever the notifier took down last, said again, the native
-        # one is the latest for both sides, so that the next writer's `after` fits.
-        self._book.happened(
-            record.ticket_id,
-            "native-answer",
-            record.author,
-            reply_id=record.id,
-            message_id=native_id,
-            other=writer,
-        )
-        self._changes.emit(
-            AnswerDetected,
-            record.ticket_id,
-            writer,
-            message_id=native_id,
-            conversation_id=record.order.conversation_id,
-            turns=tuple(message_ids),
-        )
+                natives_before[now] = turn.answer_actor or SYSTEM
+            self._answered[turn.message_id] = Answered(message_id=turn.message_id, answer=answer)
+        return natives_before
 
     def _tell_apart(self, record: Record, outcome: Outcome) -> None:
         for waiting in self._waiting.pop(record.id, []):
