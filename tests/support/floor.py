@@ -74,9 +74,10 @@ class Floor:
                 scope = Batch(frozenset(event.workspace_id for event in events))
                 async with self.database.transaction(scope, schema="tickets") as tx:
                     await routing.on_routed(tx, events, desk=self.desk)
-                return
             except Retryable:
                 await asyncio.sleep(0.01)
+            else:
+                return
         raise AssertionError("the batch was never applied")
 
     async def act(self, work: Callable[[Transaction], Awaitable[T]], *, workspace: str = HOME) -> T:
@@ -173,7 +174,9 @@ async def at_once(works: Sequence[Callable[[], Awaitable[T]]]) -> list[T]:
     return [task.result() for task in tasks]
 
 
-def agent(agent_id: str, *, workspace: str = HOME, role: Role = "agent", only: Iterable[str] | None = None) -> Principal:
+def agent(
+    agent_id: str, *, workspace: str = HOME, role: Role = "agent", only: Iterable[str] | None = None
+) -> Principal:
     """The principal of an agent."""
     return Principal(
         workspace_id=workspace,

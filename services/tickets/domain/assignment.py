@@ -111,10 +111,6 @@ class Roster:
         """An agent as this transaction knows it."""
         return self._agents.get((workspace, agent))
 
-    def is_member(self, workspace: str, team: str, agent: str) -> bool:
-        """Whether an agent belongs to a team."""
-        return agent in self._members.get((workspace, team), ())
-
     def choose(
         self, workspace: str, team: str, *, prefer: str | None = None, declined: frozenset[str] = frozenset()
     ) -> Choice:

@@ -178,12 +178,6 @@ async def load(tx: Transaction, ticket_id: str) -> Ticket | None:
     return ticket_of(row) if row else None
 
 
-async def load_many(tx: Transaction, ticket_ids: Collection[str]) -> dict[str, Ticket]:
-    """Those of the tickets that exist, by id, as they are committed; not locked."""
-    rows = await tx.fetch(_LOAD, list(ticket_ids)) if ticket_ids else []
-    return {row["id"]: ticket_of(row) for row in rows}
-
-
 async def active_of(tx: Transaction, workspace_id: str, customer_id: str) -> str | None:
     """The customer's active ticket; under the lock of the customer's row nobody can open another."""
     found: str | None = await tx.fetchval(_ACTIVE_OF, workspace_id, customer_id)
@@ -220,7 +214,7 @@ async def save(tx: Transaction, *tickets: Ticket) -> None:
     if not tickets:
         return
     if await tx.execute(_SAVE, *_columns(tickets)) != len(tickets):
-        raise Retryable("a ticket changed although it was locked")
+        raise RuntimeError("a ticket changed although it was locked")
 
 
 async def relabel(tx: Transaction, *, created: Collection[Ticket], changed: Collection[Ticket]) -> None:
