@@ -14,7 +14,7 @@ from typing import Any, Final
 import uvloop
 from rich.console import Console
 
-from tests.load import apply, intake, journey, lease, rules
+from tests.load import apply, deliveries, intake, journey, lease, listing, rules
 from tests.load.report import Part, show
 from tests.load.stage import Missing, Stage
 
@@ -26,6 +26,8 @@ PARTS: Final[Mapping[str, tuple[Measure, float]]] = {
     "lease": (lease.run, 60),
     "rules": (rules.run, 60),
     "apply": (apply.run, 60),
+    "listing": (listing.run, 300),
+    "deliveries": (deliveries.run, 150),
     "latency": (journey.run_latency, 120),
     "sustained": (journey.run_sustained, 180),
 }

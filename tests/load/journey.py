@@ -1,6 +1,6 @@
 """From a signed webhook to the live stream, through all services of one process: how fast, and how many."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -46,9 +46,9 @@ class Road:
 
 
 @asynccontextmanager
-async def road(prepared: int) -> AsyncIterator[Road]:
-    """Everything up, set up, and warm."""
-    async with system.running() as running, process.child("tests.load.rider") as rider:
+async def road(prepared: int, environment: Mapping[str, str] | None = None) -> AsyncIterator[Road]:
+    """Everything up and set up."""
+    async with system.running(environment) as running, process.child("tests.load.rider") as rider:
         path = await system.set_up(running)
         await rider.say(msgspec.to_builtins(Ticket(port=running.port, path=path, key=running.key, prepared=prepared)))
         await rider.line()

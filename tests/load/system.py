@@ -61,13 +61,19 @@ class System:
         """An admin's."""
         return httpx.AsyncClient(base_url=self.url, headers={"Authorization": f"Bearer {self.key}"}, timeout=30)
 
-    async def counts(self) -> dict[str, int]:
-        """What the database holds, beside the API."""
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+        """Beside all pools, as the owner of everything."""
         connection = await asyncpg.connect(f"postgresql://baton@/baton?host={self.data / 'run'}&port=5432", timeout=10)
         try:
-            return {name: await connection.fetchval(sql, timeout=60) for name, sql in _COUNTS.items()}
+            yield connection
         finally:
             await connection.close(timeout=5)
+
+    async def counts(self) -> dict[str, int]:
+        """What the database holds, beside the API."""
+        async with self.connection() as connection:
+            return {name: await connection.fetchval(sql, timeout=60) for name, sql in _COUNTS.items()}
 
     def cpu_seconds(self) -> tuple[float, float]:
         """What Baton itself and its Postgres have used so far."""
