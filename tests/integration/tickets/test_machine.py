@@ -194,7 +194,10 @@ class Machine(RuleBasedStateMachine):
     def answer(self, who: Principal, misses: int, shown: str, override: bool) -> None:  # noqa: FBT001
         self.answer_of(who, misses=misses, shown=shown, override=override and who is LEA)
 
-    @rule(who=st.sampled_from(ACTORS), meanwhile=st.sampled_from(["customer", "native", "colleague", "hop"]))
+    @rule(
+        who=st.sampled_from(ACTORS),
+        meanwhile=st.sampled_from(["customer", "native", "colleague", "sent", "failed", "unknown"]),
+    )
     def answer_across(self, who: Principal, meanwhile: str) -> None:
         """Something happens between reading and writing."""
         seen = self._last_seq()
@@ -205,8 +208,8 @@ class Machine(RuleBasedStateMachine):
                 self.native()
             case "colleague":
                 self.answer_of(LEA, override=True)
-            case "hop":
-                self.drain()
+            case _:
+                self.drain(meanwhile)
         self.answer_of(who, seen=seen)
 
     def answer_of(
@@ -310,9 +313,9 @@ class Machine(RuleBasedStateMachine):
     def tickets_hears(self, count: int, twice: bool) -> None:  # noqa: FBT001
         self.hear(count, twice=twice)
 
-    @rule()
-    def everything_comes_to_rest(self) -> None:
-        self.drain()
+    @rule(outcome=st.sampled_from(["sent", "failed", "unknown"]))
+    def everything_comes_to_rest(self, outcome: str) -> None:
+        self.drain(outcome)
 
     def hear(self, count: int, *, twice: bool = False) -> None:
         news, self.hop.news = self.hop.news[:count], self.hop.news[count:]
@@ -345,7 +348,7 @@ class Machine(RuleBasedStateMachine):
         acquired = [event.lease.fence for event in self._events() if isinstance(event, LeaseAcquired)]
         assert acquired == sorted(set(acquired))
 
-    def drain(self) -> None:
+    def drain(self, outcome: str = "sent") -> None:
         for _ in range(100):
             reply_id = next((id_ for id_, state in self.hop.states.items() if state == "sending"), None)
             if self.hop.news:
@@ -353,7 +356,7 @@ class Machine(RuleBasedStateMachine):
             elif unread := self._unread():
                 self.read(unread)
             elif reply_id or (reply_id := self.hop.claim()):
-                self.hop.conclude(reply_id, "sent")
+                self.hop.conclude(reply_id, outcome)
             elif not self.hop.news:
                 return
         raise AssertionError("it never comes to rest")
