@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from services.tickets.domain import window
+from services.tickets.domain.assignment import Assignment
 from services.tickets.domain.ticket import Ticket, view
 from services.tickets.handlers import lease as leasing
 from services.tickets.handlers import presence as presences
@@ -88,7 +89,7 @@ async def whole(tx: Transaction, who: Principal, ticket: Ticket) -> dict[str, An
     """One ticket with its lease, presence, offer, conversations and how they can be answered."""
     [row] = await listed(tx, [ticket])
     current = (await assignments.current(tx, [ticket.id])).get(ticket.id)
-    row["assignment"] = msgspec.to_builtins(current) if current else None
+    row["assignment"] = _step(current) if current else None
     now = await tx.now()
     human = who.kind == "human"
     row["conversations"] = [_share(share, now, human=human) for share in await timeline.conversations(tx, ticket.id)]
@@ -98,7 +99,7 @@ async def whole(tx: Transaction, who: Principal, ticket: Ticket) -> dict[str, An
 async def assignment_rows(tx: Transaction, ticket_id: str, *, after: str, limit: int) -> list[dict[str, Any]]:
     """Who was to own the ticket, who did, why, and why not the others."""
     found = await assignments.page(tx, ticket_id, after=after, limit=limit)
-    return [msgspec.to_builtins(step) for step in found]
+    return [_step(step) for step in found]
 
 
 def line(entry: Line) -> dict[str, Any]:
@@ -127,6 +128,12 @@ def line(entry: Line) -> dict[str, Any]:
         shown["note"] = {"id": entry.data.get("note_id"), "text": entry.data.get("text")}
     else:
         shown["data"] = entry.data
+    return shown
+
+
+def _step(assignment: Assignment) -> dict[str, Any]:
+    shown: dict[str, Any] = msgspec.to_builtins(assignment)
+    del shown["workspace_id"]
     return shown
 
 
