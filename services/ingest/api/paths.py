@@ -21,6 +21,7 @@ def webhook_paths() -> dict[str, Any]:
                 "security": [],
                 "responses": {
                     "200": {"description": "What the network wants to hear"},
+                    "403": {"description": "It does not know the channel's verify token"},
                     **_problems(404, 405, 503),
                 },
             },
