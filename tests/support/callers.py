@@ -15,7 +15,7 @@ from shared.db.pool import Database
 from shared.db.transaction import Workspace
 from shared.ids import TimeOrderedIds
 from shared.platform import keys as tokens
-from shared.platform.store import keys, workspaces
+from shared.platform.store import agents, keys, workspaces
 from tests.support.system import Agent, System
 
 T = TypeVar("T")
@@ -161,15 +161,16 @@ async def at_once(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
 
 
 async def other_workspace(system: System, http: httpx.AsyncClient) -> Api:
-    """The admin of a new workspace. No public path makes one, so it is written as `baton up` writes the first."""
+    """Somebody of a new workspace who may do everything there. No public path makes one, so it is written as `baton up` writes the first."""
     ids = TimeOrderedIds()
-    workspace, key_id, secret = ids.new("wsp"), ids.new("key"), tokens.new_secret()
+    workspace, agent, key_id, secret = ids.new("wsp"), ids.new("agt"), ids.new("key"), tokens.new_secret()
     async with (
         Database.open(system.database_url, clock=SystemClock(), ids=ids, size=2) as database,
         database.transaction(Workspace(workspace)) as tx,
     ):
         await workspaces.create(tx, workspace_id=workspace, name="Other")
+        await agents.create(tx, workspace, agent_id=agent, name="Eve", role="admin")
         await keys.issue(
-            tx, workspace, key_id=key_id, secret=secret, name="admin", role="admin", environment="demo", agent_id=None
+            tx, workspace, key_id=key_id, secret=secret, name="Eve", role="admin", environment="demo", agent_id=agent
         )
     return Api(http, tokens.token("demo", key_id, secret))

@@ -37,6 +37,17 @@ class Facebook(SimulatedFacebook):
     delay = 0.0
     """Seconds between taking a reply and saying so."""
 
+    patience = 60.0
+    """Seconds for which a webhook is sent again and again while nobody takes it."""
+
+    async def post(self, payload: Mapping[str, Any]) -> int:
+        """Sends one webhook until it is acknowledged, or refused for good."""
+        deadline = time.monotonic() + self.patience
+        while (status := await super().post(payload)) != 200 and time.monotonic() < deadline:
+            if 400 <= status < 500:
+                break
+        return status
+
     async def __call__(self, scope: Mapping[str, Any], receive: Any, send: Any) -> None:
         """As the network, with the header."""
 
@@ -102,16 +113,8 @@ class Page:
         return {"object": "page", "entry": [{"id": self.network.page, "time": int(time.time()), **content}]}
 
     async def say(self, body: dict[str, Any]) -> None:
-        """Posts a webhook until it is acknowledged."""
+        """Posts a webhook, which must be acknowledged in the end."""
         assert await self.network.post(body) == 200
-
-    async def insist(self, body: dict[str, Any]) -> None:
-        """Posts a webhook until it is acknowledged, however long nobody is there to do so."""
-
-        async def taken() -> bool:
-            return await self.network.post(body) == 200
-
-        await until(taken, within=60, every=0.1)
 
     async def ticket_of(self, author: int, *, seq: int = 1, within: float = 15.0) -> dict[str, Any]:
         """The ticket of a customer who commented, once it has so many lines."""

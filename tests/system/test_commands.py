@@ -21,7 +21,7 @@ def lines(out: str) -> list[dict[str, Any]]:
 
 @pytest.mark.timeout(120)
 async def test_the_demo_loses_nothing_doubles_nothing_and_prevents_collisions(system: System):
-    code, out, err = await system.baton("demo", "--own", "--json", "--messages", "150", "--rate", "50")
+    code, out, err = await system.process_of("demo", "--own", "--json", "--messages", "150", "--rate", "50")
     assert code == 0, err + out
     [day] = lines(out)
     assert day["problems"] == []
@@ -70,7 +70,7 @@ async def test_parse_shows_what_a_body_becomes_without_a_server(system: System, 
     assert code == 0, err
     [line] = lines(out)
     assert "My parcel never arrived" in json.dumps(line)
-    code, _, err = await system.baton("parse", "facebook", str(tmp_path / "missing.json"))
+    code, _, err = await system.process_of("parse", "facebook", str(tmp_path / "missing.json"))
     assert (code, len(err.splitlines())) == (1, 1)
     code, _, err = await system.baton("parse", "myspace", str(body))
     assert (code, len(err.splitlines())) == (1, 1)

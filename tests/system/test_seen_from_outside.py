@@ -1,16 +1,36 @@
 """What is written for users is what they get: every path, as the tutorial walks it."""
 
 import asyncio
+import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
+from standardwebhooks.webhooks import Webhook
 
-from tests.support.callers import Api, Told, until
+from tests.support.callers import Api, Told, connected, until
+from tests.support.contract import Contract
 from tests.support.page import CREDENTIALS, SECRET, VERIFY, Page, deliver, signed, unique
+from tests.support.receiving import receiving
 from tests.support.system import System
 
 PROBLEM = "application/problem+json"
+
+
+@pytest.fixture
+async def http(system: System) -> AsyncIterator[httpx.AsyncClient]:
+    """Connections on which every answer must be one that the document declares."""
+    async with connected(system) as http:
+        contract = Contract((await http.get("/openapi.json")).json())
+
+        async def declared(response: httpx.Response) -> None:
+            if not response.headers.get("content-type", "").startswith("text/event-stream"):
+                await response.aread()
+                contract.check(response)
+
+        http.event_hooks = {"response": [declared]}
+        yield http
 
 
 def refused(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
@@ -255,6 +275,41 @@ async def test_a_stream_that_is_resumed_has_no_gap(page: Page, alice: Api, bob: 
     numbers = [one.id for one in seen if one.id is not None and one.type != "ready"]
     assert numbers == expected[: len(numbers)]
     assert len(numbers) == len(set(numbers))
+
+
+# -- webhooks ---------------------------------------------------------------------------------------------------------
+
+
+async def test_an_endpoint_gets_signed_events_in_the_order_of_the_stream(page: Page, admin: Api, alice: Api):
+    async with receiving() as receiver:
+        made = await admin.post("/v1/endpoints", {"url": receiver.url, "event_types": ["ticket.*", "reply.settled.v1"]})
+        assert made.status_code == 201, made.text
+        assert {"id", "secret"} <= made.json().keys()
+        _, _, ticket = await page.asked()
+        reply = (await alice.reply(ticket, "Hello")).json()
+        await alice.settled(reply["id"])
+
+        def settled() -> list[dict[str, Any]]:
+            return [body for body in bodies() if body["data"]["ticket"]["id"] == ticket["id"]]
+
+        def bodies() -> list[dict[str, Any]]:
+            return [Webhook(made.json()["secret"]).verify(one.raw, one.headers) for one in receiver.pushes]
+
+        async def all_there() -> bool:
+            return any(body["type"] == "reply.settled.v1" for body in settled())
+
+        await until(all_there)
+        types = [body["type"] for body in settled()]
+        assert types[0] == "ticket.created.v1"
+        assert types.count("reply.settled.v1") == 1
+        assert {body["type"].partition(".")[0] for body in bodies()} <= {"ticket", "reply"}
+        assert [one.headers["webhook-id"] for one in receiver.pushes] == [body["id"] for body in bodies()]
+        changes = await admin.get("/v1/changes", after=settled()[0]["sequence"] - 1, limit=1000)
+        listed = {one["sequence"]: one for one in changes["data"]}
+        assert all(listed[body["sequence"]] == body for body in settled())
+        shown = await admin.every(f"/v1/endpoints/{made.json()['id']}/deliveries")
+        assert {one["state"] for one in shown} == {"delivered"}
+        assert made.json()["secret"] not in json.dumps(await admin.get(f"/v1/endpoints/{made.json()['id']}"))
 
 
 # -- errors and operations --------------------------------------------------------------------------------------------

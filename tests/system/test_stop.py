@@ -128,10 +128,10 @@ async def _keeps_to_itself(system: System) -> None:
     """One line on standard output, nothing that others can read, and no second Baton on the same data."""
     for name in ("access.json", "demo.json"):
         assert stat.S_IMODE((system.data_dir / name).stat().st_mode) == 0o600
-    code, out, err = await system.baton("up", "--json", "--port", "0")
+    code, out, err = await system.process_of("up", "--json", "--port", "0")
     assert (code, out) == (1, "")
     assert "is in use by another Baton" in err
-    taken = await system.baton("up", "--json", "--port", str(system.port))
+    taken = await system.process_of("up", "--json", "--port", str(system.port))
     assert taken[0] == 1
     assert len(taken[2].splitlines()) == 1, taken[2]
 
