@@ -2,9 +2,10 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
+
+import msgspec
 
 from services.notifier.domain import webhooks
 from services.notifier.domain.webhooks import NO_ANSWER, Verdict
@@ -14,8 +15,7 @@ ANSWER_LIMIT: Final = 4 * 1024
 """Bytes of an answer that are read."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """What one push came to, as the log shows it."""
 
     verdict: Verdict

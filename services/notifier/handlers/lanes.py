@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+import msgspec
 import structlog
 
 from services.notifier.adapters import webhook
@@ -34,8 +35,7 @@ _PATIENCE: Final = 0.2
 """Seconds after which a lane that may not push looks again whether it may."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
+class Result(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt, on its way to be recorded."""
 
     lane: "LaneRun"

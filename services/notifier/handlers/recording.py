@@ -1,8 +1,8 @@
 """Keeping what was pushed: attempts of all endpoints together, in as few transactions as their pace allows."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from typing import Final, Literal
 
@@ -104,7 +104,8 @@ class Recorder:
                 failures += 1
         for result in batch:
             result.lane.recorded(result)
-            self._runtime.metrics.counter("baton_deliveries_total", outcome=result.record.state).inc()
+        for state, count in Counter(result.record.state for result in batch).items():
+            self._runtime.metrics.counter("baton_deliveries_total", outcome=state).inc(count)
         if shut:
             self._disabled(shut)
 
@@ -151,14 +152,22 @@ class Recorder:
 
 
 def _advances(batch: Sequence[Result], moved: Iterable[LaneRun]) -> list[Advance]:
-    found = {
-        lane.endpoint_id: Advance(endpoint_id=lane.endpoint_id, cursor=lane.progress.cursor, ok=False, failed=0)
-        for lane in moved
-    }
+    lanes = {lane.endpoint_id: lane for lane in moved}
+    failed: Counter[str] = Counter()
+    taken: set[str] = set()
     for result in batch:
-        lane, is_ok = result.lane, result.record.state == "delivered"
-        known = found.get(lane.endpoint_id) or Advance(
-            endpoint_id=lane.endpoint_id, cursor=lane.progress.cursor, ok=False, failed=0
+        endpoint_id = result.record.endpoint_id
+        lanes[endpoint_id] = result.lane
+        if result.record.state == "delivered":
+            taken.add(endpoint_id)
+        else:
+            failed[endpoint_id] += 1
+    return [
+        Advance(
+            endpoint_id=endpoint_id,
+            cursor=lanes[endpoint_id].progress.cursor,
+            ok=endpoint_id in taken,
+            failed=failed[endpoint_id],
         )
-        found[lane.endpoint_id] = replace(known, ok=known.ok or is_ok, failed=known.failed + (not is_ok))
-    return [found[endpoint_id] for endpoint_id in sorted(found)]
+        for endpoint_id in sorted(lanes)
+    ]

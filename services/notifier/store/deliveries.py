@@ -1,11 +1,11 @@
 """What was pushed to endpoints: one row per event and endpoint, with every attempt."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 import asyncpg
+import msgspec
 
 from services.notifier.domain.endpoints import Delivery, DeliveryState
 from services.notifier.domain.feed import Entry, Filter
@@ -83,8 +83,7 @@ SELECT low FROM halving WHERE low >= high
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
+class Record(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt to be kept; `wait`: seconds until the next one."""
 
     endpoint_id: str
@@ -95,8 +94,7 @@ class Record:
     wait: float | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Advance:
+class Advance(msgspec.Struct, frozen=True, kw_only=True):
     """How a lane moved on: up to which number, whether anything was taken, how many attempts failed."""
 
     endpoint_id: str
@@ -105,8 +103,7 @@ class Advance:
     failed: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Due:
+class Due(msgspec.Struct, frozen=True, kw_only=True):
     """A delivery whose time has come again."""
 
     endpoint_id: str
@@ -127,7 +124,7 @@ async def record(tx: Transaction, records: Sequence[Record]) -> None:
         [record.entry.type for record in records],
         [record.state for record in records],
         [record.attempts for record in records],
-        [dict(record.log) for record in records],
+        [record.log for record in records],
         [record.wait for record in records],
     )
 
