@@ -15,7 +15,7 @@ from services.ingest.handlers.directory import Directory
 from services.ingest.handlers.intake import Intake
 from services.ingest.handlers.refusals import Refusals
 from shared.clock import Clock
-from shared.errors import NotFound, Refusal, Unauthorized
+from shared.errors import NotFound, Refusal, Retryable, Unauthorized, Unavailable
 from shared.networks.port import Network, WebhookAnswer, WebhookRequest
 from shared.telemetry.metrics import Metrics
 from shared.web import problems
@@ -79,6 +79,9 @@ class Webhooks:
             return
         except Refusal as refusal:
             self._counted(network_name, refusal.code)
+            raise
+        except Retryable:
+            self._counted(network_name, Unavailable.code)
             raise
         await send(start)
         await send(answer)

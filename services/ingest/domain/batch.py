@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NewType
 
-from services.ingest.domain import events, index
+from services.ingest.domain import changes, events, index
+from services.ingest.domain.changes import Change, Emission, Named, Place, View
 from services.ingest.domain.deliveries import Delivery, Settled
-from services.ingest.domain.events import Change, Emission, Named, Place, View
 from services.ingest.domain.index import Known
 from shared.networks.port import Capabilities, Item, Parsed, Skipped
 
@@ -88,7 +88,7 @@ def locate(reading: Reading, channels: Mapping[Account, str]) -> Located:
             detail = f"{delivery.network} account {item.account_external_id} is not connected to this workspace"
             strangers.append(Skipped(code="account-not-connected", detail=detail))
         else:
-            items.append((channel_id, events.name(item, channel_id)))
+            items.append((channel_id, changes.name(item, channel_id)))
     return Located(reading=reading, items=tuple(items), strangers=tuple(strangers))
 
 

@@ -21,6 +21,7 @@ from tests.support.networks.facebook import (
     facebook_message_edit,
 )
 from tests.support.networks.sample import PAGE
+from tests.support.postgres import open_database
 
 COMMENT = "500_77000001"
 
@@ -359,3 +360,27 @@ async def _steps(worker: Worker, count: int) -> None:
 async def _owned(door: Door) -> dict[str, int]:
     rows = await door.rows("SELECT owner, count(*) FROM ingest.shard WHERE owner IS NOT NULL GROUP BY owner")
     return {row["owner"]: row["count"] for row in rows}
+
+
+async def test_a_batch_costs_the_same_statements_however_much_is_in_it(dsn: str):
+    async with open_database(dsn, size=1) as database, ingest.open_door(database) as door:
+        path = (await door.connect())["webhook_path"]
+        worker = door.worker("nrm_test")
+        await worker.share()
+        statements: list[str] = []
+        async with database.pool.acquire() as connection:
+            connection.add_query_logger(lambda query: statements.append(query.query))
+
+        async def cost(*bodies: object) -> int:
+            for body in bodies:
+                await door.post(path, body)
+            before = len(statements)
+            assert await worker.step() == len(bodies)
+            return len(statements) - before
+
+        one = await cost(page(facebook_comment(0)))
+        many = await cost(*(page(facebook_comment(number)) for number in range(1, 120)))
+        mixed = await cost(page(*(facebook_message(number) for number in range(150)), facebook_message_edit(1)))
+
+    assert one == many
+    assert mixed <= one + 2

@@ -243,5 +243,7 @@ async def test_with_the_database_away_nobody_can_say_whether_a_channel_exists(ds
         wire.cut()
 
         answer = await door.post("/webhooks/facebook/chn_00000000000000000000000000000000", page(facebook_comment(1)))
+        counted = door.runtime.metrics.exposition()[0].decode()
 
     assert answer.status_code == 503
+    assert 'baton_webhooks_total{network="facebook",outcome="unavailable"} 1.0' in counted
