@@ -100,6 +100,9 @@ class ReplyView(BaseModel):
     ask_after: datetime | None = Field(description="When a person may settle an unknown one")
     created_at: datetime
     settled_at: datetime | None
+    arrived_meanwhile: list[str] | None = Field(
+        None, description="Messages that the customer wrote while the reply waited; in `GET` only"
+    )
 
 
 class OutcomeBody(BaseModel):

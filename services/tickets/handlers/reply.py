@@ -62,7 +62,10 @@ async def read(tx: Transaction, principal: Principal, reply_id: str) -> dict[str
     if found is None or ticket is None:
         raise NotFound(f"there is no reply {reply_id}")
     check_visible(principal, ticket)
-    return shown(found)
+    later = await replies.missed(tx, found.ticket_id, after=found.seq, writer=principal.id)
+    settled = found.settled_at or await leases.clock(tx)
+    arrived = [one.message_id for one in later if one.actor.kind == "customer" and one.at <= settled]
+    return {**shown(found), "arrived_meanwhile": arrived}
 
 
 async def cancel(tx: Transaction, desk: Desk, principal: Principal, reply_id: str) -> dict[str, Any]:

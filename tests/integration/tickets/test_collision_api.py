@@ -111,6 +111,18 @@ async def test_a_reply_can_be_looked_at_and_taken_back(office: Office) -> None:
     assert (outcome.status_code, outcome.json()["code"]) == (409, "not-unknown")
 
 
+async def test_a_message_that_arrives_while_a_reply_waits_flags_the_reply(office: Office) -> None:
+    body = {"text": "Hi", "seen_seq": await office.answers.last_seq()}
+    queued = (await office.ann.post(office.path("replies"), json=body)).json()
+    path = f"/v1/replies/{queued['id']}"
+    assert (await office.ann.get(path)).json()["arrived_meanwhile"] == []
+    item = await office.answers.says("m2", text="One more thing")
+    assert (await office.ann.get(path)).json()["arrived_meanwhile"] == [item.id]
+    await office.answers.sent(queued["id"])
+    await office.answers.says("m3", text="Thanks")
+    assert (await office.ann.get(path)).json()["arrived_meanwhile"] == [item.id]
+
+
 async def test_a_moved_thread_is_a_problem_with_what_was_missed(office: Office) -> None:
     seen = await office.answers.last_seq()
     await office.answers.says("m2", text="Wait")
