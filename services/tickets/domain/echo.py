@@ -51,9 +51,9 @@ class Native(msgspec.Struct, frozen=True, kw_only=True):
 
 def judge(item: Message, ours: Sequence[Own], *, awaited: Iterable[str] = ()) -> Matched | Waits | Native:
     """What an item is. `awaited`: replies that another item already waits for."""
-    by_id = _by_id(item, ours)
-    if by_id is not None:
-        return _named(by_id)
+    by_name = named(item, ours)
+    if by_name is not None:
+        return _judge_named(by_name)
     taken = set(awaited)
     same = [
         own
@@ -70,6 +70,17 @@ def judge(item: Message, ours: Sequence[Own], *, awaited: Iterable[str] = ()) ->
         if own.state in UNFINISHED:
             return Waits(reply=own)
     return Native()
+
+
+def named(item: Message, ours: Sequence[Own]) -> Own | None:
+    """The reply that an item names as itself, by our id or by the network's; in whichever conversation it appears."""
+    for own in ours:
+        if item.correlation_id is not None and item.correlation_id == own.correlation_id:
+            return own
+    for own in ours:
+        if own.external_id == item.external_id and own.channel_id == item.channel_id:
+            return own
+    return None
 
 
 def is_own(*, echo_external_id: str, outcome: Outcome, external_id: str | None) -> bool:
@@ -91,17 +102,7 @@ def writer(item: Message) -> Actor:
     return Actor(kind="bot" if item.origin == "bot" else "agent", name=name)
 
 
-def _by_id(item: Message, ours: Sequence[Own]) -> Own | None:
-    for own in ours:
-        if item.correlation_id is not None and item.correlation_id == own.correlation_id:
-            return own
-    for own in ours:
-        if own.external_id == item.external_id and own.channel_id == item.channel_id:
-            return own
-    return None
-
-
-def _named(own: Own) -> Matched | Native:
+def _judge_named(own: Own) -> Matched | Native:
     if own.state in UNFINISHED:
         return Matched(reply=own, is_news=True)
     if own.state == "sent":

@@ -1,11 +1,10 @@
 """Outbound items of the networks: our own replies coming back, or answers from the network's own app."""
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
 import msgspec
+import structlog
 
 from services.tickets.domain import echo as echoes_
 from services.tickets.domain.echo import Matched, Native, Own, Waits
@@ -24,8 +23,6 @@ from shared.events.messages import Message
 from shared.events.payload import SYSTEM
 from shared.events.routing import MessageRouted
 from shared.events.tickets import EchoMatched
-
-LOG: Final = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -91,9 +88,9 @@ async def _prepare(tx: Transaction, items: Sequence[Message], desk: Desk) -> _Ba
 
 
 def _has_ticket(batch: _Batch, item: Message) -> bool:
-    if batch.tickets_for(item) or any(own.correlation_id == item.correlation_id for own in batch.ours()):
+    if batch.tickets_for(item) or echoes_.named(item, batch.ours()):
         return True
-    LOG.info("native item without ticket", extra={"message_id": item.id, "channel_id": item.channel_id})
+    structlog.get_logger().info("native_item_without_ticket", message_id=item.id, channel_id=item.channel_id)
     return False
 
 

@@ -100,6 +100,7 @@ async def acquire(
     glance = (await leases.of_tickets(tx, [ticket_id])).get(ticket_id)
     if glance and isinstance(leases_.acquire(glance.lease, who, session=session, at=glance.at), Refuse):
         check_visible(principal, await _load(tx, ticket_id))
+        tx.after_commit(desk.metrics.counter("baton_lease_total", outcome="held").inc)
         raise leases_.held(glance.lease)
     room = await enter(tx, desk, principal, ticket_id)
     step = leases_.acquire(room.lease, who, session=session, at=room.at)

@@ -160,9 +160,11 @@ async def _seen(room: Room, order: Order, target: Stored) -> tuple[replies_.Turn
 
 
 async def _refuse(room: Room, refused: Refused, who: Actor, order: Order) -> Exception:
+    data = {"kind": order.kind, "attachments": list(order.attachments), "template": order.template}
+    # The same refusal of the same answer keeps one draft, however often a client tries.
+    said = (order.in_reply_to or "", order.text, msgspec.json.encode(data).decode())
     draft = Draft(
-        # The same refusal of the same text keeps one draft, however often a client tries.
-        id=ids.digest("drf", room.ticket_id, who.id or "", refused.kind, order.in_reply_to or "", order.text),
+        id=ids.digest("drf", room.ticket_id, who.id or "", refused.kind, *said),
         workspace_id=room.ticket.workspace_id,
         ticket_id=room.ticket_id,
         agent_id=who.id or "",
@@ -170,7 +172,7 @@ async def _refuse(room: Room, refused: Refused, who: Actor, order: Order) -> Exc
         reason=refused.kind,
         in_reply_to=order.in_reply_to,
         seen_seq=order.seen_seq,
-        data={"kind": order.kind, "attachments": list(order.attachments), "template": order.template},
+        data=data,
     )
     book = Book(room.changes, room.desk)
     book.prevented(room.ticket_id, refused.kind, who, other=refused.other)

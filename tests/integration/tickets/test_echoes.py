@@ -212,6 +212,15 @@ async def test_an_item_of_a_conversation_that_nobody_knows_is_only_logged(answer
     assert await answers.floor.rows("SELECT 1 FROM tickets.message WHERE direction = 'out'") == []
 
 
+async def test_an_echo_in_another_conversation_is_known_by_its_name(answers: Answers) -> None:
+    queued = await answers.write(ANN, "Hi")
+    elsewhere = {"conversation_id": "cnv_dm_that_nobody_knows"}
+    shown = answers.shows("e1", text="Hi", correlation_id=queued["id"], **elsewhere)
+    assert await seen(answers, shown) == ["echo.matched"]
+    await answers.sent(queued["id"], "e1")
+    assert await seen(answers, answers.shows("e1", text="Hi", **elsewhere)) == []
+
+
 async def comment(answers: Answers, external_id: str, **fields: Any) -> None:
     given = {"kind": "comment", "conversation_id": "cnv_post", "parent_external_id": None, "network": "api"} | fields
     item = message(external_id, channel=f"chn_{HOME}", occurred_at=AT + timedelta(seconds=30), **given)
