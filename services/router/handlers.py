@@ -48,6 +48,7 @@ class Router:
                 if decision.id not in new:
                     continue
                 new.remove(decision.id)
+            tx.traceparent = event.traceparent
             tx.emit(_routed(event, decision), key=event.key, event_id=ids.digest("evt", "routed", event.id))
 
     async def _rulesets(self, tx: Transaction, versions: dict[str, int]) -> dict[str, index.Ruleset]:

@@ -18,6 +18,7 @@ from shared.db.pool import Database
 from shared.db.transaction import Scan, Transaction
 from shared.events.catalogue import TYPE_OF
 from shared.networks.port import Network
+from shared.telemetry import traces
 from shared.telemetry.metrics import Metrics
 
 BREATH: Final = 16
@@ -153,6 +154,7 @@ async def _write(tx: Transaction, batch: Batch, waiting: Sequence[Waiting], sett
     for inbox_id, channel_id, emission in batch.emissions:
         data = emission.data
         key = key_of(data.workspace_id, channel_id, data.message.conversation_id)
+        tx.traceparent = traces.begun_by(inbox_id)
         tx.emit(data, key=key, event_id=emission.event_id)
         published = Published(
             inbox_id=inbox_id,

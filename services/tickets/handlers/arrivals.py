@@ -25,6 +25,7 @@ class Homeless(NamedTuple):
 
     cause: Literal["created", "reopened", "woken"]
     prefer: str | None
+    traceparent: str | None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -102,13 +103,13 @@ def _hold(scene: Scene, ticket: Ticket | None, stored: Stored, event: MessageRou
         fields = tickets_.attached(ticket, message, decision, at=changes.now)
         changes.change(ticket.id, author, "message", **fields)
         if changes[ticket.id].is_queued and not ticket.is_queued:
-            scene.homeless.setdefault(ticket.id, Homeless("woken", decision.agent))
+            scene.homeless.setdefault(ticket.id, Homeless("woken", decision.agent, changes.tx.traceparent))
         extra: dict[str, Any] = {"changes": ("messages", *sorted(fields.keys() - {"waiting_since"}))}
     elif ticket is not None and _is_revivable(changes, ticket):
         kind, extra = TicketReopened, {"reason": "customer-replied"}
         fields = tickets_.revived(ticket, message, decision, team=team, at=changes.now)
         changes.change(ticket.id, author, "reopened", **fields)
-        scene.homeless[ticket.id] = Homeless("reopened", decision.agent)
+        scene.homeless[ticket.id] = Homeless("reopened", decision.agent, changes.tx.traceparent)
     else:
         kind, extra = TicketCreated, {}
         ticket = tickets_.opened(
@@ -116,7 +117,7 @@ def _hold(scene: Scene, ticket: Ticket | None, stored: Stored, event: MessageRou
         )
         changes.open(ticket)
         scene.current[customer] = ticket.id
-        scene.homeless[ticket.id] = Homeless("created", decision.agent)
+        scene.homeless[ticket.id] = Homeless("created", decision.agent, changes.tx.traceparent)
     is_turn = message.kind != "reaction"
     stored = _place(scene, ticket.id, stored, author, data={}, moves=is_turn)
     if is_turn:

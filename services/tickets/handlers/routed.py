@@ -48,6 +48,7 @@ async def _apply(tx: Transaction, events: Sequence[Event], ids: Ids) -> None:
     scene = await _prepare(tx, events, ids)
     for event in events:
         if isinstance(event.data, MessageRouted):
+            tx.traceparent = event.traceparent
             arrivals.apply(scene, event.data, event.id)
     await _house(scene)
     await _store(tx, scene)
@@ -130,6 +131,7 @@ async def _house(scene: Scene) -> None:
     await changes.lock_roster(teams=homes, agents=owners, terms=scene.teams)
     changes.cause = None
     for ticket_id, homeless in scene.homeless.items():
+        changes.tx.traceparent = homeless.traceparent
         if homeless.cause == "reopened":
             assigning.keep_or_reassign(changes, ticket_id, prefer=homeless.prefer)
         else:

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import msgspec
 import pytest
 
 from services.router import handlers
@@ -167,3 +168,17 @@ async def test_one_workspace_cannot_see_anothers_rules_or_decisions(ready):
         with pytest.raises(NotFound):
             await handlers.explain(tx, B, passed.message.id)
         assert await tx.fetchval("SELECT count(*) FROM router.decision") == 0
+
+
+async def test_each_message_keeps_its_own_trace_however_they_are_batched(ready):
+    traces = [f"00-{digit * 32}-{digit * 16}-01" for digit in "ab"]
+    events = [received(message(f"m{number}", workspace=A)) for number in range(2)]
+    await deliver(
+        ready,
+        handlers.Router(),
+        *(msgspec.structs.replace(event, traceparent=trace) for event, trace in zip(events, traces, strict=True)),
+    )
+    async with ready.transaction(Scan()) as tx:
+        rows = await tx.fetch("SELECT headers, value FROM log.event ORDER BY id")
+    passed = [envelope.decode(decode_headers(row["headers"]), row["value"]) for row in rows]
+    assert [event.traceparent for event in passed] == traces

@@ -283,3 +283,15 @@ async def test_a_customer_gets_a_name_once_the_network_tells_it_and_keeps_it(flo
     [customer] = await floor.rows("SELECT name FROM tickets.customer")
     assert (identity["handle"], identity["name"], customer["name"]) == ("cleo7", "Cleo", "Cleo")
     assert (await floor.ticket())["customer_name"] == "Cleo"
+
+
+async def test_each_message_keeps_its_own_trace_through_a_batch_and_its_assignment(floor: Floor) -> None:
+    await floor.add_agent("ann")
+    traces = [f"00-{digit * 32}-{digit * 16}-01" for digit in "ab"]
+    events = [
+        msgspec.structs.replace(routed(message(f"m{n}", author=f"c{n}")), traceparent=trace)
+        for n, trace in enumerate(traces)
+    ]
+    await floor.deliver(*events)
+    told = [event.traceparent for event in await floor.events()]
+    assert {trace: told.count(trace) for trace in told} == dict.fromkeys(traces, 3)
