@@ -22,6 +22,9 @@ from shared.host import Runtime
 from shared.retry import Backoff
 
 AT_ONCE: Final = 500
+LINGER: Final = 0.01
+"""Seconds that the first result of a batch waits for others: nobody waits for what is recorded."""
+
 IDLE: Final = 1.0
 """Seconds after which the place of lanes is written that only had to pass entries over."""
 
@@ -76,6 +79,7 @@ class Recorder:
                     waiting.append(await self._results.get())
             except TimeoutError:
                 return []
+            await asyncio.sleep(LINGER)
         while len(waiting) < AT_ONCE and not self._results.empty():
             waiting.append(self._results.get_nowait())
         batch: dict[tuple[str, int], Result] = {}
