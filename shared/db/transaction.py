@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Final, Protocol
 
 import asyncpg
+import msgspec
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 from sqlalchemy.sql.expression import ClauseElement
 
@@ -22,6 +23,9 @@ BATCH_ROLE: Final = "baton_batch"
 SCAN_ROLE: Final = "baton_scan"
 
 _WORKSPACE_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
+
+_PACK: Final = msgspec.msgpack.Encoder().encode
+_UNPACK: Final = msgspec.msgpack.Decoder(Headers).decode
 
 _APPEND: Final = """
 WITH new AS (
@@ -96,25 +100,13 @@ class Query:
 
 
 def encode_headers(headers: Headers) -> bytes:
-    """Headers as one bytea: length-prefixed pairs, so that any bytes survive."""
-    parts: list[bytes] = []
-    for name, value in headers:
-        raw = name.encode()
-        parts += (len(raw).to_bytes(2), raw, len(value).to_bytes(4), value)
-    return b"".join(parts)
+    """Headers as one bytea, in MessagePack: any bytes survive."""
+    return _PACK(headers)
 
 
 def decode_headers(raw: bytes) -> Headers:
     """The inverse of `encode_headers`."""
-    headers: list[tuple[str, bytes]] = []
-    at = 0
-    while at < len(raw):
-        end = at + 2 + int.from_bytes(raw[at : at + 2])
-        name = raw[at + 2 : end].decode()
-        stop = end + 4 + int.from_bytes(raw[end : end + 4])
-        headers.append((name, raw[end + 4 : stop]))
-        at = stop
-    return tuple(headers)
+    return _UNPACK(raw)
 
 
 class Transaction:
