@@ -137,6 +137,24 @@ async def test_a_takeover_read_before_the_claim_holds_the_reply(here):
     assert (type(held), held.reason) == (deliveries.ReplyHeld, "takeover")
 
 
+@pytest.mark.parametrize(
+    ("why", "shown"),
+    [
+        ("override", "takeover"),
+        ("preempted", "takeover"),
+        ("answer-detected", "turn-taken"),
+        ("linked", "linked"),
+        ("unlinked", "linked"),
+        ("merged", "linked"),
+    ],
+)
+async def test_whoever_loses_the_lease_gets_a_draft_that_says_why(here, why, shown):
+    await here.deliver(requests.apply, queued("rpl_1", fence=7), revoked(7, reason=why))
+    await work(here)
+    assert [event.reason for event in await here.told()] == [shown]
+    assert here.network.sent == []
+
+
 async def test_a_takeover_read_after_the_claim_lets_the_reply_stand(here):
     await here.deliver(requests.apply, queued("rpl_1", fence=7))
     using = sender(here)
