@@ -106,7 +106,7 @@ async def acquire(
     step = leases_.acquire(room.lease, who, session=session, at=room.at)
     if isinstance(step, Refuse):
         raise _held(room)
-    return shown(await apply(room, step, who, session=session), at=room.at)
+    return shown(await apply(room, step, who, session=session))
 
 
 async def heartbeat(
@@ -154,7 +154,7 @@ async def take_over(
         case Ask():
             return await _ask(room, who, timing)
         case _:
-            return shown(await apply(room, step, who, session=session), at=room.at)
+            return shown(await apply(room, step, who, session=session))
 
 
 async def apply(room: Room, step: Renew | Take, who: Actor, *, session: str | None) -> Lease:
@@ -201,10 +201,13 @@ async def revoke_scope(changes: Changes, customers: Mapping[tuple[str, str], Act
             _revoke(changes, ticket_id, live[scope], by[customer], reason)
 
 
-def shown(lease: Lease, *, at: datetime) -> dict[str, Any]:
-    """The lease as its holder sees it. Clients count down `expires_in_ms` by their own clock."""
+def shown(lease: Lease, *, at: datetime | None = None) -> dict[str, Any]:
+    """The lease as its holder sees it. Clients count down `expires_in_ms` by their own clock.
+
+    `at`: when it was read; left out, its last activity was just now.
+    """
     seen = leases_.view(lease)
-    left = max(seen.expires_at - at, timedelta(0))
+    left = max(seen.expires_at - (at or lease.active_at or seen.expires_at), timedelta(0))
     return {
         "fence": seen.fence,
         "holder": seen.holder,

@@ -41,13 +41,14 @@ class Gone(msgspec.Struct, frozen=True, kw_only=True):
 
 _COLUMNS: Final = "ticket_id, workspace_id, agent_id, session, agent_name, level, expires_at"
 _FIELDS: Final = ", ".join(f"p.{name.strip()}" for name in _COLUMNS.split(","))
+# Advisory: nobody waits for the disk.
 _PUT: Final = f"""
-WITH before AS (
+WITH hasty AS (SELECT set_config('synchronous_commit', 'off', true)), before AS (
     SELECT level FROM tickets.presence
     WHERE ticket_id = $1 AND agent_id = $2 AND session = $3 AND expires_at > clock_timestamp()
 )
 INSERT INTO tickets.presence AS p (ticket_id, agent_id, session, workspace_id, agent_name, level, expires_at)
-VALUES ($1, $2, $3, $4, $5, $6, clock_timestamp() + $7::interval)
+SELECT $1, $2, $3, $4, $5, $6, clock_timestamp() + $7::interval FROM hasty
 ON CONFLICT (ticket_id, agent_id, session) DO UPDATE SET level = EXCLUDED.level, agent_name = EXCLUDED.agent_name,
     expires_at = EXCLUDED.expires_at
 RETURNING {_FIELDS}, NOT EXISTS (SELECT FROM before b WHERE b.level = $6) AS is_change
