@@ -72,7 +72,11 @@ async def play(system: System, plan: Plan, *, progress: Callable[[int], None]) -
         seen: dict[str, float] = {}
         done = asyncio.Event()
         async with asyncio.TaskGroup() as group:
-            following = group.create_task(follow(client, system.admin, seen))
+            listening = asyncio.Event()
+            following = group.create_task(follow(client, system.admin, seen, listening))
+            async with asyncio.timeout(SETTLE_SECONDS):
+                # The stream tells what happens from now on: whoever comes late misses the beginning.
+                await listening.wait()
             for number, (agent_id, name, key) in enumerate(system.agents[:2]):
                 agent = Agent(
                     id=agent_id,
@@ -171,7 +175,7 @@ async def send(
     return begun
 
 
-async def follow(client: httpx.AsyncClient, key: str, seen: dict[str, float]) -> None:
+async def follow(client: httpx.AsyncClient, key: str, seen: dict[str, float], listening: asyncio.Event) -> None:
     """Follows the live stream as a screen would; notes when each message first showed."""
     last = None
     while True:
@@ -181,6 +185,7 @@ async def follow(client: httpx.AsyncClient, key: str, seen: dict[str, float]) ->
                 "GET", "/v1/stream", headers=headers, timeout=httpx.Timeout(15, read=60)
             ) as stream:
                 async for line in stream.aiter_lines():
+                    listening.set()
                     if line.startswith("id:"):
                         last = line[3:].strip()
                     elif line.startswith("data:"):
