@@ -138,6 +138,12 @@ async def _keeps_to_itself(system: System) -> None:
     assert len(taken[2].splitlines()) == 1, taken[2]
 
 
+def can_import(prefix: list[str]) -> bool:
+    """Whether another account can read this checkout and its interpreter."""
+    command = [*prefix, sys.executable, "-c", "import services.cli.main"]
+    return subprocess.run(command, capture_output=True, check=False, timeout=60).returncode == 0
+
+
 @pytest.mark.timeout(120)
 @pytest.mark.skipif(os.geteuid() != 0, reason="whoever is not root runs all tests as themselves")
 async def test_it_runs_as_anybody(tmp_path: Path):
@@ -146,8 +152,7 @@ async def test_it_runs_as_anybody(tmp_path: Path):
             folder.chmod(0o711)
     home = tmp_path / "home"
     prefix = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-    readable = [*prefix, sys.executable, "-c", "import services.cli.main"]
-    if subprocess.run(readable, capture_output=True, check=False, timeout=60).returncode:
+    if not can_import(prefix):
         pytest.skip("this checkout lies where others may not read: nobody else can run it")
     system = System(home, settings=LOOSE | {"HOME": str(home)}, prefix=prefix)
     os.chown(home, 65534, 65534)
