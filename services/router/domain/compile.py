@@ -95,13 +95,16 @@ class _Keywords:
         found: dict[int, tuple[int, int]] = {}
         if self._automaton is None or not words:
             return found
-        edges = self._edges
+        edges, length, is_outside = self._edges, len(words), text.is_outside
         for number, start, end in self._automaton.find_matches_as_indexes(words, overlapping=True):
             if number in found:
                 continue
             left, right = edges[number]
-            if (not left or text.begins_word(words, start)) and (not right or text.ends_word(words, end)):
-                found[number] = (start, end)
+            if left and start and not is_outside(words[start - 1]):
+                continue
+            if right and end < length and not is_outside(words[end]):
+                continue
+            found[number] = (start, end)
         return found
 
 

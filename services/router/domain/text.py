@@ -42,16 +42,16 @@ def needs_right_boundary(character: str) -> bool:
 
 def begins_word(text: str, at: int) -> bool:
     """Whether nothing of the same word stands before this position."""
-    return at == 0 or _ends_here(text[at - 1])
+    return at == 0 or is_outside(text[at - 1])
 
 
 def ends_word(text: str, at: int) -> bool:
     """Whether nothing of the same word stands at this position."""
-    return at >= len(text) or _ends_here(text[at])
+    return at >= len(text) or is_outside(text[at])
 
 
 @lru_cache(maxsize=4096)
-def _ends_here(character: str) -> bool:
+def is_outside(character: str) -> bool:
     """Whether a neighbour like this one is no part of a word. Asked for every keyword that is found anywhere."""
     return not _is_word(character) or _within(character, _UNSPACED)
 
