@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -41,7 +41,7 @@ async def run(lab: Stage) -> Part:
     async with lab.database(size=8) as (dsn, database):
         for workspace in (OURS, ORM):
             await _staff(database, workspace)
-        batch = TicketsSettings().tickets_batch
+        batch = TicketsSettings.load().tickets_batch
         ours = await _ours(database, batch, seconds=lab.seconds)
         part.rows.append(Row(name=f"batches of {batch}", kind="ours", figures=ours))
         async with orm.sessions(dsn, max(TASKS)) as factory:
@@ -104,7 +104,7 @@ def _event(workspace: str, external_id: str, customer: int, at: datetime) -> Eve
     return envelope.new(data, event_id=ids.digest("evt", "routed", event_id), key=key, time=at)
 
 
-async def _ours(database: Database, size: int, *, seconds: float) -> dict[str, float | int | str]:
+async def _ours(database: Database, size: int, *, seconds: float) -> dict[str, float | str]:
     desk = Desk(ids=database.ids, metrics=Metrics())
     source = events(OURS)
     # Prepared beforehand: the consumer decodes in any case, and that is not what is compared here.
@@ -122,7 +122,7 @@ async def _ours(database: Database, size: int, *, seconds: float) -> dict[str, f
 
 async def _orm(
     factory: orm.Factory, database: Database, tasks: int, *, first: int, seconds: float
-) -> dict[str, float | int | str]:
+) -> dict[str, float | str]:
     source = events(ORM)
     given = [next(source) for _ in range(first + round(seconds * 1_500))][first:]
     # One customer's messages go to one worker, in order: what a queue keyed by customer gives.
@@ -142,7 +142,7 @@ async def _orm(
 
 def _worker(
     factory: orm.Factory, database: Database, done: list[str], *, until: float
-) -> Callable[[Sequence[Event]], Awaitable[None]]:
+) -> Callable[[Sequence[Event]], Coroutine[None, None, None]]:
     async def work(share: Sequence[Event]) -> None:
         for event in share:
             async with factory() as session, session.begin():
@@ -154,7 +154,7 @@ def _worker(
     return work
 
 
-def _figures(count: int, took: float, used: float) -> dict[str, float | int | str]:
+def _figures(count: int, took: float, used: float) -> dict[str, float | str]:
     return {"messages/s": count / took, "messages": count, "CPU µs/message": used / count * 1e6}
 
 

@@ -5,8 +5,8 @@ import asyncio
 import json
 import os
 import platform
+import signal
 import sys
-import sysconfig
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
@@ -34,10 +34,15 @@ PARTS: Final[Mapping[str, tuple[Measure, float]]] = {
 """What there is to measure, and how many seconds it may take at most at the default length."""
 
 SECONDS: Final = 5.0
+LOOPS: Final = 5_000_000
 
 
 async def measure(names: Sequence[str], stage: Stage, *, done: Callable[[Part], None]) -> list[Part]:
     """All of these, one after the other; one that fails does not take the others with it."""
+    task = asyncio.current_task()
+    assert task is not None
+    # Whatever was started is ended on the way out.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     found = []
     try:
         for name in names:
@@ -79,8 +84,16 @@ def machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "system": platform.platform(),
         "load": os.getloadavg()[0],
-        "python_optimized": "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or ""),
+        "loops_per_second": _loops_per_second(),
     }
+
+
+def _loops_per_second() -> float:
+    """How fast this Python is here: limits in C do not depend on it, everything else does."""
+    started = time.thread_time()
+    for _ in range(LOOPS):
+        pass
+    return LOOPS / (time.thread_time() - started)
 
 
 def main() -> None:
@@ -97,13 +110,10 @@ def main() -> None:
         parser.error(f"there is no part {', '.join(unknown)}: take some of {', '.join(PARTS)}")
     console = Console(stderr=options.json)
     here = machine()
+    speed = here["loops_per_second"] / 1e6
     console.print(
-        f"[dim]{here['cores']} cores, Python {here['python']}, {here['system']}, load {here['load']:.1f}[/]\n"
+        f"[dim]{here['cores']} cores, Python {here['python']} at {speed:.0f} M bare loops/s, {here['system']}[/]\n"
     )
-    if not here["python_optimized"]:
-        console.print(
-            "[dim]this Python was built without optimizations: all but the bare limits is slower than need be[/]\n"
-        )
     stage = Stage(seconds=options.seconds, rows=options.rows)
     parts = uvloop.run(measure(names, stage, done=lambda part: show(part, console)))
     if options.json:

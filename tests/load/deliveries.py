@@ -134,5 +134,5 @@ async def _subscribe(client: httpx.AsyncClient, url: str, types: list[str]) -> N
     await asyncio.sleep(1.5)
 
 
-def _latency(tally: Tally) -> dict[str, float | int | str]:
+def _latency(tally: Tally) -> dict[str, float | str]:
     return {"deliveries/s": tally.per_second, "p50 ms": tally.p50_ms, "p99 ms": tally.p99_ms, "delivered": tally.count}

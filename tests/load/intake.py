@@ -138,7 +138,7 @@ def _warm_up(seconds: float) -> float:
 def _fill(part: Part, ways: Sequence[Way], floor: Way) -> None:
     for way in ways:
         best = way.best
-        figures: dict[str, float | int | str] = {
+        figures: dict[str, float | str] = {
             "requests/s": best.per_second,
             "of floor": best.per_second / floor.best.per_second,
             "p50 ms": best.p50_ms,

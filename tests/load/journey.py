@@ -107,7 +107,7 @@ async def run_sustained(lab: Stage) -> Part:
     return part
 
 
-def _figures(report: Report) -> dict[str, float | int | str]:
+def _figures(report: Report) -> dict[str, float | str]:
     return {
         "p50 ms": report.p50_ms,
         "p99 ms": report.p99_ms,

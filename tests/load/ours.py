@@ -74,7 +74,7 @@ async def _in_memory(intake: Any, stop: asyncio.Event) -> None:
 async def _durable(dsn: str, stop: asyncio.Event) -> None:
     ids = TimeOrderedIds()
     async with Database.open(dsn, clock=SystemClock(), ids=ids, size=POOL) as database, asyncio.TaskGroup() as group:
-        intake = Intake(database, ids, IngestSettings())
+        intake = Intake(database, ids, IngestSettings.load())
         writing = group.create_task(intake.run())
         await _serve(face(database, intake), stop)
         writing.cancel()

@@ -1,7 +1,7 @@
 """What a part found: figures side by side, the targets they are held to, and how both are shown."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -19,7 +19,7 @@ class Row:
 
     name: str
     kind: Kind
-    figures: dict[str, float | int | str]
+    figures: Mapping[str, float | str]
     note: str = ""
 
 

@@ -150,7 +150,8 @@ class World:
 
     def _message(self, number: int) -> Incoming:
         chance = self._chance
-        words, length = [], chance.randint(30, 140)
+        words: list[str] = []
+        length = chance.randint(30, 140)
         while sum(map(len, words)) + len(words) < length:
             words.append(self._said())
         if chance.random() < 0.5:

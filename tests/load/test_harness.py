@@ -1,0 +1,128 @@
+"""What the benchmark stands on measures what it says: requests, answers, scripts and verdicts."""
+
+import hashlib
+import itertools
+import math
+
+import pytest
+
+from services.router.domain import compile as index
+from shared.networks.facebook import Facebook
+from shared.networks.port import Account, WebhookRequest
+from tests.load import bodies, lease, rules, system
+from tests.load.client import Connection
+from tests.load.report import Check, Part, percentile
+from tests.load.sink import Endpoint
+
+ACCOUNT = Account(channel_id="chn_1", external_id=bodies.PAGE, credentials={"app_secret": bodies.SECRET})
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+class Wire:
+    """A transport that keeps what is written."""
+
+    def __init__(self):
+        self.written = []
+
+    def write(self, data):
+        self.written.append(data)
+
+
+def read_back(request):
+    head, _, body = request.partition(b"\r\n\r\n")
+    lines = head.decode().split("\r\n")
+    headers = dict(line.lower().split(": ", 1) for line in lines[1:])
+    return WebhookRequest(method=lines[0].split()[0], headers=headers, body=body)
+
+
+def test_every_request_is_signed_for_its_own_body_and_holds_all_of_it():
+    request = read_back(bodies.request("/webhooks/facebook/chn_1", bodies.one_message(41)))
+    assert int(request.headers["content-length"]) == len(request.body)
+    assert Facebook().verify(request, ACCOUNT, now=None)
+
+
+def test_each_message_has_its_own_id_and_a_customer_writes_five():
+    items = [Facebook().parse(bodies.one_message(number)).items[0] for number in range(10_000)]
+    assert [item.external_id for item in items[:2]] == ["m_000000000000", "m_000000000001"]
+    assert len({item.external_id for item in items}) == 10_000
+    assert len({item.author.external_id for item in items}) == 2_000
+
+
+def test_large_deliveries_are_distinct_have_two_kilobytes_and_three_messages_that_all_decoders_read():
+    made = list(bodies.three_messages(50))
+    assert len({hashlib.sha256(body).digest() for body in made}) == 50
+    assert all(1_900 < len(body) < 2_200 for body in made)
+    assert len(Facebook().parse(made[0]).items) == len(bodies.DECODE(made[0]).entry[0].messaging) == 3
+
+
+@pytest.mark.parametrize("cuts", [[], [1], [17], [38, 39], [len(OK)], [len(OK) + 5]])
+def test_answers_are_told_apart_wherever_the_network_cuts_them(cuts):
+    answers = []
+    connection = Connection(lambda _, data: answers.append(data[9:12]), lambda _: None)
+    connection.connection_made(Wire())
+    stream = OK + b"HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n"
+    ends = [0, *sorted({*cuts, len(OK)}), len(stream)]
+    for start, end in itertools.pairwise(ends):
+        connection.data_received(stream[start:end])
+    assert answers == [b"200", b"503"]
+
+
+@pytest.mark.parametrize("size", [1, 7, 50, 10_000])
+def test_the_sink_counts_every_webhook_once_and_leaves_the_dead_ones_without_an_answer(size):
+    taken, hung, wire = [], [], Wire()
+    endpoint = Endpoint(taken.append, lambda: hung.append(1))
+    endpoint.connection_made(wire)
+    stream = (
+        b"POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc" * 3 + b"POST /hang HTTP/1.1\r\nContent-Length: 1\r\n\r\nx"
+    )
+    for at in range(0, len(stream), size):
+        endpoint.data_received(stream[at : at + size])
+    assert (taken, len(hung), len(wire.written)) == ([b"abc"] * 3, 1, 3)
+
+
+def test_pgbench_gets_the_statement_itself_with_variables_for_its_parameters():
+    script = lease.as_script(
+        "UPDATE t SET a = $4\n WHERE id = $1 AND b = $2 AND c = $3::bigint", 9, in_transaction=True
+    )
+    assert script.splitlines() == [
+        "\\set ticket random(1, 9)",
+        "BEGIN;",
+        "UPDATE t SET a = :active WHERE id = :ticket AND b = :holder AND c = :fence::bigint;",
+        "COMMIT;",
+    ]
+
+
+@pytest.mark.parametrize("told", [rules.SPARSE, rules.DENSE])
+def test_the_loop_over_the_rules_and_the_index_decide_the_same(told):
+    world = rules.World(rules.SEED, told=told)
+    document = world.document(300)
+    ruleset, loop = index.compile_rules(document), rules.Loop(document)
+    decided = [(ruleset.decide(message.facts()).rule, loop.decide(message.facts())) for message in world.messages(200)]
+    assert all(ours == usual for ours, usual in decided)
+    assert len({ours for ours, _ in decided}) > 5
+
+
+def test_the_rules_of_the_journey_send_to_teams_that_exist():
+    document = rules.World(rules.SEED, told=rules.SPARSE).document(system.RULES)
+    assert {rule.then.team for rule in document.rules} <= set(system.TEAMS)
+
+
+@pytest.mark.parametrize(
+    ("value", "target", "at_least", "is_met"),
+    [
+        (2.0, 2.0, True, True),
+        (1.9, 2.0, True, False),
+        (1.9, 2.0, False, True),
+        (None, 2.0, False, False),
+        (1.0, None, True, None),
+    ],
+)
+def test_a_target_is_met_or_missed_and_what_was_not_measured_is_not_met(value, target, at_least, is_met):
+    check = Check(what="x", value=value, target=target, at_least=at_least)
+    assert check.is_met is is_met
+    assert Part(name="p", title="P", checks=[check]).document()["checks"][0]["is_met"] is is_met
+
+
+def test_percentiles_are_values_that_were_measured():
+    assert [percentile([1.0, 2.0, 3.0, 4.0], share) for share in (0.0, 0.5, 0.99, 1.0)] == [1.0, 3.0, 4.0, 4.0]
+    assert math.isnan(percentile([], 0.5))
