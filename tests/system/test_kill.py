@@ -113,6 +113,7 @@ class Round:
         self.items[item] = author
 
 
+@pytest.mark.timeout(3600 if SOAK else 240)
 async def test_a_process_that_is_killed_in_a_burst_loses_and_doubles_nothing(system: System):
     chance = random.Random(ROUNDS)
     async with connected(system) as http, connected_page(Api(http, system.admin)) as page:
@@ -213,6 +214,7 @@ async def answers(page: Page, clerks: list[Clerk]) -> None:
 STEPS = ("inbox.stored", "normalizer.before_commit", "consumer.before_commit")
 
 
+@pytest.mark.timeout(150)
 async def test_a_message_survives_a_death_at_every_step_of_its_way(system: System):
     async with connected(system) as http, connected_page(Api(http, system.admin)) as page:
         author, items = unique(), [f"{page.post}_{unique()}" for _ in range(3)]
@@ -235,6 +237,7 @@ async def test_a_message_survives_a_death_at_every_step_of_its_way(system: Syste
         assert await system.problems() == []
 
 
+@pytest.mark.timeout(150)
 async def test_a_reply_whose_sender_died_is_never_sent_again(system: System):
     async with connected(system) as http, connected_page(Api(http, system.admin)) as page:
         alice, bob = (Api(http, agent.key, agent=agent) for agent in system.agents)
@@ -257,7 +260,8 @@ async def test_a_reply_whose_sender_died_is_never_sent_again(system: System):
 
 async def _dying_at(step: str, system: System, caller: Api, ticket: dict[str, Any]) -> str:
     """The id of a reply that its sender dies with."""
-    system.end()
+    if system.process.poll() is None:
+        system.kill()
     await system.restart(BATON_FAILPOINTS=f"{step}=kill")
     answer = await caller.reply(ticket, f"Dies at {step}")
     assert answer.status_code == 202, answer.text
