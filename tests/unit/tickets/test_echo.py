@@ -51,6 +51,10 @@ def test_a_reply_that_was_thought_not_to_have_left_answers_like_anybodys(state: 
     assert echoes.judge(CORRELATED, [ours]) == Native(contradicts=ours)
 
 
+def test_another_correlation_id_is_another_reply() -> None:
+    assert echoes.judge(item(correlation_id="cor_9", text="x"), [own()]) == Native()
+
+
 def test_a_name_counts_only_in_its_own_channel() -> None:
     assert echoes.judge(item(text="x"), [own(state="sent", external_id="e1", channel_id="chn_2")]) == Native()
 

@@ -160,6 +160,13 @@ def test_a_refusal_tells_all_that_its_writer_needs(given: dict, error: type, mem
     assert set(refusal.fields) == members
 
 
+@pytest.mark.parametrize("given", [{"lease": held(BEN)}, {"turn": pending(BEN), "lease": held(None)}])
+def test_a_refusal_names_people_by_their_names(given: dict) -> None:
+    refused = decide(**given)
+    assert isinstance(refused, Refused)
+    assert "Ben" in refused.detail
+
+
 def test_what_was_missed_is_told_exactly() -> None:
     refused = decide(missed=(NEWS, msgspec.structs.replace(NEWS, seq=5, text="Hello?")))
     assert isinstance(refused, Refused)
