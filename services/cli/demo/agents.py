@@ -26,6 +26,8 @@ class Agent:
     name: str
     client: httpx.AsyncClient
     key: str
+    channel: str
+    """The demo's own: nobody else's customers are answered."""
     chance: random.Random
     pace: float
     """Seconds between two looks at the inbox."""
@@ -33,6 +35,7 @@ class Agent:
     """How often each answer was accepted, or refused with which code."""
     accepted: list[str] = field(default_factory=list)
     """Ids of replies that were accepted."""
+    _ours: dict[str, bool] = field(default_factory=dict)
 
     async def work(self, done: asyncio.Event) -> None:
         """Answers until told to stop."""
@@ -46,7 +49,7 @@ class Agent:
     async def _answer_one(self) -> None:
         listed = await self._get("/v1/tickets", state="open", sort="updated", limit=PAGE_SIZE)
         # Both look at the head of the same list: that is how two people end up on one ticket.
-        tickets = listed.get("data", [])[:6]
+        tickets = [ticket for ticket in listed["data"] if await self._is_ours(ticket["id"])][:6]
         if not tickets:
             return
         ticket = self.chance.choice(tickets)
@@ -67,6 +70,12 @@ class Agent:
         if sent.status_code == 202:
             self.accepted.append(sent.json()["id"])
         await self.client.request("DELETE", f"/v1/tickets/{ticket['id']}/lease", headers=self._headers())
+
+    async def _is_ours(self, ticket_id: str) -> bool:
+        if ticket_id not in self._ours:
+            conversations = (await self._get(f"/v1/tickets/{ticket_id}"))["conversations"]
+            self._ours[ticket_id] = {one["channel_id"] for one in conversations} == {self.channel}
+        return self._ours[ticket_id]
 
     def _note(self, response: httpx.Response) -> None:
         code = "accepted" if response.status_code == 202 else response.json().get("code", str(response.status_code))

@@ -83,6 +83,7 @@ async def play(system: System, plan: Plan, *, progress: Callable[[int], None]) -
                     name=name,
                     key=key,
                     client=client,
+                    channel=channel,
                     chance=random.Random(plan.seed + 10 + number),
                     pace=max(0.05, min(1.0, 4 / plan.rate)),
                 )
