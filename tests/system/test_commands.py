@@ -34,12 +34,16 @@ async def test_the_demo_loses_nothing_doubles_nothing_and_prevents_collisions(sy
     assert day["latency_ms"]["p99"] is not None
 
 
-async def test_a_second_demo_in_a_running_system_is_another_day(system: System):
+async def test_a_second_demo_is_another_day_and_leaves_the_customers_of_others_alone(system: System, page: Page):
+    _, item, ticket = await page.asked()
     for _ in range(2):
         code, out, err = await system.baton("demo", "--json", "--messages", "30", "--rate", "100")
         assert code == 0, err + out
         [day] = lines(out)
         assert (day["problems"], day["messages"]) == ([], 30)
+        assert day["replies"].keys() <= {"sent", "held"}
+    assert page.received(item) == []
+    assert (await page.admin.get(f"/v1/tickets/{ticket['id']}"))["version"] == ticket["version"]
 
 
 async def test_doctor_finds_nothing_wrong_with_a_system_that_runs(system: System, page: Page):
