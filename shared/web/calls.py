@@ -96,6 +96,9 @@ class Requires:
             raise Forbidden(f"this needs {' and '.join(missing)}", missing=missing)
         if request.scope["query_string"]:
             _refuse_unknown(request, facts)
+        if "\0" in request.scope["path"] or any("\0" in value for value in request.query_params.values()):
+            # Postgres has no text with it, so nothing can be called so.
+            raise BadRequest("a path or parameter cannot hold NUL")
         return Call(request, exchange, facts, exchange.principal)
 
 

@@ -149,6 +149,11 @@ async def test_what_is_no_reply_is_not_valid(office: Office, body: dict) -> None
     assert (await office.ann.post(office.path("replies"), json=body)).status_code == 422
 
 
+@pytest.mark.parametrize("path", ["/v1/replies/a%00b", "/v1/collisions?agent=a%00b"])
+async def test_what_cannot_be_stored_cannot_be_asked_for(office: Office, path: str) -> None:
+    assert (await office.ann.get(path)).status_code == 400
+
+
 async def test_drafts_are_ones_own(office: Office) -> None:
     path = office.path("draft")
     first = await office.ann.put(path, json={"text": "Dear"})
