@@ -193,7 +193,7 @@ async def answers(page: Page, clerks: list[Clerk]) -> None:
     admin = page.admin
     accepted = [reply for clerk in clerks for reply in clerk.accepted]
     assert len(accepted) == len(set(accepted)) > ROUNDS
-    ends = {shown["id"]: shown for shown in [await admin.settled(reply, within=40) for reply in accepted]}
+    ends = {shown["id"]: shown for shown in [await admin.settled(reply, within=100) for reply in accepted]}
     assert {shown["state"] for shown in ends.values()} <= FINAL
     received = Counter(one.text for one in page.network.received)
     assert [text for text, count in received.items() if count > 1] == []

@@ -3,7 +3,6 @@
 import io
 import json
 import logging
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -149,12 +148,11 @@ def test_other_names_keep_their_values(stream: io.StringIO, name: str) -> None:
     assert (line[name], line["count"]) == ("value", 3)
 
 
+@pytest.mark.timeout(20)
 @pytest.mark.parametrize("run", ["a" * 100_000, "a-" * 50_000, "://" * 30_000, "token " * 20_000, "/bot1" * 20_000])
-def test_long_lines_are_cleaned_in_time(run: str) -> None:
-    started = time.perf_counter()
-    logs.redact(None, "info", {"event": run})
-
-    assert time.perf_counter() - started < 1.0
+def test_long_lines_are_cleaned_within_the_time_limit_of_a_test(run: str) -> None:
+    # A pattern that backtracks takes hours on these.
+    assert logs.redact(None, "info", {"event": run})["event"]
 
 
 def test_on_a_terminal_lines_are_for_people() -> None:
