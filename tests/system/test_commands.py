@@ -42,6 +42,7 @@ async def test_a_second_demo_is_another_day_and_leaves_the_customers_of_others_a
         [day] = lines(out)
         assert (day["problems"], day["messages"]) == ([], 30)
         assert day["replies"].keys() <= {"sent", "held"}
+        assert "idempotency-key-reused" not in day["attempts_to_answer"]
     assert page.received(item) == []
     assert (await page.admin.get(f"/v1/tickets/{ticket['id']}"))["version"] == ticket["version"]
 

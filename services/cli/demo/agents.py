@@ -28,6 +28,8 @@ class Agent:
     key: str
     channel: str
     """The demo's own: nobody else's customers are answered."""
+    run: str
+    """Tells this day's requests from those of the same seed on another day."""
     chance: random.Random
     pace: float
     """Seconds between two looks at the inbox."""
@@ -46,10 +48,14 @@ class Agent:
                 self.outcomes["unreachable"] += 1
             await asyncio.sleep(self.pace * self.chance.uniform(0.5, 1.5))
 
-    async def _answer_one(self) -> None:
+    async def looked(self) -> list[dict[str, Any]]:
+        """The tickets of the demo that changed last, as they are now."""
         listed = await self._get("/v1/tickets", state="open", sort="updated", limit=PAGE_SIZE)
+        return [ticket for ticket in listed["data"] if await self._is_ours(ticket["id"])]
+
+    async def _answer_one(self) -> None:
         # Both look at the head of the same list: that is how two people end up on one ticket.
-        tickets = [ticket for ticket in listed["data"] if await self._is_ours(ticket["id"])][:6]
+        tickets = (await self.looked())[:6]
         if not tickets:
             return
         ticket = self.chance.choice(tickets)
@@ -60,11 +66,15 @@ class Agent:
                 self._note(lease)
                 return
         await asyncio.sleep(self.pace * self.chance.uniform(0.2, 1.0))
+        await self.answer(ticket)
+
+    async def answer(self, ticket: dict[str, Any]) -> None:
+        """Answers a ticket as it was looked at, whatever has happened since."""
         text = f"{self.chance.choice(ANSWERS)} ({self.name[:1]}{len(self.accepted) + sum(self.outcomes.values())})"
         sent = await self._post(
             f"/v1/tickets/{ticket['id']}/replies",
             {"text": text, "seen_seq": ticket["last_seq"]},
-            idempotency=f"demo-{self.id}-{self.chance.getrandbits(64):x}",
+            idempotency=f"demo-{self.run}-{self.chance.getrandbits(64):x}",
         )
         self._note(sent)
         if sent.status_code == 202:
@@ -96,3 +106,11 @@ class Agent:
     async def _post(self, path: str, body: dict[str, Any], *, idempotency: str | None = None) -> httpx.Response:
         headers = self._headers() | ({"Idempotency-Key": idempotency} if idempotency else {})
         return await self.client.post(path, json=body, headers=headers)
+
+
+async def meet(one: Agent, other: Agent) -> None:
+    """Both answer the same customer at the same moment: what a short day may have left to chance."""
+    for ticket in (await one.looked())[:1]:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(one.answer(ticket))
+            group.create_task(other.answer(ticket))

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import httpx
 
-from services.cli.demo.agents import Agent
+from services.cli.demo.agents import Agent, meet
 from services.cli.demo.audit import Auditor, Findings
 from services.cli.demo.network import PAGE, SimulatedFacebook
 from services.cli.demo.world import World
@@ -84,6 +84,7 @@ async def play(system: System, plan: Plan, *, progress: Callable[[int], None]) -
                     key=key,
                     client=client,
                     channel=channel,
+                    run=world.run,
                     chance=random.Random(plan.seed + 10 + number),
                     pace=max(0.05, min(1.0, 4 / plan.rate)),
                 )
@@ -94,6 +95,7 @@ async def play(system: System, plan: Plan, *, progress: Callable[[int], None]) -
             day.seconds = time.perf_counter() - started
             await settle(begun, seen)
             done.set()
+            await meet(*day.agents)
             await quiet(client, system.admin, day)
             following.cancel()
         day.latencies = [seen[item] - at for item, at in begun.items() if item in seen]
