@@ -1,13 +1,17 @@
 """Commands that operate a running system through its API: keys, dead letters, webhook endpoints."""
 
 import json
-from typing import Annotated, Any
+import sys
+from typing import Annotated, Any, Final
 
 import typer
 
 from services.cli import options
 from services.cli.options import DataDir, Json, Key, Url
 from shared.errors import BatonError
+
+WIDE: Final = 240
+"""Columns of a table that goes into a file or another program."""
 
 
 class Refused(BatonError):
@@ -170,10 +174,13 @@ def _show(rows: list[dict[str, Any]], columns: tuple[str, ...], *, as_json: bool
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(*columns)
+    table = Table()
+    for column in columns:
+        # An id that is cut off cannot be given to the next command.
+        table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(_cell(row.get(column)) for column in columns))
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else WIDE).print(table)
 
 
 def _cell(value: Any) -> str:

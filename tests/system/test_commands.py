@@ -99,6 +99,7 @@ async def test_keys_are_issued_listed_and_revoked(system: System, admin: Api):
     _, listed, _ = await system.baton("keys", "list", "--json")
     [key] = [entry for entry in lines(listed) if entry["name"] == name]
     assert out.strip() not in listed
+    assert key["id"] in (await system.baton("keys", "list"))[1]
     assert (await system.baton("keys", "revoke", key["id"]))[0] == 0
     assert (await robot.call("GET", "/v1/tickets")).status_code == 401
 
