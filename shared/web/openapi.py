@@ -81,6 +81,8 @@ def _complete(operation: dict[str, Any], route: APIRoute, method: str) -> None:
         operation["security"] = [{"key": []}]
         operation["x-required-scopes"] = list(scopes)
         if method in _WRITES:
+            # The same Idempotency-Key at once, or with another request.
+            added |= {409, 422}
             operation.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
         if 428 in declared:
             operation.setdefault("parameters", []).append(_IF_MATCH)

@@ -13,7 +13,7 @@ from services.tickets.handlers import joining, reading
 from services.tickets.handlers.joining import Evidence
 from services.tickets.handlers.ledger import Desk
 from services.tickets.store import customers, timeline
-from services.tickets.store.customers import Customer
+from services.tickets.store.customers import Customer, Identity
 from shared.db.transaction import Transaction
 from shared.errors import NotFound
 from shared.web.calls import Answer, Call, etag, requires
@@ -173,9 +173,13 @@ async def _rows(tx: Transaction, workspace_id: str, found: list[Customer]) -> li
             "name": customer.name,
             "attributes": customer.attributes,
             "merged_into": customer.merged_into,
-            "identities": [account for account in accounts if account.customer_id == customer.id],
+            "identities": [_identity(account) for account in accounts if account.customer_id == customer.id],
             "version": customer.version,
             "created_at": customer.created_at,
         }
         for customer in found
     ]
+
+
+def _identity(account: Identity) -> IdentityView:
+    return IdentityView.model_validate(account, from_attributes=True)
