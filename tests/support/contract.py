@@ -67,10 +67,10 @@ class Contract:
         ]
         return min(found, key=lambda operation: len(operation.placeholders), default=None)
 
-    def body(self, operation: Operation) -> Any:
-        """The smallest body that a route declares to take; None where it takes none."""
+    def body(self, operation: Operation, *, whole: bool = False) -> Any:
+        """The smallest body that a route declares to take, or one with all that it knows; None where it takes none."""
         content = operation.spec.get("requestBody", {}).get("content", {}).get("application/json")
-        return self._sample(content["schema"]) if content else None
+        return self._sample(content["schema"], whole=whole) if content else None
 
     def check(self, response: httpx.Response) -> None:
         """Fails unless the document says that this may be the answer."""
@@ -93,18 +93,19 @@ class Contract:
         ]
         assert not problems, f"{operation.name} {response.status_code} is not what it declares: {problems[:5]}"
 
-    def _sample(self, schema: Mapping[str, Any]) -> Any:
+    def _sample(self, schema: Mapping[str, Any], *, whole: bool) -> Any:
         if "$ref" in schema:
             schema = self._components["schemas"][schema["$ref"].rpartition("/")[2]]
         for choice in ("anyOf", "oneOf"):
             if choice in schema:
-                return self._sample(schema[choice][0])
+                return self._sample(schema[choice][0], whole=whole)
         if "const" in schema or "enum" in schema:
             return schema.get("const", schema.get("enum", [None])[0])
         if schema.get("type") == "object":
-            return {name: self._sample(schema["properties"][name]) for name in schema.get("required", ())}
+            names = schema.get("properties", {}) if whole else schema.get("required", ())
+            return {name: self._sample(schema["properties"][name], whole=whole) for name in names}
         if schema.get("type") == "array":
-            return [self._sample(schema["items"])] * schema.get("minItems", 0)
+            return [self._sample(schema["items"], whole=whole)] * schema.get("minItems", 0)
         return _simple(schema)
 
 

@@ -6,7 +6,9 @@ import httpx
 import pytest
 
 from tests.support.callers import Api, connected
+from tests.support.contract import Contract
 from tests.support.page import Page, connected_page
+from tests.support.possessions import possessions
 from tests.support.system import System
 
 
@@ -60,3 +62,15 @@ async def page(admin: Api) -> AsyncIterator[Page]:
     """A connected Page of the test's own."""
     async with connected_page(admin) as page:
         yield page
+
+
+@pytest.fixture
+async def contract(http: httpx.AsyncClient) -> Contract:
+    """What the running system declares."""
+    return Contract((await http.get("/openapi.json")).json())
+
+
+@pytest.fixture
+async def belongings(page: Page, alice: Api) -> dict[str, str]:
+    """One of everything that has an id, in the demo workspace."""
+    return await possessions(page, alice)
