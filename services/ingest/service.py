@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from services.ingest import NAME
 from services.ingest.api import channels, inbox
 from services.ingest.api.paths import webhook_paths
-from services.ingest.api.webhooks import Webhooks
+from services.ingest.api.webhooks import PREFIXES, Webhooks
 from services.ingest.handlers.channels import Channels
 from services.ingest.handlers.directory import Directory
 from services.ingest.handlers.intake import Intake
@@ -49,7 +49,8 @@ def build(runtime: Runtime) -> Service:
             "retention": parts.retention.run,
             "webhooks": parts.webhooks.watch,
         },
-        mounts={"/webhooks/": parts.webhooks, "/v1/messages": parts.webhooks},
+        mounts=dict.fromkeys(PREFIXES, parts.webhooks),
+        hooks=dict.fromkeys(PREFIXES, parts.webhooks.take),
         mount_paths=webhook_paths(),
         resources=(parts.channels,),
     )

@@ -18,6 +18,7 @@ from shared.log.port import Log
 from shared.sealing import KeyRing
 from shared.settings import KernelSettings
 from shared.telemetry.metrics import Metrics
+from shared.web.hooks import Hook
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +64,8 @@ class Service:
     """Loops that run until they are cancelled; each is supervised and restarted with back-off when it raises."""
     mounts: Mapping[str, Any] = field(default_factory=dict)
     """Raw ASGI callables by path prefix, in front of FastAPI and its authentication."""
+    hooks: Mapping[str, Hook] = field(default_factory=dict)
+    """What takes usual requests below ASGI, by path prefix; a mount of that prefix answers all others."""
     mount_paths: Mapping[str, Any] = field(default_factory=dict)
     """OpenAPI path items of the mounts, which FastAPI can't know."""
     resources: Sequence[object] = ()

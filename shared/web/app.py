@@ -1,4 +1,4 @@
-"""The ASGI callable of a process: raw mounts by prefix first, then the API behind its edge."""
+"""The face of a process: hooks below ASGI, then raw mounts by prefix, then the API behind its edge."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
@@ -24,6 +24,7 @@ from shared.web.calls import Face, RouteFacts
 from shared.web.edge import Edge
 from shared.web.health import Health
 from shared.web.health import router as health_router
+from shared.web.hooks import Hook, Hooks
 from shared.web.limits import RateLimiter
 from shared.web.routing import Index
 from shared.web.settings import WebSettings
@@ -39,19 +40,25 @@ class Hosted(Protocol):
     @property
     def mounts(self) -> Mapping[str, Any]: ...
     @property
+    def hooks(self) -> Mapping[str, Hook]: ...
+    @property
     def mount_paths(self) -> Mapping[str, Any]: ...
     @property
     def resources(self) -> Sequence[object]: ...
 
 
 class App:
-    """One process's HTTP face. A request for a mount never enters FastAPI."""
+    """One process's HTTP face: an ASGI callable, and the hooks that its server asks first.
+
+    A request for a mount never enters FastAPI.
+    """
 
     def __init__(
         self,
         mounts: Mapping[str, ASGIApp],
         api: ASGIApp,
         *,
+        hooks: Mapping[str, Hook],
         routes: Sequence[APIRoute],
         mount_paths: Mapping[str, Any],
         face: Face,
@@ -60,6 +67,7 @@ class App:
         self._mounts = sorted(mounts.items(), key=lambda mount: -len(mount[0]))
         self._mount_paths = mount_paths
         self._api = api
+        self.hooks = Hooks(hooks, refusal=self._problem)
         self.routes = routes
         self.face = face
 
@@ -74,9 +82,22 @@ class App:
         path = scope["path"]
         for prefix, mount in self._mounts:
             if path.startswith(prefix):
-                await _guarded(mount, scope, receive, send, face=self.face)
+                await self._guarded(mount, scope, receive, send)
                 return
         await self._api(scope, receive, send)
+
+    async def _guarded(self, mount: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        """A mount answers its own refusals; what escapes it becomes a problem all the same."""
+        try:
+            await mount(scope, receive, send)
+        except Exception as error:  # noqa: BLE001 - this is the last catch before the server
+            await self._problem(error)(scope, receive, send)
+
+    def _problem(self, error: Exception) -> Response:
+        request_id = self.face.ids.new("req")
+        if problems.refusal_of(error) is None:
+            structlog.get_logger().error("mount_failed", request_id=request_id, exc_info=error)
+        return problems.render(error, request_id=request_id)
 
 
 class _Api(FastAPI):
@@ -126,7 +147,8 @@ def create_app(
         json_depth=settings.json_depth,
     )
     mounts = {prefix: mount for service in services for prefix, mount in service.mounts.items()}
-    return App(mounts, edge, routes=routes, mount_paths=mounted, face=face)
+    hooks = {prefix: hook for service in services for prefix, hook in service.hooks.items()}
+    return App(mounts, edge, hooks=hooks, routes=routes, mount_paths=mounted, face=face)
 
 
 def _api_routes(router: APIRouter) -> list[APIRoute]:
@@ -191,14 +213,3 @@ def _documents(routes: Sequence[APIRoute], mounted: Mapping[str, Any]) -> APIRou
 
 def _meaning(kind: type[Refusal]) -> dict[str, Any]:
     return {"code": kind.code, "status": kind.status, "title": kind.title, "meaning": kind.__doc__}
-
-
-async def _guarded(app: ASGIApp, scope: Scope, receive: Receive, send: Send, *, face: Face) -> None:
-    """A mount answers its own refusals; what escapes it becomes a problem all the same."""
-    try:
-        await app(scope, receive, send)
-    except Exception as error:  # noqa: BLE001 - this is the last catch before the server
-        request_id = face.ids.new("req")
-        if problems.refusal_of(error) is None:
-            structlog.get_logger().exception("mount_failed", path=scope["path"], request_id=request_id)
-        await problems.render(error, request_id=request_id)(scope, receive, send)

@@ -5,14 +5,16 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import timedelta
-from typing import Final
+from functools import partial
+from typing import Any, Final, cast
 
 import uvicorn
-from starlette.types import ASGIApp
 
 from shared.errors import Misconfigured
+from shared.web.app import App
+from shared.web.hooks import HookProtocol
 
-KEEP_ALIVE_SECONDS: Final = 75
+KEEP_ALIVE: Final = timedelta(seconds=75)
 """Longer than load balancers keep idle connections, so that they never send into one that we just closed."""
 
 
@@ -51,19 +53,26 @@ def url_of(listener: socket.socket) -> str:
 
 
 async def serve(
-    app: ASGIApp, listener: socket.socket, *, stop: asyncio.Event, grace: timedelta, started: Callable[[], None]
+    app: App,
+    listener: socket.socket,
+    *,
+    stop: asyncio.Event,
+    grace: timedelta,
+    started: Callable[[], None],
+    keep_alive: timedelta = KEEP_ALIVE,
 ) -> None:
     """Serves until stopped; then accepts nothing more, and gives running requests so long to finish."""
     config = uvicorn.Config(
         app,
-        http="httptools",
+        # What uvicorn calls with a configuration, to get a protocol: a class only by its annotation.
+        http=cast("Any", partial(HookProtocol, hooks=app.hooks)),
         ws="none",
         lifespan="off",
         log_config=None,
         log_level="warning",
         access_log=False,
         server_header=False,
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_keep_alive=round(keep_alive.total_seconds()),
         timeout_graceful_shutdown=max(1, round(grace.total_seconds())),
     )
     server = _Server(config, started)

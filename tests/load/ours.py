@@ -10,10 +10,10 @@ from typing import Any, Final, cast
 
 import uvloop
 
-from services.ingest.api.webhooks import Webhooks
+from services.ingest.api.webhooks import PREFIXES, Webhooks
 from services.ingest.domain.deliveries import Arrival
 from services.ingest.handlers.directory import Directory
-from services.ingest.handlers.intake import Intake
+from services.ingest.handlers.intake import Intake, Told
 from services.ingest.handlers.refusals import Refusals
 from services.ingest.settings import IngestSettings
 from shared.clock import SystemClock
@@ -33,24 +33,18 @@ POOL: Final = 16
 class Decoding:
     """In the inbox's place: does the floor's decode, which ours leaves to the normalizer, and keeps nothing."""
 
-    def keep(self, arrival: Arrival) -> "asyncio.Future[None]":
+    def keep(self, arrival: Arrival, told: Told) -> None:
         """Done at once."""
         bodies.DECODE(arrival.body)
-        return _done()
+        told(None)
 
 
 class Forgetting:
     """In the inbox's place: does nothing."""
 
-    def keep(self, _: Arrival) -> "asyncio.Future[None]":
+    def keep(self, _: Arrival, told: Told) -> None:
         """Done at once."""
-        return _done()
-
-
-def _done() -> "asyncio.Future[None]":
-    future = asyncio.get_running_loop().create_future()
-    future.set_result(None)
-    return future
+        told(None)
 
 
 def face(database: Database, intake: Any) -> App:
@@ -64,7 +58,8 @@ def face(database: Database, intake: Any) -> App:
         metrics=Metrics(),
         body_limit=BODY_LIMIT,
     )
-    return new_app(database, Stub(name="ingest", mounts={"/webhooks/": webhooks, "/v1/messages": webhooks}))
+    mounts, hooks = dict.fromkeys(PREFIXES, webhooks), dict.fromkeys(PREFIXES, webhooks.take)
+    return new_app(database, Stub(name="ingest", mounts=mounts, hooks=hooks))
 
 
 async def _in_memory(intake: Any, stop: asyncio.Event) -> None:

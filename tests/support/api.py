@@ -18,6 +18,7 @@ from shared.telemetry.metrics import Metrics
 from shared.web.app import App, Hosted, create_app
 from shared.web.calls import Call, requires
 from shared.web.health import Health
+from shared.web.hooks import Hook
 from shared.web.settings import WebSettings
 
 Anyone = Annotated[Call, requires()]
@@ -31,6 +32,7 @@ class Stub:
     name: str = "demo"
     router: APIRouter = field(default_factory=APIRouter)
     mounts: Mapping[str, Any] = field(default_factory=dict)
+    hooks: Mapping[str, Hook] = field(default_factory=dict)
     mount_paths: Mapping[str, Any] = field(default_factory=dict)
     resources: Sequence[object] = ()
 

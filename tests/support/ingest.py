@@ -16,6 +16,7 @@ from fastapi import APIRouter
 from services.ingest.api import channels as channel_routes
 from services.ingest.api import inbox as inbox_routes
 from services.ingest.api.paths import webhook_paths
+from services.ingest.api.webhooks import PREFIXES
 from services.ingest.handlers.normalizer import Normalizer
 from services.ingest.handlers.worker import Worker
 from services.ingest.service import Parts, assemble
@@ -144,7 +145,8 @@ async def open_door(
         stub = api.Stub(
             name="ingest",
             router=APIRouter(routes=[*channel_routes.router.routes, *inbox_routes.router.routes]),
-            mounts={"/webhooks/": parts.webhooks, "/v1/messages": parts.webhooks},
+            mounts=dict.fromkeys(PREFIXES, parts.webhooks),
+            hooks=dict.fromkeys(PREFIXES, parts.webhooks.take),
             mount_paths=webhook_paths(),
             resources=(parts.channels,),
         )

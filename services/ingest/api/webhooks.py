@@ -1,12 +1,14 @@
-"""The webhook path: raw ASGI in front of FastAPI, answering only what is certain."""
+"""The webhook path: a hook for usual deliveries, raw ASGI in front of FastAPI for the rest; answers what is certain."""
 
+import asyncio
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Iterable, Mapping
+from typing import Final
 from urllib.parse import parse_qsl
 
 from starlette.requests import ClientDisconnect
-from starlette.types import Message, Receive, Send
+from starlette.responses import Response
+from starlette.types import Receive, Send
 from starlette.types import Scope as AsgiScope
 
 from services.ingest.api.reading import Reader
@@ -19,6 +21,9 @@ from shared.errors import NotFound, Refusal, Retryable, Unauthorized, Unavailabl
 from shared.networks.port import Network, WebhookAnswer, WebhookRequest
 from shared.telemetry.metrics import Metrics
 from shared.web import problems
+from shared.web.hooks import Answer, Headers
+
+PREFIXES: Final = ("/webhooks/", "/v1/messages")
 
 GENERIC: Final = "api"
 """The network behind `POST /v1/messages`."""
@@ -31,8 +36,6 @@ MEASURED: Final = 16
 
 _PARTS: Final = 4
 """`/webhooks/{network}/{channel}` begins with a slash."""
-
-Answer = tuple[Message, Message]
 
 
 class Webhooks:
@@ -55,15 +58,46 @@ class Webhooks:
         self._refusals = refusals
         self._clock = clock
         self._metrics = metrics
+        self._body_limit = body_limit
         self._reader = Reader(clock, limit=body_limit)
-        self._acknowledgments = {name: _messages(network.acknowledge()) for name, network in networks.items()}
+        self._acknowledgments = {name: _response(network.acknowledge()) for name, network in networks.items()}
         self._seconds = metrics.histogram("baton_webhook_seconds")
         self._count = 0
+
+    def take(self, target: bytes, headers: Headers, body: bytes, answer: Answer) -> bool:
+        """A delivery to a channel that is known, signed as it should be; whoever must hear no hears it from ASGI."""
+        now = self._clock.elapsed()
+        fields = _fields(headers)
+        network_name, channel_id = _address(target.decode("latin-1"), fields, {})
+        source = self._directory.known(channel_id, now)
+        if source is None or source.network != network_name or len(body) > self._body_limit:
+            return False
+        network = self._networks[network_name]
+        request = WebhookRequest(method="POST", headers=fields, body=body)
+        if network.handshake(request, source.account) is not None:
+            return False
+        arrival = self._arrival(network, source, request)
+        if arrival is None:
+            return False
+
+        def told(error: Unavailable | None) -> None:
+            if error is None:
+                self._measure(now)
+                answer(self._acknowledgments[network_name])
+            else:
+                self._counted(network_name, error.code)
+                answer(error)
+
+        try:
+            self._intake.keep(arrival, told)
+        except Unavailable:
+            return False
+        return True
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """One request; 2xx only after its delivery is committed."""
         now = self._clock.elapsed()
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        headers = _fields(scope["headers"])
         query = dict(reversed(parse_qsl(scope["query_string"].decode("latin-1")))) if scope["query_string"] else {}
         network_name, channel_id = _address(scope["path"], headers, query)
         network = self._networks.get(network_name)
@@ -74,7 +108,7 @@ class Webhooks:
             method = scope["method"]
             body = await self._reader.read(receive, headers, since=now) if method == "POST" else b""
             request = WebhookRequest(method=method, headers=headers, query=query, body=body)
-            start, answer = await self._answer(network, source, request)
+            response = await self._respond(network, source, request)
         except ClientDisconnect:
             return
         except Refusal as refusal:
@@ -83,11 +117,8 @@ class Webhooks:
         except Retryable:
             self._counted(network_name, Unavailable.code)
             raise
-        await send(start)
-        await send(answer)
-        self._count += 1
-        if self._count % MEASURED == 0:
-            self._seconds.observe(self._clock.elapsed() - now)
+        await response(scope, receive, send)
+        self._measure(now)
 
     def count_stored(self, networks: Counter[str]) -> None:
         """So many deliveries of each network are durable: counted by the batch, because counting has its price."""
@@ -98,32 +129,60 @@ class Webhooks:
         """Gives up bodies that do not arrive, until cancelled."""
         await self._reader.watch()
 
-    async def _answer(self, network: Network, source: Source, request: WebhookRequest) -> Answer:
+    async def _respond(self, network: Network, source: Source, request: WebhookRequest) -> Response:
         greeting = network.handshake(request, source.account)
         if greeting is not None:
             self._counted(network.name, "handshake" if greeting.status < 400 else "handshake-refused")
-            return _messages(greeting)
+            return _response(greeting)
         if request.method != "POST":
             raise problems.MethodNotAllowed("deliveries are posted", headers={"Allow": "POST"})
-        if not network.verify(request, source.account, now=self._clock.now()):
+        arrival = self._arrival(network, source, request)
+        if arrival is None:
             self._refusals.add(source.workspace_id, source.account.channel_id)
             raise Unauthorized("the signature does not fit the body")
-        await self._intake.keep(
-            Arrival(
-                workspace_id=source.workspace_id,
-                channel_id=source.account.channel_id,
-                network=source.network,
-                shard=source.shard,
-                delivery_key=dedupe_key(network.delivery_key(request)),
-                headers=kept_headers(request.headers),
-                body=request.body,
-            )
-        )
+        await self._stored(arrival)
         return self._acknowledgments[network.name]
+
+    def _arrival(self, network: Network, source: Source, request: WebhookRequest) -> Arrival | None:
+        """What is stored; None where the signature does not fit."""
+        if not network.verify(request, source.account, now=self._clock.now()):
+            return None
+        return Arrival(
+            workspace_id=source.workspace_id,
+            channel_id=source.account.channel_id,
+            network=source.network,
+            shard=source.shard,
+            delivery_key=dedupe_key(network.delivery_key(request)),
+            headers=kept_headers(request.headers),
+            body=request.body,
+        )
+
+    async def _stored(self, arrival: Arrival) -> None:
+        stored: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def told(error: Unavailable | None) -> None:
+            if stored.done():
+                return
+            if error is None:
+                stored.set_result(None)
+            else:
+                stored.set_exception(error)
+
+        self._intake.keep(arrival, told)
+        await stored
+
+    def _measure(self, since: float) -> None:
+        self._count += 1
+        if self._count % MEASURED == 0:
+            self._seconds.observe(self._clock.elapsed() - since)
 
     def _counted(self, network_name: str, outcome: str) -> None:
         known = network_name if network_name in self._networks else "(none)"
         self._metrics.counter("baton_webhooks_total", network=known, outcome=outcome).inc()
+
+
+def _fields(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
 
 
 def _address(path: str, headers: Mapping[str, str], query: Mapping[str, str]) -> tuple[str, str]:
@@ -136,14 +195,6 @@ def _address(path: str, headers: Mapping[str, str], query: Mapping[str, str]) ->
     return GENERIC, headers.get(CHANNEL_HEADER) or query.get(CHANNEL_PARAMETER, "")
 
 
-def _messages(answer: WebhookAnswer) -> Answer:
-    start: dict[str, Any] = {
-        "type": "http.response.start",
-        "status": answer.status,
-        "headers": [
-            (b"content-type", answer.content_type.encode()),
-            (b"content-length", str(len(answer.body)).encode()),
-            (b"x-content-type-options", b"nosniff"),
-        ],
-    }
-    return start, {"type": "http.response.body", "body": answer.body}
+def _response(answer: WebhookAnswer) -> Response:
+    headers = {"content-type": answer.content_type, "x-content-type-options": "nosniff"}
+    return Response(answer.body, status_code=answer.status, headers=headers)

@@ -20,11 +20,14 @@ _BUSY_SECONDS = 1
 _AWAY_SECONDS = 5
 
 
-_Waiting = tuple[Arrival, "asyncio.Future[None]"]
+Told = Callable[[Unavailable | None], None]
+"""Hears once what became of a delivery: None when it is durable. Must neither block nor raise."""
+
+_Waiting = tuple[Arrival, Told]
 
 
 class Intake:
-    """`keep` returns once a delivery is durable, or raises Unavailable, and then the network tries again."""
+    """Says when a delivery is durable, or that it is Unavailable, and then the network tries again."""
 
     def __init__(self, database: Database, ids: Ids, settings: IngestSettings) -> None:
         self._database = database
@@ -39,17 +42,15 @@ class Intake:
         self.on_stored: list[Callable[[Counter[str]], None]] = []
         """Called after each commit with the number of deliveries by network; must not block."""
 
-    def keep(self, arrival: Arrival) -> "asyncio.Future[None]":
-        """A future that is done once the delivery is committed; Unavailable when too much waits already."""
+    def keep(self, arrival: Arrival, told: Told) -> None:
+        """Calls `told` once the delivery is committed, or cannot be; Unavailable when too much waits already."""
         waiting = len(self._queue)
         if not self._is_running or waiting >= self._most_waiting or self._bytes + len(arrival.body) > self._most_bytes:
             raise Unavailable("too many deliveries wait to be stored", headers={"Retry-After": str(_BUSY_SECONDS)})
-        stored = asyncio.get_running_loop().create_future()
-        self._queue.append((arrival, stored))
+        self._queue.append((arrival, told))
         self._bytes += len(arrival.body)
         if waiting == 0:
             self._wake.set()
-        return stored
 
     async def run(self) -> None:
         """The writer. Whatever ends it, nobody waits for ever."""
@@ -88,9 +89,8 @@ class Intake:
         except BaseException as error:
             _fail(taken, error)
             raise
-        for _, stored in taken:
-            if not stored.done():
-                stored.set_result(None)
+        for _, told in taken:
+            told(None)
         networks = Counter(arrival.network for arrival, _ in taken)
         for notify in self.on_stored:
             notify(networks)
@@ -102,8 +102,7 @@ class Intake:
 
 
 def _fail(taken: Iterable[_Waiting], error: BaseException) -> None:
-    for _, stored in taken:
-        if not stored.done():
-            refusal = Unavailable("the inbox is away", headers={"Retry-After": str(_AWAY_SECONDS)})
-            refusal.__cause__ = error
-            stored.set_exception(refusal)
+    for _, told in taken:
+        refusal = Unavailable("the inbox is away", headers={"Retry-After": str(_AWAY_SECONDS)})
+        refusal.__cause__ = error
+        told(refusal)
