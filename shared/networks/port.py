@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import ClassVar, Literal, Protocol
 
+import msgspec
+
 from shared.events.messages import Attachment, Author, Direction, Kind, Origin, Post, Reaction, Verb
 
 DeliveryState = Literal["normalized", "ignored", "not-understood"]
@@ -49,13 +51,15 @@ class Account:
     api_base_url: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WebhookRequest:
-    """An HTTP request on a webhook path. Header names are lower-case; `query` keeps the first value of each name."""
+class WebhookRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """An HTTP request on a webhook path, a struct because one is made for each of them.
+
+    Header names are lower-case; `query` keeps the first value of each name.
+    """
 
     method: str
     headers: Mapping[str, str]
-    query: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = msgspec.field(default_factory=dict)
     body: bytes = b""
 
 

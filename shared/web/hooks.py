@@ -16,19 +16,19 @@ LARGEST: Final = 64 * 1024
 PATIENCE: Final = 1.0
 """Seconds that the rest of a body may take; then whoever reads slow bodies waits for it."""
 
-_UNUSUAL: Final = frozenset({b"transfer-encoding", b"expect", b"upgrade"})
+_UNUSUAL: Final = frozenset({"transfer-encoding", "expect", "upgrade"})
 
-Headers = Sequence[tuple[bytes, bytes]]
-"""Names are lower-case; in the order in which they came."""
+_MOST_NAMES: Final = 1_000
 
+_Fields = Sequence[tuple[bytes, bytes]]
 Answer = Callable[[Response | Exception], None]
 
 
 class Hook(Protocol):
     """Takes whole POST requests below a prefix. It must not block; what it does not take, a mount must answer."""
 
-    def __call__(self, target: bytes, headers: Headers, body: bytes, answer: Answer) -> bool:
-        """Whether it takes the request: then it calls `answer`, once, now or later."""
+    def __call__(self, target: bytes, headers: Mapping[str, str], body: bytes, answer: Answer) -> bool:
+        """Whether it takes the request: then it calls `answer`, once, now or later. Names are lower-case."""
         ...
 
 
@@ -40,7 +40,8 @@ class Hooks:
         self._hooks = [(prefix.encode(), hooks[prefix]) for prefix in sorted(hooks, key=len, reverse=True)]
         self._refusal = refusal
         self._rendered: dict[Response, bytes] = {}
-        self._defaults: Sequence[tuple[bytes, bytes]] = ()
+        self._defaults: _Fields = ()
+        self._names: dict[bytes, str] = {}
 
     def find(self, target: bytes) -> Hook | None:
         """The hook of a request's target."""
@@ -49,7 +50,18 @@ class Hooks:
                 return hook
         return None
 
-    def render(self, outcome: Response | Exception, defaults: Headers, *, keep_alive: bool) -> bytes:
+    def read(self, fields: _Fields) -> dict[str, str]:
+        """Headers as text. The same few names come again and again: each is only read once."""
+        names = self._names
+        return {names.get(name) or self._name(name): value.decode("latin-1") for name, value in fields}
+
+    def _name(self, raw: bytes) -> str:
+        name = raw.lower().decode("latin-1")
+        if len(self._names) < _MOST_NAMES:
+            self._names[raw] = name
+        return name
+
+    def render(self, outcome: Response | Exception, defaults: _Fields, *, keep_alive: bool) -> bytes:
         """The whole answer. Those that are given again and again are put together once for each second's date."""
         if isinstance(outcome, Exception):
             return _render(self._refusal(outcome), defaults, keep_alive=keep_alive)
@@ -67,10 +79,10 @@ class Hooks:
 class _Turn:
     """A request that a hook has taken: it stands where uvicorn keeps the one that runs, so that others wait for it."""
 
-    __slots__ = ("_finish", "keep_alive", "response_complete")
+    __slots__ = ("keep_alive", "protocol", "response_complete")
 
-    def __init__(self, finish: "Callable[[_Turn, Response | Exception], None]") -> None:
-        self._finish = finish
+    def __init__(self, protocol: "HookProtocol") -> None:
+        self.protocol = protocol
         self.keep_alive = True
         self.response_complete = False
 
@@ -78,7 +90,7 @@ class _Turn:
         """What comes when it is over changes nothing."""
         if not self.response_complete:
             self.response_complete = True
-            self._finish(self, outcome)
+            self.protocol.write(outcome, keep_alive=self.keep_alive)
 
 
 class HookProtocol(HttpToolsProtocol):
@@ -102,7 +114,9 @@ class HookProtocol(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self._hooks = hooks
         self._hook: Hook | None = None
-        """Whose request is being read; None while one goes the ordinary way."""
+        """Whose request is being read."""
+        self._is_ordinary = False
+        self._fields: dict[str, str] = {}
         self._body = b""
         self._waiting: asyncio.TimerHandle | None = None
         self._heard = self.loop.time()
@@ -152,12 +166,16 @@ class HookProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Nothing is known yet."""
+        self._is_ordinary = False
         self.url = b""
         self.headers = []
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Kept; trailers too."""
-        self.headers.append((name.lower(), value))
+        """Kept as it is; what trails a body is uvicorn's."""
+        if self._is_ordinary:
+            super().on_header(name, value)
+            return
+        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """A hook's request is read on; any other one is uvicorn's from here."""
@@ -184,7 +202,7 @@ class HookProtocol(HttpToolsProtocol):
             return
         if self._waiting is not None:
             self._stop_waiting()
-        turn = _Turn(self._finish)
+        turn = _Turn(self)
         self.cycle = turn
         if self._is_taken(self._hook, turn):
             self._hook = None
@@ -203,19 +221,21 @@ class HookProtocol(HttpToolsProtocol):
 
     def _is_usual(self) -> bool:
         parser = self.parser
+        self._fields = fields = self._hooks.read(self.headers)
         return (
             parser.get_method() == b"POST"
-            and parser.get_http_version() == "1.1"
             and parser.should_keep_alive()
+            # Without this header, only HTTP/1.1 keeps a connection.
+            and ("connection" not in fields or parser.get_http_version() == "1.1")
+            and _UNUSUAL.isdisjoint(fields)
             and (self.cycle is None or self.cycle.response_complete)
             and not self.flow.write_paused
             and self.limit_concurrency is None
-            and _UNUSUAL.isdisjoint([name for name, _ in self.headers])
         )
 
     def _is_taken(self, hook: Hook, turn: _Turn) -> bool:
         try:
-            return hook(self.url, self.headers, self._body, turn.answer)
+            return hook(self.url, self._fields, self._body, turn.answer)
         except Exception:  # noqa: BLE001 - a bug, and the ordinary way has an answer for those
             structlog.get_logger().exception("hook_failed")
             return False
@@ -225,6 +245,7 @@ class HookProtocol(HttpToolsProtocol):
         target, headers, body = self.url, self.headers, self._body
         self._stop_waiting()
         self._hook = None
+        self._is_ordinary = True
         self._body = b""
         super().on_message_begin()
         super().on_url(target)
@@ -239,27 +260,28 @@ class HookProtocol(HttpToolsProtocol):
             self._waiting.cancel()
             self._waiting = None
 
-    def _finish(self, turn: _Turn, outcome: Response | Exception) -> None:
-        if self.transport.is_closing():
+    def write(self, outcome: Response | Exception, *, keep_alive: bool) -> None:
+        """A hook's answer."""
+        transport = self.transport
+        if transport.is_closing():
             return
-        answer = self._hooks.render(outcome, self.server_state.default_headers, keep_alive=turn.keep_alive)
-        self.transport.write(answer)
-        if not turn.keep_alive:
-            self.transport.close()
+        transport.write(self._hooks.render(outcome, self.server_state.default_headers, keep_alive=keep_alive))
+        if not keep_alive:
+            transport.close()
         self.on_response_complete()
 
     def on_response_complete(self) -> None:
         """As uvicorn does it, but for the timer: the next of the pipeline may begin."""
         self.server_state.total_requests += 1
+        self._heard = self.loop.time()
         if self.transport.is_closing():
             return
-        self._heard = self.loop.time()
         self.flow.resume_reading()
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
 
 
-def _render(response: Response, defaults: Headers, *, keep_alive: bool) -> bytes:
+def _render(response: Response, defaults: _Fields, *, keep_alive: bool) -> bytes:
     parts = [STATUS_LINE[response.status_code]]
     for name, value in (*defaults, *response.raw_headers):
         parts += [name, b": ", value, b"\r\n"]

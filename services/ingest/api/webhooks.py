@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -21,7 +21,7 @@ from shared.errors import NotFound, Refusal, Retryable, Unauthorized, Unavailabl
 from shared.networks.port import Network, WebhookAnswer, WebhookRequest
 from shared.telemetry.metrics import Metrics
 from shared.web import problems
-from shared.web.hooks import Answer, Headers
+from shared.web.hooks import Answer
 
 PREFIXES: Final = ("/webhooks/", "/v1/messages")
 
@@ -64,16 +64,15 @@ class Webhooks:
         self._seconds = metrics.histogram("baton_webhook_seconds")
         self._count = 0
 
-    def take(self, target: bytes, headers: Headers, body: bytes, answer: Answer) -> bool:
+    def take(self, target: bytes, headers: Mapping[str, str], body: bytes, answer: Answer) -> bool:
         """A delivery to a channel that is known, signed as it should be; whoever must hear no hears it from ASGI."""
         now = self._clock.elapsed()
-        fields = _fields(headers)
-        network_name, channel_id = _address(target.decode("latin-1"), fields, {})
+        network_name, channel_id = _address(target.decode("latin-1"), headers, {})
         source = self._directory.known(channel_id, now)
         if source is None or source.network != network_name or len(body) > self._body_limit:
             return False
         network = self._networks[network_name]
-        request = WebhookRequest(method="POST", headers=fields, body=body)
+        request = WebhookRequest(method="POST", headers=headers, body=body)
         if network.handshake(request, source.account) is not None:
             return False
         arrival = self._arrival(network, source, request)
@@ -97,7 +96,7 @@ class Webhooks:
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """One request; 2xx only after its delivery is committed."""
         now = self._clock.elapsed()
-        headers = _fields(scope["headers"])
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         query = dict(reversed(parse_qsl(scope["query_string"].decode("latin-1")))) if scope["query_string"] else {}
         network_name, channel_id = _address(scope["path"], headers, query)
         network = self._networks.get(network_name)
@@ -179,10 +178,6 @@ class Webhooks:
     def _counted(self, network_name: str, outcome: str) -> None:
         known = network_name if network_name in self._networks else "(none)"
         self._metrics.counter("baton_webhooks_total", network=known, outcome=outcome).inc()
-
-
-def _fields(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    return {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
 
 
 def _address(path: str, headers: Mapping[str, str], query: Mapping[str, str]) -> tuple[str, str]:
