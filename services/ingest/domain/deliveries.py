@@ -18,13 +18,8 @@ SETTLED: Final[tuple[State, ...]] = ("normalized", "ignored", "not-understood")
 SHARDS: Final = 64
 """Fixed: deliveries that wait carry their shard."""
 
-KEPT_HEADERS: Final = (
-    "content-type",
-    "content-encoding",
-    "user-agent",
-    "webhook-id",
-    "webhook-timestamp",
-    "x-request-id",
+KEPT_HEADERS: Final = frozenset(
+    {"content-type", "content-encoding", "user-agent", "webhook-id", "webhook-timestamp", "x-request-id"}
 )
 """Headers that explain a delivery; those that authenticate it may be secrets themselves and are not kept."""
 
@@ -97,4 +92,4 @@ def dedupe_key(given: str) -> str:
 
 def kept_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """What of the headers is stored."""
-    return {name: value[:_LONGEST_HEADER] for name in KEPT_HEADERS if (value := headers.get(name))}
+    return {name: value[:_LONGEST_HEADER] for name in KEPT_HEADERS.intersection(headers) if (value := headers[name])}
