@@ -33,8 +33,10 @@ from shared.networks.port import Network, Parsed
 from shared.networks.registry import NETWORKS
 from shared.sealing import KeyRing
 from shared.settings import KernelSettings
+from shared.web.app import App
 from tests.support import api
 from tests.support.networks.sample import PAGE
+from tests.support.served import served
 
 SECRET: Final = "old-secret"
 CREDENTIALS: Final = {"app_secret": SECRET, "verify_token": "open-sesame", "access_token": "canary-access-token"}
@@ -125,9 +127,10 @@ async def open_door(
     networks: Mapping[str, Network] = NETWORKS,
     loops: bool = True,
     kernel: Mapping[str, Any] | None = None,
+    socket: bool = False,
     **settings: Any,
 ) -> AsyncIterator[Door]:
-    """Ingest with its intake running; normalizing is the test's to call."""
+    """Ingest with its intake running; normalizing is the test's to call. With `socket`, deliveries come over one."""
     given = IngestSettings(**settings)
     kernel_settings = KernelSettings(**(kernel or {}))
     policy = AddressPolicy(allow_private=kernel_settings.allow_private_egress)
@@ -151,7 +154,10 @@ async def open_door(
             resources=(parts.channels,),
         )
         app = api.new_app(database, stub, settings=kernel_settings)
-        async with running(*([parts.intake.run] if loops else [])), api.client(app) as http:
+        async with (
+            running(*([parts.intake.run] if loops else [])),
+            _over_socket(app) if socket else api.client(app) as http,
+        ):
             yield Door(
                 database=database,
                 runtime=runtime,
@@ -161,6 +167,12 @@ async def open_door(
                 app=app,
                 http=http,
             )
+
+
+@asynccontextmanager
+async def _over_socket(app: App) -> AsyncIterator[httpx.AsyncClient]:
+    async with served(app) as there, httpx.AsyncClient(base_url=there.url) as http:
+        yield http
 
 
 def raw(body: Any) -> bytes:

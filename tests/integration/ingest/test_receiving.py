@@ -1,6 +1,7 @@
 """What comes in is kept once, or refused so that the network tries again; nothing in between."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
@@ -13,6 +14,19 @@ from tests.support.networks.api import NEW, OLD, api_message
 from tests.support.networks.facebook import facebook_comment, facebook_message
 from tests.support.postgres import open_database
 from tests.support.wire import wired
+
+
+@pytest.fixture(params=[False, True], ids=["asgi", "socket"])
+def socket(request: pytest.FixtureRequest) -> bool:
+    """Deliveries that come the ordinary way, and those that hooks are asked about: one promise for both."""
+    return request.param
+
+
+@pytest.fixture
+async def door(database: Database, *, socket: bool) -> AsyncIterator[Door]:
+    """Ingest, open either way."""
+    async with ingest.open_door(database, socket=socket) as opened:
+        yield opened
 
 
 async def kept(door: Door) -> int:
@@ -42,6 +56,21 @@ async def test_a_delivery_is_durable_before_it_is_answered(door: Door):
     assert (answer.status_code, answer.content) == (200, b"EVENT_RECEIVED")
     assert row["body"] == raw(page(facebook_comment(1)))
     assert (row["state"], row["workspace_id"]) == ("pending", "w1")
+
+
+async def test_a_usual_delivery_to_a_known_channel_never_becomes_an_asgi_request(database: Database):
+    async with ingest.open_door(database, socket=True) as door:
+        path = (await door.connect())["webhook_path"]
+        await door.post(path, page(facebook_comment(1)))
+        door.app._mounts.clear()
+
+        answer = await door.post(path, page(facebook_comment(2)))
+        counted = door.runtime.metrics.exposition()[0].decode()
+
+        assert (answer.status_code, answer.content) == (200, b"EVENT_RECEIVED")
+        assert answer.headers.keys() >= {"date", "content-type", "x-content-type-options"}
+        assert await kept(door) == 2
+        assert 'baton_webhooks_total{network="facebook",outcome="stored"} 2.0' in counted
 
 
 async def test_a_wrong_signature_is_refused_counted_and_not_kept(door: Door):
@@ -83,8 +112,8 @@ async def test_after_a_rotation_both_secrets_open_the_door_and_a_third_does_not(
     assert answers == [200, 200, 401]
 
 
-async def test_a_body_beyond_the_limit_is_refused_while_it_is_read(database: Database):
-    async with ingest.open_door(database, kernel={"webhook_body_limit": 1000}) as door:
+async def test_a_body_beyond_the_limit_is_refused_while_it_is_read(database: Database, socket):
+    async with ingest.open_door(database, socket=socket, kernel={"webhook_body_limit": 1000}) as door:
         path = (await door.connect())["webhook_path"]
         read = 0
 
@@ -201,8 +230,8 @@ async def _generic(
     return await door.http.post(path, content=content, headers=headers)
 
 
-async def test_while_the_intake_is_not_running_networks_are_told_to_come_back(database: Database):
-    async with ingest.open_door(database, loops=False) as door:
+async def test_while_the_intake_is_not_running_networks_are_told_to_come_back(database: Database, socket):
+    async with ingest.open_door(database, socket=socket, loops=False) as door:
         path = (await door.connect())["webhook_path"]
 
         answer = await door.post(path, page(facebook_comment(1)))
@@ -210,8 +239,8 @@ async def test_while_the_intake_is_not_running_networks_are_told_to_come_back(da
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
 
 
-async def test_a_full_queue_refuses_what_is_not_durable_and_keeps_what_is(database: Database):
-    async with ingest.open_door(database, intake_queue=3, intake_batch=1) as door:
+async def test_a_full_queue_refuses_what_is_not_durable_and_keeps_what_is(database: Database, socket):
+    async with ingest.open_door(database, socket=socket, intake_queue=3, intake_batch=1) as door:
         path = (await door.connect())["webhook_path"]
         await door.post(path, page(facebook_comment(0)))
 
@@ -223,8 +252,12 @@ async def test_a_full_queue_refuses_what_is_not_durable_and_keeps_what_is(databa
         assert await kept(door) == statuses.count(200) + 1
 
 
-async def test_with_the_database_away_deliveries_are_refused_and_taken_again_when_it_is_back(dsn: str):
-    async with wired(dsn) as (through, wire), open_database(through) as database, ingest.open_door(database) as door:
+async def test_with_the_database_away_deliveries_are_refused_and_taken_again_when_it_is_back(dsn: str, socket):
+    async with (
+        wired(dsn) as (through, wire),
+        open_database(through) as database,
+        ingest.open_door(database, socket=socket) as door,
+    ):
         path = (await door.connect())["webhook_path"]
         await door.post(path, page(facebook_comment(0)))
 
@@ -238,8 +271,12 @@ async def test_with_the_database_away_deliveries_are_refused_and_taken_again_whe
         assert await kept(door) == 2
 
 
-async def test_with_the_database_away_nobody_can_say_whether_a_channel_exists(dsn: str):
-    async with wired(dsn) as (through, wire), open_database(through) as database, ingest.open_door(database) as door:
+async def test_with_the_database_away_nobody_can_say_whether_a_channel_exists(dsn: str, socket):
+    async with (
+        wired(dsn) as (through, wire),
+        open_database(through) as database,
+        ingest.open_door(database, socket=socket) as door,
+    ):
         wire.cut()
 
         answer = await door.post("/webhooks/facebook/chn_00000000000000000000000000000000", page(facebook_comment(1)))
