@@ -99,6 +99,13 @@ def test_a_mount_hides_no_route() -> None:
     assert [_name(route) for route in ROUTES if route.path.startswith(tuple(prefixes) or ("?",))] == []
 
 
+def test_behind_every_hook_is_a_mount_that_answers_what_it_does_not_take() -> None:
+    hooks = [(service.name, prefix) for service in SERVICES for prefix in service.hooks]
+
+    assert hooks
+    assert set(hooks) <= {(service.name, prefix) for service in SERVICES for prefix in service.mounts}
+
+
 def test_every_mount_is_documented_by_hand() -> None:
     undocumented = [
         prefix
