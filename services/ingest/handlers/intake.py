@@ -16,9 +16,6 @@ from shared.db.transaction import Batch
 from shared.errors import Retryable, Unavailable
 from shared.ids import Ids
 
-import os
-WRITERS = int(os.environ.get("W", "2"))
-
 _BUSY_SECONDS = 1
 _AWAY_SECONDS = 5
 
@@ -56,24 +53,19 @@ class Intake:
             self._wake.set()
 
     async def run(self) -> None:
-        """The writers. Whatever ends them, nobody waits for ever."""
+        """The writer. Whatever ends it, nobody waits for ever."""
         self._is_running = True
         try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(WRITERS):
-                    group.create_task(self._write_on())
+            while True:
+                if not self._queue:
+                    self._wake.clear()
+                    await self._wake.wait()
+                await self._write(self._take())
         finally:
             self._is_running = False
             _fail(self._queue, Retryable("the intake has stopped"))
             self._queue.clear()
             self._bytes = 0
-
-    async def _write_on(self) -> None:
-        while True:
-            while not self._queue:
-                self._wake.clear()
-                await self._wake.wait()
-            await self._write(self._take())
 
     def _take(self) -> list[_Waiting]:
         if len(self._queue) <= self._most:

@@ -58,6 +58,23 @@ async def test_a_delivery_is_durable_before_it_is_answered(door: Door):
     assert (row["state"], row["workspace_id"]) == ("pending", "w1")
 
 
+async def test_deliveries_that_are_stored_together_keep_their_own_bytes(door: Door):
+    channels = [await door.connect(workspace) for workspace in ("w1", "w2")]
+    bodies = [b"", b"\n\x00, ", "🙏".encode(), *(b"x" * size for size in range(1, 4_000, 333))]
+
+    async with asyncio.TaskGroup() as group:
+        for channel in channels:
+            for body in bodies:
+                group.create_task(door.post(channel["webhook_path"], body))
+
+    rows = await door.rows(
+        "SELECT i.workspace_id, i.body, p.size FROM ingest.inbox i JOIN ingest.pending p ON p.inbox_id = i.id"
+    )
+    assert sorted(tuple(row) for row in rows) == sorted(
+        (workspace, body, len(body)) for workspace in ("w1", "w2") for body in bodies
+    )
+
+
 async def test_a_usual_delivery_to_a_known_channel_never_becomes_an_asgi_request(database: Database):
     async with ingest.open_door(database, socket=True) as door:
         path = (await door.connect())["webhook_path"]
