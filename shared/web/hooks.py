@@ -202,9 +202,13 @@ class HookProtocol(HttpToolsProtocol):
             return
         if self._waiting is not None:
             self._stop_waiting()
-        turn = _Turn(self)
-        self.cycle = turn
-        if self._is_taken(self._hook, turn):
+        turn = self.cycle = _Turn(self)
+        try:
+            is_taken = self._hook(self.url, self._fields, self._body, turn.answer)
+        except Exception:  # noqa: BLE001 - a bug, and the ordinary way has an answer for those
+            structlog.get_logger().exception("hook_failed")
+            is_taken = False
+        if is_taken:
             self._hook = None
             return
         turn.response_complete = True
@@ -232,13 +236,6 @@ class HookProtocol(HttpToolsProtocol):
             and not self.flow.write_paused
             and self.limit_concurrency is None
         )
-
-    def _is_taken(self, hook: Hook, turn: _Turn) -> bool:
-        try:
-            return hook(self.url, self._fields, self._body, turn.answer)
-        except Exception:  # noqa: BLE001 - a bug, and the ordinary way has an answer for those
-            structlog.get_logger().exception("hook_failed")
-            return False
 
     def _hand_over(self) -> None:
         """uvicorn hears all that the parser has said of this request so far."""
@@ -268,7 +265,11 @@ class HookProtocol(HttpToolsProtocol):
         transport.write(self._hooks.render(outcome, self.server_state.default_headers, keep_alive=keep_alive))
         if not keep_alive:
             transport.close()
-        self.on_response_complete()
+        if self.pipeline or self.flow.read_paused:
+            self.on_response_complete()
+            return
+        self.server_state.total_requests += 1
+        self._heard = self.loop.time()
 
     def on_response_complete(self) -> None:
         """As uvicorn does it, but for the timer: the next of the pipeline may begin."""

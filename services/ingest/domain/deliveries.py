@@ -92,4 +92,4 @@ def dedupe_key(given: str) -> str:
 
 def kept_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """What of the headers is stored."""
-    return {name: value[:_LONGEST_HEADER] for name in KEPT_HEADERS.intersection(headers) if (value := headers[name])}
+    return {name: value[:_LONGEST_HEADER] for name, value in headers.items() if name in KEPT_HEADERS and value}
