@@ -194,7 +194,14 @@ async def test_a_slow_body_is_left_to_whoever_waits_for_those(shop, there):
 
 
 @pytest.mark.parametrize(
-    "garbage", [b"\x00\x01\r\n\r\n", b"POST /hooks/a HTTP/1.1\r\nno colon\r\n\r\n", post(content_length="x")]
+    "garbage",
+    [
+        b"\x00\x01\r\n\r\n",
+        b"POST /hooks/a HTTP/1.1\r\nno colon\r\n\r\n",
+        post(content_length="x"),
+        post(path="/hooks/ÿ")[:-1],
+        post(transfer_encoding="chunked"),
+    ],
 )
 async def test_what_is_not_http_is_refused_and_the_connection_closed(there, garbage):
     async with there.line() as line:
