@@ -41,7 +41,7 @@ check: .venv/.dev ## Static checks: format, lint, types, imports, dependencies, 
 	$(BIN)/python -m tests.support.generated --check
 
 .PHONY: test
-test: check ## Everything CI runs: check, then all tests
+test: check .venv/.kafka ## Everything CI runs: check, then all tests
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal -q
 
 .PHONY: fix
@@ -51,11 +51,11 @@ fix: .venv/.dev ## Format, fix what can be fixed, write generated files
 	$(BIN)/python -m tests.support.generated
 
 .PHONY: bench
-bench: .venv/.dev ## Measure us against the bare limit and the alternatives, as ratios of one run
+bench: .venv/.dev .venv/.kafka ## Measure us against the bare limit and the alternatives, as ratios of one run
 	$(BIN)/python -m tests.load.bench
 
 .PHONY: soak
-soak: .venv/.dev ## The same tests, longer: more kills, more examples
+soak: .venv/.dev .venv/.kafka ## The same tests, longer: more kills, more examples
 	BATON_SOAK=1 $(BIN)/pytest -n $(WORKERS) -q tests/system tests/integration -m "" --timeout 1800
 
 ##@ Generate
@@ -87,3 +87,7 @@ clean: ## Remove what the targets made
 .venv/.dev: requirements/dev.lock .venv/.run
 	$(UV) pip install --quiet --require-hashes -r requirements/dev.lock
 	touch $@
+
+# A real broker for the tests: Maven gets its jars, the machine's Java runs them. Without both, tests say what they miss.
+.venv/.kafka: tests/support/kafka/pom.xml | .venv/.dev
+	if command -v mvn >/dev/null && command -v java >/dev/null; then rm -rf .venv/kafka && mvn -q -B -C -Dstyle.color=never -f $< dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory=$(CURDIR)/.venv/kafka && touch $@; fi

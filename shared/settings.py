@@ -145,9 +145,41 @@ class KernelSettings(Settings):
     api_body_limit: _Bytes = Field(256 * 1024, description="Largest API request body, in bytes.")
     json_depth: int = Field(32, ge=4, le=500, description="Deepest nesting of JSON that is taken from outside.")
     log_partitions: int = Field(
-        8, ge=1, le=256, description="Shards of each topic in the Postgres event log; fixed once events exist."
+        8,
+        ge=1,
+        le=256,
+        description="Partitions of each topic; fixed once events exist on Postgres, grown by `baton migrate` on Kafka.",
     )
-    log_retention_days: _Days = Field(7, description="How long events stay in the Postgres event log.")
+    log_retention_days: _Days = Field(7, description="How long events stay in the event log.")
+    kafka_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{0,64}$")] = Field(
+        "", description="In front of every topic and group on Kafka, so that several systems may share a cluster."
+    )
+    kafka_member: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9._-]{1,64}$",
+        description="Static membership on Kafka: a name that this replica keeps over restarts, such as its pod's. "
+        "Unset: partitions move as soon as a process leaves.",
+    )
+    kafka_session_ms: int = Field(
+        6_000, ge=1_000, le=1_800_000, description="After this long without a sign of life a consumer's work moves."
+    )
+    kafka_replication: int | None = Field(
+        None,
+        ge=1,
+        le=9,
+        description="Copies of each topic that `baton migrate` creates. Unset: three, or one a broker.",
+    )
+    kafka_security: Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"] = Field(
+        "plaintext", description="How to speak to Kafka."
+    )
+    kafka_ca_file: Path | None = Field(None, description="Authorities that Kafka's certificate may come from; PEM.")
+    kafka_cert_file: Path | None = Field(None, description="Our certificate for Kafka; PEM.")
+    kafka_key_file: Path | None = Field(None, description="The key of our certificate; PEM.")
+    kafka_sasl_mechanism: Literal["plain", "scram-sha-256", "scram-sha-512"] = Field(
+        "scram-sha-512", description="How to prove who we are where BATON_KAFKA_SECURITY is sasl_plaintext or sasl_ssl."
+    )
+    kafka_username: str | None = Field(None, description="User on Kafka.")
+    kafka_password: SecretStr | None = Field(None, description="Password on Kafka.")
     inbox_retention_days: _Days = Field(30, description="How long raw deliveries can be inspected and replayed.")
     shutdown_grace_ms: _Milliseconds = Field(
         20_000, description="How long running work may take to finish after a stop signal."

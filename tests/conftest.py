@@ -9,29 +9,70 @@ import pytest
 pytest.register_assert_rewrite("tests.contract", "tests.support")
 
 from shared.db.pool import Database  # noqa: E402 - assertions of helpers are rewritten only before their import
+from tests.support import kafka  # noqa: E402
+from tests.support.kafka import SharedBroker  # noqa: E402
 from tests.support.postgres import Server, open_database  # noqa: E402
 
 _SERVER: Final = pytest.StashKey[Server]()
+_BROKER: Final = pytest.StashKey[SharedBroker]()
+_WITHOUT: Final = "without Apache Kafka"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """One server object per process; it does nothing until a test wants it."""
-    config.stash[_SERVER] = Server(os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid())))
+    """One object per process for each server; it does nothing until a test wants it."""
+    session = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
+    config.stash[_SERVER] = Server(session)
+    config.stash[_BROKER] = SharedBroker(session)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Starts the server before the first test, whose time limit it would otherwise eat."""
-    if not session.config.option.collectonly and any(_wants_server(item) for item in session.items):
+    """Starts servers before the first test, whose time limit they would otherwise eat."""
+    if session.config.option.collectonly:
+        return
+    if any(_wants(item, "server_dsn") for item in session.items):
         session.config.stash[_SERVER].start()
+    if any(_wants(item, "broker") for item in session.items) and not kafka.missing():
+        _ = session.config.stash[_BROKER].servers
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """After all tests, outside of their time limits: other workers may still be busy."""
     config.stash[_SERVER].stop()
+    config.stash[_BROKER].stop()
 
 
-def _wants_server(item: pytest.Item) -> bool:
-    return "server_dsn" in getattr(item, "fixturenames", ())
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Where Kafka was missing, the last lines say so: a run without it has not seen half of the promises."""
+    left_out = [report for report in terminalreporter.getreports("skipped") if _WITHOUT in str(report.longrepr)]
+    if left_out:
+        terminalreporter.write_line("")
+        terminalreporter.write_line(
+            f"{len(left_out)} tests were left out {_WITHOUT} ({kafka.missing()}): install a JDK (17 or newer) and Maven",
+            red=True,
+        )
+
+
+def _wants(item: pytest.Item, fixture: str) -> bool:
+    return fixture in getattr(item, "fixturenames", ())
+
+
+def _needs_kafka() -> None:
+    if why := kafka.missing():
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"{_WITHOUT}: {why}")
+        pytest.skip(f"{_WITHOUT}: {why}")
+
+
+@pytest.fixture(scope="session")
+def kafka_is_here() -> None:
+    """For tests that start brokers of their own."""
+    _needs_kafka()
+
+
+@pytest.fixture(scope="session")
+def broker(pytestconfig: pytest.Config, kafka_is_here: None) -> str:
+    """The session's Kafka, as `host:port`; nobody stops it. Tests use prefixes of their own."""
+    return pytestconfig.stash[_BROKER].servers
 
 
 @pytest.fixture(scope="session")

@@ -46,7 +46,14 @@ def log_tables() -> sa.MetaData:
         column("partition", sa.Integer),
         column("next_position", sa.BigInteger, server_default="0"),
         column("first_position", sa.BigInteger, server_default="0"),
+        column("owner", sa.Text, nullable=True),
         sa.UniqueConstraint("topic", "partition"),
+    )
+    sa.Table(
+        "relay",
+        metadata,
+        column("id", sa.Text, primary_key=True),
+        column("expires_at", INSTANT),
     )
     sa.Table(
         "event",

@@ -16,8 +16,8 @@ from shared.db.migrate import Schema
 from shared.db.pool import Database
 from shared.db.transaction import Owner
 from shared.egress import AddressPolicy, Egress
-from shared.errors import Misconfigured, Retryable
-from shared.events.catalogue import TOPICS
+from shared.errors import Retryable
+from shared.events.catalogue import PRESENCE, TOPICS
 from shared.host.runtime import Runtime
 from shared.ids import TimeOrderedIds
 from shared.log.background import running
@@ -28,6 +28,10 @@ from shared.sealing import KeyRing
 from shared.settings import KernelSettings
 from shared.telemetry.metrics import Metrics
 
+PRESENCE_RETENTION: Final = 1 / 24
+"""Days: who was looking an hour ago is of no interest."""
+
+MILLISECOND: Final = timedelta(milliseconds=1)
 DATABASE_PATIENCE: Final = timedelta(seconds=60)
 """How long a start waits for a database that is away: both are often started at once."""
 
@@ -55,14 +59,15 @@ async def open_runtime(
         database = await stack.enter_async_context(_database(dsn, clock, ids, settings.pool_size, stop))
         await _until_migrated(database, schemas, stop)
         await database.load_topology()
+        metrics = Metrics()
         yield Runtime(
             service=service,
             settings=settings,
             database=database,
-            log=await stack.enter_async_context(_log(settings, database)),
+            log=await stack.enter_async_context(_log(settings, database, metrics)),
             egress=await stack.enter_async_context(Egress(_policy(settings))),
             keyring=keyring,
-            metrics=Metrics(),
+            metrics=metrics,
             clock=clock,
             ids=ids,
         )
@@ -115,7 +120,23 @@ async def _postgres(settings: KernelSettings) -> AsyncIterator[str]:
 
 async def _migrate(dsn: str, settings: KernelSettings, schemas: Sequence[Schema], stop: asyncio.Event) -> list[str]:
     topics = dict.fromkeys(TOPICS, settings.log_partitions)
-    return await retrying(lambda: migrations.migrate(dsn, schemas, topics=topics), within=DATABASE_PATIENCE, stop=stop)
+    changed = await retrying(
+        lambda: migrations.migrate(dsn, schemas, topics=topics), within=DATABASE_PATIENCE, stop=stop
+    )
+    if settings.kafka_servers:
+        changed += await retrying(lambda: _migrate_kafka(settings), within=DATABASE_PATIENCE, stop=stop)
+    return changed
+
+
+async def _migrate_kafka(settings: KernelSettings) -> list[str]:
+    from shared.log.kafka import Topic, ensure_topics, from_settings
+
+    days = {topic: PRESENCE_RETENTION if topic == PRESENCE else settings.log_retention_days for topic in TOPICS}
+    topics = {
+        name: Topic(partitions=settings.log_partitions, retention_ms=round(timedelta(days=kept) / MILLISECOND))
+        for name, kept in days.items()
+    }
+    return await ensure_topics(from_settings(settings), topics, copies=settings.kafka_replication)
 
 
 @asynccontextmanager
@@ -141,9 +162,14 @@ async def _until_migrated(database: Database, schemas: Sequence[Schema], stop: a
 
 
 @asynccontextmanager
-async def _log(settings: KernelSettings, database: Database) -> AsyncIterator[Log]:
-    if settings.event_log != "postgres":
-        raise Misconfigured(f"BATON_EVENT_LOG={settings.event_log}: this program only knows postgres")
+async def _log(settings: KernelSettings, database: Database, metrics: Metrics) -> AsyncIterator[Log]:
+    if settings.kafka_servers:
+        # Imported where it is used: a process on Postgres need not pay for it.
+        from shared.log.kafka import KafkaLog, from_settings
+
+        async with KafkaLog.open(database, from_settings(settings), metrics=metrics) as log:
+            yield log
+        return
     retention = timedelta(days=settings.log_retention_days)
     async with PostgresLog.open(database, retention=retention) as log:
         yield log

@@ -21,6 +21,7 @@ CounterName = Literal[
     "baton_deliveries_total",
     "baton_http_requests_total",
     "baton_task_failures_total",
+    "baton_kafka_client_lines_total",
 ]
 GaugeName = Literal["baton_consumer_lag", "baton_parked_keys", "baton_stream_clients", "baton_event_loop_lag_seconds"]
 HistogramName = Literal["baton_webhook_seconds", "baton_consumer_batch_seconds", "baton_http_request_seconds"]
@@ -57,6 +58,9 @@ METRICS: Final[Mapping[MetricName, Metric]] = {
     "baton_stream_clients": Metric("gauge", "Clients on the live stream."),
     "baton_event_loop_lag_seconds": Metric("gauge", "How late the event loop woke when it was last looked at."),
     "baton_task_failures_total": Metric("counter", "Failures of background tasks, which start again.", ("task",)),
+    "baton_kafka_client_lines_total": Metric(
+        "counter", "Lines that the Kafka client logged; the log shows each kind once in 30 s.", ("level",)
+    ),
 }
 
 _BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)

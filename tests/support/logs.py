@@ -13,6 +13,7 @@ from shared.db.transaction import Batch
 from shared.events.catalogue import MESSAGES
 from shared.events.envelope import Encoded, Headers
 from shared.log.port import Fetched, Log, Record, Subscription
+from tests.support.waiting import answer
 
 WORKSPACE = frozenset({"w1"})
 SOON = timedelta(seconds=2)
@@ -81,6 +82,15 @@ async def fetched(subscription: Subscription, count: int) -> list[Record]:
         while len(records) < count:
             records += (await fetch(subscription))[1]
     return records
+
+
+async def lag_becomes(process: Process, count: int) -> None:
+    """An event on its way from one place to the next may be counted in both for a moment."""
+
+    async def is_so() -> bool:
+        return sum((await process.log.lag("g", [MESSAGES])).values()) == count
+
+    await answer(is_so)
 
 
 def by_key(records: Sequence[Record]) -> dict[str, list[int]]:

@@ -2,17 +2,12 @@
 
 import asyncio
 import contextlib
-import fcntl
 import itertools
-import json
 import os
-import shutil
-import tempfile
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
-from pathlib import Path
-from typing import IO, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import asyncpg
 
@@ -22,6 +17,7 @@ from shared.db.embedded import EmbeddedPostgres
 from shared.db.pool import Database
 from shared.events.catalogue import TOPICS
 from shared.ids import TimeOrderedIds
+from tests.support.session import Session
 
 T = TypeVar("T")
 
@@ -41,32 +37,19 @@ SHARDS: Final = 4
 
 
 class Server:
-    """A server that all workers of one test session share; whoever came first made it, and stops it after the last."""
+    """A server that all workers of one test session share."""
 
     def __init__(self, session: str) -> None:
-        self._home = Path(tempfile.gettempdir()) / f"baton-test-{session}"
+        self._session = Session(session)
         self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
         self._stack = contextlib.AsyncExitStack()
-        self._users: IO[str] | None = None
-        self._is_maker = False
         self._numbers = itertools.count(1)
-        self._maintenance = ""
-        self._template = ""
+        self._found: dict[str, str] = {}
 
     def start(self) -> None:
         """Joins the session's server, or makes it and its template."""
-        if self._users:
-            return
-        self._home.mkdir(exist_ok=True)
-        with _locked(self._home / "lock"):
-            self._users = (self._home / "users").open("w")
-            fcntl.flock(self._users, fcntl.LOCK_SH)
-            state = self._home / "state.json"
-            if not state.exists():
-                self._is_maker = True
-                state.write_text(json.dumps(self._runner.run(self._make())))
-            found = json.loads(state.read_text())
-            self._maintenance, self._template = found["maintenance"], found["template"]
+        if not self._found:
+            self._found = self._session.join(lambda: self._runner.run(self._make()))
 
     async def _make(self) -> dict[str, str]:
         folder = os.environ.get("BATON_TEST_DSN_DIR")
@@ -75,7 +58,7 @@ class Server:
         else:
             # From the main thread, in which pytest and its workers run tests: the server dies with it.
             server = await self._stack.enter_async_context(
-                EmbeddedPostgres.start(self._home / "data", durable=False, settings={"max_connections": "200"})
+                EmbeddedPostgres.start(self._session.home / "data", durable=False, settings={"max_connections": "200"})
             )
             maintenance = server.dsn_of("postgres")
         template = f"baton_template_{os.getpid()}"
@@ -89,31 +72,26 @@ class Server:
 
     def stop(self) -> None:
         """Leaves; the maker waits for the others first."""
-        if not self._users:
-            return
-        self._users.close()
-        if self._is_maker:
-            with _locked(self._home / "users"):
-                self._runner.run(self._stack.aclose())
-            shutil.rmtree(self._home, ignore_errors=True)
-        self._runner.close()
+        self._session.leave(lambda: self._runner.run(self._stack.aclose()))
+        if self._found:
+            self._runner.close()
 
     @property
     def dsn(self) -> str:
         """The server's maintenance database."""
         self.start()
-        return self._maintenance
+        return self._found["maintenance"]
 
     @contextlib.contextmanager
     def database(self) -> Iterator[str]:
         """The DSN of a migrated database that nobody else uses, dropped at the end."""
         self.start()
         name = f"baton_test_{os.getpid()}_{next(self._numbers)}"
-        blocking(_execute(self._maintenance, f"CREATE DATABASE {name} TEMPLATE {self._template}"))
+        blocking(_execute(self.dsn, f"CREATE DATABASE {name} TEMPLATE {self._found['template']}"))
         try:
-            yield in_database(self._maintenance, name)
+            yield in_database(self.dsn, name)
         finally:
-            blocking(drop_database(self._maintenance, name))
+            blocking(drop_database(self.dsn, name))
 
 
 async def migrate_all(dsn: str) -> None:
@@ -162,10 +140,3 @@ async def _execute(dsn: str, sql: str) -> None:
         await connection.execute(sql)
     finally:
         await connection.close(timeout=5)
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -9,7 +9,7 @@ import structlog
 from services.ingest import NAME
 from services.ingest.handlers.normalizer import Normalizer
 from services.ingest.settings import IngestSettings
-from services.ingest.store import shards
+from services.ingest.store.shards import SHARES
 from shared.db.pool import Database
 from shared.db.transaction import Scan
 from shared.errors import Misconfigured, Retryable
@@ -65,10 +65,10 @@ class Worker:
     async def share(self) -> None:
         """One heartbeat: gives back what is too much, takes what is free."""
         async with self._database.transaction(Scan(), schema=NAME) as tx:
-            share = await shards.beat(tx, self._member, ttl=self._ttl)
+            share = await SHARES.beat(tx, self._member, ttl=self._ttl)
             if share.owned > share.fair:
-                await shards.give(tx, self._member, share.owned - share.fair)
-            elif share.owned < share.fair and await shards.take(tx, self._member, share.fair - share.owned):
+                await SHARES.give(tx, self._member, share.owned - share.fair)
+            elif share.owned < share.fair and await SHARES.take(tx, self._member, share.fair - share.owned):
                 tx.after_commit(self.wake)
 
     async def step(self) -> int:
@@ -99,7 +99,7 @@ class Worker:
     async def leave(self) -> None:
         try:
             async with asyncio.timeout(_LEAVE_SECONDS), self._database.transaction(Scan(), schema=NAME) as tx:
-                await shards.leave(tx, self._member)
+                await SHARES.leave(tx, self._member)
         except (Retryable, TimeoutError):
             # The lease ends by itself.
             return

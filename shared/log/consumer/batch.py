@@ -47,6 +47,7 @@ class BatchWork:
             await self._apart(subscription, batch, items, is_stuck=is_stuck)
         failpoints.hit("consumer.committed")
         await subscription.commit_after(batch)
+        failpoints.hit("consumer.position_committed")
         self._metrics.histogram("baton_consumer_batch_seconds", group=self._consume.group).observe(
             self._database.clock.elapsed() - started
         )

@@ -1,0 +1,208 @@
+"""The relay: carries the events that transactions appended to a broker, in order per key, and deletes what it took."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, Protocol
+
+import structlog
+
+from shared import failpoints
+from shared.db.pool import Database
+from shared.db.shares import Shares
+from shared.db.transaction import Scan, Transaction, decode_headers
+from shared.errors import Retryable
+from shared.events.envelope import Headers
+from shared.log.background import persevering, running, woken
+from shared.log.signal import Signal
+from shared.retry import Backoff
+
+SHARES: Final = Shares(shards="log.shard", members="log.relay")
+
+# By shard and in id order: whoever writes an event of a key holds the row that orders the key, so ids of one key grow
+# in the order of their commits.
+_NEXT: Final = """
+SELECT s.id AS shard, e.id, e.topic, e.key, e.headers, e.value, e.created_at
+FROM log.shard s
+CROSS JOIN LATERAL (
+    SELECT q.event_id FROM log.queue q WHERE q.shard = s.id ORDER BY q.event_id LIMIT $3
+) next
+JOIN log.event e ON e.id = next.event_id
+WHERE s.owner = $1 AND s.id <> ALL ($2::int[])
+ORDER BY e.id
+"""
+_FORGET: Final = """
+WITH gone AS (
+    DELETE FROM log.queue q USING unnest($1::int[], $2::bigint[]) AS d(shard, id)
+    WHERE q.shard = d.shard AND q.event_id = d.id
+)
+DELETE FROM log.event WHERE id = ANY ($2)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """An event on its way to the broker."""
+
+    shard: int
+    id: int
+    topic: str
+    key: str
+    headers: Headers
+    value: bytes
+    appended_at: datetime
+
+
+class Outlet(Protocol):
+    """The broker, as the relay needs it."""
+
+    async def send(self, events: Sequence[Outgoing]) -> Sequence[Outgoing]:
+        """Sends events of one shard; returns those that the broker has acknowledged, at least the first of each key.
+
+        Raises Retryable when it is unknown what arrived. An event is sent only when every earlier one of its key has
+        been acknowledged or goes with it, in one piece.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelayPace:
+    """Defaults are for production; tests shorten them."""
+
+    poll: timedelta = timedelta(milliseconds=100)
+    """Between two looks when nothing woke the relay."""
+    heartbeat: timedelta = timedelta(seconds=1)
+    ttl: timedelta = timedelta(seconds=4)
+    """After this long without a heartbeat, by the database's clock, a relay's shards are free."""
+    chunk: int = 250
+    """Events of one shard that are sent together."""
+
+
+_AGAIN: Final = Backoff(base=timedelta(milliseconds=50), cap=timedelta(seconds=1))
+
+
+class Relay:
+    """One relay of many. Each shard has one owner, and at most one piece of it is on its way at a time.
+
+    Dying after the broker's acknowledgment and before the delete means that events are sent again, by the same id; a
+    relay that slept past its lease does not send, and what it had already sent was the oldest of its shard: so readers
+    may see an event late a second time, but never a later event of a key before an earlier one.
+    """
+
+    def __init__(self, database: Database, outlet: Outlet, *, pace: RelayPace | None = None) -> None:
+        self._database = database
+        self._outlet = outlet
+        self._pace = pace or RelayPace()
+        self._name = database.ids.new("relay")
+        self._appended = asyncio.Event()
+        self._signal = Signal(database, self._name, heard=self._appended.set)
+        self._deadline = 0.0
+        self._owns_all = False
+        self._surplus = 0
+        self._sending: dict[int, asyncio.Task[None]] = {}
+        self._acknowledged: list[Outgoing] = []
+        self._failures: dict[int, int] = {}
+
+    def notify(self, _: frozenset[str]) -> None:
+        """Something was appended in this process."""
+        self._appended.set()
+        if not self._owns_all:
+            self._signal.tell()
+
+    async def run(self) -> None:
+        """Relays until cancelled; waits while the database or the broker is away."""
+        try:
+            async with running(self._signal.run, lambda: persevering(self._beat)), asyncio.TaskGroup() as group:
+                await persevering(lambda: self._turn(group))
+        finally:
+            await self._leave()
+
+    # -- membership ---------------------------------------------------------------------------------------------
+
+    async def _beat(self) -> None:
+        await self.share()
+        await asyncio.sleep(self._pace.heartbeat.total_seconds())
+
+    async def share(self) -> None:
+        """One heartbeat: takes what is free; what is too much is given back between two pieces."""
+        before = self._database.clock.elapsed()
+        async with self._database.transaction(Scan()) as tx:
+            share = await SHARES.beat(tx, self._name, ttl=self._pace.ttl)
+            self._surplus = max(0, share.owned - share.fair)
+            taken = 0
+            if share.owned < share.fair:
+                taken = await SHARES.take(tx, self._name, share.fair - share.owned)
+        self._owns_all = share.owned + taken == share.all
+        self._deadline = before + self._pace.ttl.total_seconds()
+        if taken or self._surplus:
+            self._appended.set()
+
+    async def _leave(self) -> None:
+        try:
+            async with asyncio.timeout(2), self._database.transaction(Scan()) as tx:
+                await _forget(tx, self._acknowledged)
+                await SHARES.leave(tx, self._name)
+        except (Retryable, TimeoutError):
+            # The lease ends by itself, and what was acknowledged is sent again.
+            return
+
+    # -- carrying -----------------------------------------------------------------------------------------------
+
+    async def _turn(self, group: asyncio.TaskGroup) -> None:
+        # Cleared before looking: what is appended or acknowledged meanwhile wakes us again.
+        self._appended.clear()
+        if not await self.step(group):
+            await woken(self._appended, within=self._pace.poll)
+
+    async def step(self, group: asyncio.TaskGroup) -> bool:
+        """Deletes what was acknowledged, reads what is next and starts sending it; says whether it started any."""
+        # Taken together: a shard that finishes while we look is looked at in the next step, after its delete.
+        done, busy = list(self._acknowledged), list(self._sending)
+        async with self._database.transaction(Scan()) as tx:
+            await _forget(tx, done)
+            pieces = await self._next(tx, busy)
+        del self._acknowledged[: len(done)]
+        if done:
+            failpoints.hit("relay.deleted")
+        if not pieces or self._database.clock.elapsed() > self._deadline:
+            return False
+        failpoints.hit("relay.before_send")
+        for shard, piece in pieces.items():
+            self._sending[shard] = group.create_task(self._send(shard, piece))
+        return True
+
+    async def _next(self, tx: Transaction, busy: Sequence[int]) -> Mapping[int, list[Outgoing]]:
+        if self._surplus:
+            if busy:
+                # Nothing new until what is on its way has arrived: then the surplus can change hands.
+                return {}
+            await SHARES.give(tx, self._name, self._surplus)
+            self._surplus = 0
+            self._owns_all = False
+        pieces: dict[int, list[Outgoing]] = {}
+        for shard, number, topic, key, headers, value, created_at in await tx.fetch(
+            _NEXT, self._name, busy, self._pace.chunk
+        ):
+            event = Outgoing(shard, number, topic, key, decode_headers(headers), value, created_at)
+            pieces.setdefault(shard, []).append(event)
+        return pieces
+
+    async def _send(self, shard: int, piece: Sequence[Outgoing]) -> None:
+        try:
+            acknowledged = await self._outlet.send(piece)
+            failpoints.hit("relay.sent")
+            self._acknowledged += acknowledged
+            self._failures.pop(shard, None)
+        except Retryable as error:
+            failures = self._failures[shard] = self._failures.get(shard, 0) + 1
+            structlog.get_logger().warning("relay_waits", shard=shard, events=len(piece), reason=str(error))
+            await asyncio.sleep(_AGAIN.delay(failures).total_seconds())
+        finally:
+            del self._sending[shard]
+            self._appended.set()
+
+
+async def _forget(tx: Transaction, events: Sequence[Outgoing]) -> None:
+    if events:
+        await tx.execute(_FORGET, [event.shard for event in events], [event.id for event in events])
