@@ -1,10 +1,10 @@
 """Facebook: the Page's feed, mentions, reviews and Messenger, in and out."""
 
-import hashlib
 from datetime import datetime, timedelta
 from typing import ClassVar
 
 from shared.networks.facebook import inbound, outbound, queries
+from shared.networks.meta import graph, webhook
 from shared.networks.port import (
     Account,
     Capabilities,
@@ -37,20 +37,20 @@ class Facebook:
         text_limit=outbound.TEXT_LIMIT,
         query_lag=timedelta(seconds=60),
     )
-    secret_names: ClassVar[tuple[str, ...]] = ("app_secret", "app_secret_previous", "verify_token", "access_token")
+    secret_names: ClassVar[tuple[str, ...]] = (*webhook.SECRETS, "access_token")
     required_credentials: ClassVar[tuple[str, ...]] = ("app_secret", "verify_token", "access_token")
 
     def handshake(self, request: WebhookRequest, account: Account) -> WebhookAnswer | None:
         """Answers the challenge of a subscription."""
-        return inbound.handshake(request, account)
+        return webhook.handshake(request, account)
 
     def verify(self, request: WebhookRequest, account: Account, *, now: datetime) -> bool:  # noqa: ARG002
         """Checks the signature; Facebook signs no time, so a repeated body is caught by its digest alone."""
-        return inbound.verify(request, account)
+        return webhook.verify(request, account)
 
     def delivery_key(self, request: WebhookRequest) -> str:
         """Facebook names no delivery and repeats the same bytes: their digest."""
-        return hashlib.sha256(request.body).hexdigest()
+        return webhook.delivery_key(request)
 
     def parse(self, raw: bytes) -> Parsed:
         """Feed, mention, ratings and Messenger."""
@@ -58,7 +58,7 @@ class Facebook:
 
     def acknowledge(self) -> WebhookAnswer:
         """Any 200 within five seconds will do."""
-        return WebhookAnswer(body=b"EVENT_RECEIVED")
+        return webhook.acknowledge()
 
     def reply(self, account: Account, reply: OutboundReply) -> HttpRequest:
         """A comment, a private answer to a comment, or a direct message."""
@@ -66,7 +66,7 @@ class Facebook:
 
     def interpret(self, response: HttpResponse) -> Outcome:
         """Reads the Graph API's answer."""
-        return outbound.interpret(response)
+        return graph.interpret(response)
 
     def query(self, account: Account, reply: OutboundReply) -> HttpRequest | None:
         """None for attachments without text and for private answers to comments: no list would show them."""

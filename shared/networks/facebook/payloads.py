@@ -7,30 +7,6 @@ import msgspec
 from shared.networks.bodies import Identifier
 
 
-class Envelope(msgspec.Struct, frozen=True):
-    """A delivery; its entries stay raw, so that one bad entry does not take the others with it."""
-
-    object: str
-    entry: list[msgspec.Raw]
-
-
-class Entry(msgspec.Struct, frozen=True):
-    """What happened to one Page; `changes` come from the Page's feed, the rest from Messenger."""
-
-    id: Identifier = None
-    time: Any = None
-    changes: list[msgspec.Raw] | None = None
-    messaging: list[msgspec.Raw] | None = None
-    standby: list[msgspec.Raw] | None = None
-
-
-class Change(msgspec.Struct, frozen=True):
-    """One change of a Page field."""
-
-    field: str
-    value: msgspec.Raw = msgspec.Raw(b"{}")
-
-
 class Person(msgspec.Struct, frozen=True):
     """Somebody on Facebook, as far as the Page may know; `user_ref` names a guest of the chat plugin."""
 
@@ -119,9 +95,5 @@ class Messaging(msgspec.Struct, frozen=True):
     postback: Postback | None = None
 
 
-ENVELOPE: Final = msgspec.json.Decoder(Envelope)
-ENTRY: Final = msgspec.json.Decoder(Entry)
-CHANGE: Final = msgspec.json.Decoder(Change)
 FEED_VALUE: Final = msgspec.json.Decoder(FeedValue)
 MESSAGING: Final = msgspec.json.Decoder(Messaging)
-KEYS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])

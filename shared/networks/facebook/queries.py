@@ -3,13 +3,11 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, assert_never
-from urllib.parse import urlencode
 
-import msgspec
-
-from shared.errors import Rejected
 from shared.networks import bodies
-from shared.networks.facebook.outbound import DIRECT, PUBLIC, authorization, base, path_id
+from shared.networks.facebook.outbound import DIRECT, PUBLIC
+from shared.networks.meta import graph
+from shared.networks.meta.graph import path_id
 from shared.networks.port import Account, HttpRequest, HttpResponse, NotThere, OutboundReply, Sent, Unknown
 
 SKEW: Final = timedelta(seconds=5)
@@ -19,7 +17,6 @@ DOUBT: Final = timedelta(minutes=5)
 """How long before the attempt an equal text of ours still makes us doubt."""
 
 _FIELDS: Final = "id,message,from,created_time"
-_JSON: Final = msgspec.json.Decoder(dict[str, Any])
 
 
 def query(account: Account, reply: OutboundReply) -> HttpRequest | None:
@@ -31,18 +28,13 @@ def query(account: Account, reply: OutboundReply) -> HttpRequest | None:
             return None
         path = f"{path_id(reply.in_reply_to_external_id)}/comments"
         fields = {"order": "reverse_chronological", "filter": "stream", "limit": "100", "fields": _FIELDS}
-        return _get(account, path, fields)
+        return graph.get(account, path, fields)
     recipient = reply.recipient_external_id
     if reply.message_kind not in DIRECT or not recipient or recipient.startswith("user_ref:"):
         # The conversation that a private answer to a comment opened cannot be found from the comment.
         return None
     fields = {"platform": "messenger", "user_id": recipient, "fields": f"messages.limit(50){{{_FIELDS}}}"}
-    return _get(account, f"{path_id(account.external_id)}/conversations", fields)
-
-
-def _get(account: Account, path: str, fields: dict[str, str]) -> HttpRequest:
-    url = f"{base(account)}/{path}?{urlencode(fields, safe=',(){}')}"
-    return HttpRequest(method="GET", url=url, headers=authorization(account))
+    return graph.get(account, f"{path_id(account.external_id)}/conversations", fields)
 
 
 def interpret_query(response: HttpResponse, reply: OutboundReply) -> Sent | NotThere | Unknown:
@@ -75,10 +67,7 @@ def _page(response: HttpResponse, *, direct: bool) -> tuple[list[dict[str, Any]]
     """The entries, and whether there are more on another page; None where the answer is no list."""
     if response.status != 200:
         return None
-    try:
-        body = bodies.decode(_JSON, response.body)
-    except Rejected:
-        return None
+    body = graph.read(response)
     if direct:
         # A customer who wrote to us has a conversation: an empty answer is none.
         conversations = bodies.sequence(body.get("data"))
