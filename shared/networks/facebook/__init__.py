@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import ClassVar
 
 from shared.networks.facebook import inbound, outbound, queries
-from shared.networks.meta import graph, webhook
+from shared.networks.meta import graph, sending, webhook
 from shared.networks.port import (
     Account,
     Capabilities,
@@ -32,8 +32,8 @@ class Facebook:
         # In direct messages; the echo of a comment carries the id that our request was answered with.
         correlation=True,
         query=True,
-        private_window=outbound.WINDOW,
-        human_window=outbound.LONG_WINDOW,
+        private_window=sending.WINDOW,
+        human_window=sending.LONG_WINDOW,
         text_limit=outbound.TEXT_LIMIT,
         query_lag=timedelta(seconds=60),
     )

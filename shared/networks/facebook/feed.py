@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 from shared.events.messages import Attachment, Author, Kind, Post, Reaction, Verb
 from shared.networks import bodies
 from shared.networks.facebook.payloads import FeedValue
+from shared.networks.meta.messaging import emoji
 from shared.networks.port import Item, Skipped
 
 VERBS: Final[dict[str, Verb]] = {
@@ -27,17 +28,6 @@ POSTS: Final = frozenset({"post", "status", "photo", "video", "share", "link", "
 PAGE_OBJECTS: Final = frozenset(
     {"album", "event", "milestone", "coupon", "offer", "photo-album", "experience", "question", "live_video", "page"}
 )
-EMOJI: Final = {
-    "like": "👍",
-    "love": "❤",
-    "care": "🤗",
-    "haha": "😆",
-    "wow": "😮",
-    "sad": "😢",
-    "angry": "😡",
-    "smile": "😆",
-    "dislike": "👎",
-}
 RECOMMENDATIONS: Final = {"POSITIVE": 5, "NEGATIVE": 1}
 """Facebook dropped stars for recommendations; rules that look for bad reviews must find them all the same."""
 
@@ -182,11 +172,6 @@ _READERS: Final[Mapping[Field, Mapping[str, _Reader]]] = {
     "mention": {"comment": _mention, **dict.fromkeys(POSTS, _mention)},
     "ratings": {"comment": _comment, "like": _reaction, "reaction": _reaction, "rating": _review},
 }
-
-
-def emoji(word: str) -> str | None:
-    """The sign for a reaction's name; a name that is new stays as it is."""
-    return EMOJI.get(word.lower(), bodies.text(word)) if word != "reaction" else None
 
 
 def _item(verb: Verb, kind: Kind, external_id: str, value: FeedValue, context: Context, **more: Any) -> Item:

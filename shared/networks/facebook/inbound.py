@@ -3,32 +3,12 @@
 from collections.abc import Iterator
 from typing import Final, get_args
 
-import msgspec
-
 from shared.networks import bodies
-from shared.networks.facebook import feed, messaging
+from shared.networks.facebook import feed
 from shared.networks.facebook.payloads import FEED_VALUE
-from shared.networks.meta import envelope
+from shared.networks.meta import envelope, messaging
 from shared.networks.port import Item, Parsed, Skipped
 
-_MESSENGER_FIELDS: Final = frozenset(
-    {
-        "messages",
-        "message_echoes",
-        "message_edits",
-        "message_reactions",
-        "message_reads",
-        "message_deliveries",
-        "messaging_postbacks",
-        "messaging_optins",
-        "messaging_referrals",
-        "messaging_handovers",
-        "messaging_account_linking",
-        "messaging_policy_enforcement",
-        "messaging_feedback",
-        "standby",
-    }
-)
 _PAGE_FIELDS: Final = frozenset(
     {
         *("about", "affiliation", "attire", "awards", "bio", "birthday", "category", "checkins", "company_overview"),
@@ -40,12 +20,7 @@ _PAGE_FIELDS: Final = frozenset(
         *("video_text_question_responses", "website"),
     }
 )
-IGNORED: Final = frozenset(
-    {
-        *("account-linking", "commerce", "delivery", "feedback", "game-play", "handover", "leadgen", "moderation"),
-        *("optin", "own-post", "page-field", "page-like", "page-object", "policy-enforcement", "read", "referral"),
-    }
-)
+IGNORED: Final = messaging.IGNORED | {"leadgen", "moderation", "own-post", "page-field", "page-like", "page-object"}
 """What is known and no message; every other code means that somebody should look."""
 
 
@@ -55,13 +30,13 @@ def parse(raw: bytes) -> Parsed:
 
 
 def _read(part: envelope.Part) -> Iterator[Item | Skipped]:
-    yield _change(part) if part.list == "changes" else _messenger(part.raw, part.account)
+    yield _change(part) if part.list == "changes" else messaging.read(part.raw, account=part.account)
 
 
 def _change(part: envelope.Part) -> Item | Skipped:
     change = bodies.decode(envelope.CHANGE, part.raw)
-    if change.field in _MESSENGER_FIELDS:
-        return _messenger(change.value, part.account)
+    if change.field in messaging.FIELDS:
+        return messaging.read(change.value, account=part.account)
     if change.field == "leadgen":
         return Skipped(code="leadgen", detail="an answer to a lead form")
     if change.field in _PAGE_FIELDS:
@@ -73,8 +48,3 @@ def _change(part: envelope.Part) -> Item | Skipped:
             time = bodies.instant(part.entry.time)
             return feed.read(value, feed.Context(field=field, page=part.account, time=time, stamp=stamp))
     return Skipped(code="unknown-field", detail=f"field {change.field[:40]!r}")
-
-
-def _messenger(raw: msgspec.Raw, page: str) -> Item | Skipped:
-    keys: dict[str, msgspec.Raw] = bodies.decode(envelope.KEYS, raw)
-    return messaging.read(raw, keys, page=page)

@@ -18,6 +18,9 @@ IGNORED: Final = frozenset({"duplicate", "empty-entry", "no-entries", "test-entr
 """Codes of what an envelope may hold that is known and no message."""
 
 
+List = Literal["changes", "messaging", "standby"]
+
+
 class Envelope(msgspec.Struct, frozen=True):
     """A delivery; its entries stay raw, so that one bad entry does not take the others with it."""
 
@@ -26,10 +29,14 @@ class Envelope(msgspec.Struct, frozen=True):
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """What happened to one account; `changes` come from its fields, the rest from its direct messages."""
+    """What happened to one account: `changes` come from its fields, the rest from its direct messages.
+
+    With a `field`, the entry is a change itself: some products write their only one so.
+    """
 
     id: Identifier = None
     time: Any = None
+    field: Any = None
     changes: list[msgspec.Raw] | None = None
     messaging: list[msgspec.Raw] | None = None
     standby: list[msgspec.Raw] | None = None
@@ -47,7 +54,7 @@ class Part:
     """One part of an entry, still raw, and what the entry knows about it."""
 
     raw: msgspec.Raw
-    list: Literal["changes", "messaging", "standby"]
+    list: List
     account: str
     entry: Entry
 
@@ -60,7 +67,7 @@ KEYS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ENVELOPE: Final = msgspec.json.Decoder(Envelope)
 _ENTRY: Final = msgspec.json.Decoder(Entry)
 _ANYTHING: Final = msgspec.json.Decoder(msgspec.Raw)
-_ENTRY_KEYS: Final = frozenset({"id", "uid", "time", "changes", "messaging", "standby"})
+_ENTRY_KEYS: Final = frozenset({"id", "uid", "time", "changes", "messaging", "standby", "field", "value"})
 
 
 def parse(raw: bytes, *, name: str, read: Reader, ignored: frozenset[str]) -> Parsed:
@@ -110,12 +117,14 @@ def _entry(raw: msgspec.Raw, where: str, read: Reader) -> Iterator[Item | Skippe
     except Rejected as error:
         yield Skipped(code="malformed", detail=f"{where}: {error}")
         return
-    if not (entry.changes or entry.messaging or entry.standby):
+    changes = [raw] if isinstance(entry.field, str) and entry.changes is None else entry.changes
+    lists: dict[List, list[msgspec.Raw] | None]
+    lists = {"changes": changes, "messaging": entry.messaging, "standby": entry.standby}
+    if not any(lists.values()):
         yield _without_content(raw, where)
     account = bodies.identifier(entry.id)
-    lists: tuple[Literal["changes", "messaging", "standby"], ...] = ("changes", "messaging", "standby")
-    for name in lists:
-        for index, part in enumerate(getattr(entry, name) or ()):
+    for name, parts in lists.items():
+        for index, part in enumerate(parts or ()):
             for found in _read(part, name, account, entry, read):
                 if isinstance(found, Skipped):
                     yield Skipped(code=found.code, detail=f"{where}.{name}[{index}]: {found.detail}")
@@ -133,7 +142,7 @@ def _without_content(raw: msgspec.Raw, where: str) -> Skipped:
 
 def _read(
     raw: msgspec.Raw,
-    name: Literal["changes", "messaging", "standby"],
+    name: List,
     account: str | None,
     entry: Entry,
     read: Reader,
