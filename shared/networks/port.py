@@ -35,6 +35,8 @@ class Capabilities:
     """Window of a direct message when a human writes; falls back to `private_window`."""
     text_limit: int | None = None
     """Longest text, in characters."""
+    private_text_bytes: int | None = None
+    """Longest text of a direct message in bytes of UTF-8, where that counts too."""
     query_lag: timedelta = timedelta(seconds=30)
     """How long after sending "not there" does not count yet."""
     identity_scope: Literal["channel", "network"] = "channel"
@@ -80,6 +82,7 @@ class Item:
     lacks it: ingest then finds it in its index of items. Where `parent_external_id` is in that index, the parent's
     conversation wins: a body names only the comment above. `version` orders versions of one item, for equality only.
     `account_external_id` is empty where the body names no account: then it is the channel's own.
+    `answers` names the ways to answer where the network has fewer for this item than for others of its kind.
     A `reacted` item is the one reacted to, of kind `reaction` and without author; `direction` is the reactor's.
     """
 
@@ -101,6 +104,7 @@ class Item:
     correlation_id: str | None = None
     reaction: Reaction | None = None
     version: str = ""
+    answers: tuple[Literal["public", "private"], ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

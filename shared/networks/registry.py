@@ -7,9 +7,10 @@ from typing import Final
 from shared.errors import NotFound
 from shared.networks.api import Api
 from shared.networks.facebook import Facebook
+from shared.networks.instagram import Instagram
 from shared.networks.port import Capabilities, Network
 
-_ALL: Final[tuple[Network, ...]] = (Facebook(), Api())
+_ALL: Final[tuple[Network, ...]] = (Facebook(), Instagram(), Api())
 
 NETWORKS: Final[Mapping[str, Network]] = MappingProxyType({network.name: network for network in _ALL})
 

@@ -2,7 +2,7 @@
 
 import copy
 import json
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from datetime import timedelta
 from typing import Any, Final
 
@@ -156,6 +156,16 @@ def test_a_batch_of_a_thousand_becomes_a_thousand_items(sample: Sample) -> None:
     parsed = _network(sample).parse(sample.body(1000))
     assert len({item.external_id for item in parsed.items}) == len(parsed.items) == 1000
     assert parsed.state == "normalized"
+
+
+@every_network
+@pytest.mark.parametrize("cut", [1, 5, 9])
+def test_a_batch_cut_in_two_says_the_same(sample: Sample, cut: int) -> None:
+    parts = [sample.part(number) for number in range(10)]
+    whole, first, second = (
+        _network(sample).parse(encode(sample.batch(some))).items for some in (parts, parts[:cut], parts[cut:])
+    )
+    assert whole == first + second
 
 
 @every_network
@@ -317,6 +327,40 @@ def test_an_empty_reply_and_one_without_credentials_are_rejected(sample: Sample)
         _network(sample).reply(sample.account, empty)
     with pytest.raises(Rejected):
         _network(sample).reply(Account(channel_id="chn", external_id="1001"), reply)
+
+
+@every_network
+def test_a_text_is_as_long_as_the_network_says_it_takes(sample: Sample) -> None:
+    can = _network(sample).capabilities
+    public, _, _ = sample.replies[0]
+    limits = [(public, can.text_limit), (direct(), can.text_limit), (direct(), can.private_text_bytes)]
+    for reply, limit in limits:
+        if limit is None or (reply.kind == "private" and limit > (can.private_text_bytes or limit)):
+            continue
+        _network(sample).reply(sample.account, replace(reply, text="x" * limit))
+        with pytest.raises(Rejected, match=str(limit)):
+            _network(sample).reply(sample.account, replace(reply, text="x" * (limit + 1)))
+    if can.private_text_bytes is not None:
+        with pytest.raises(Rejected, match=str(can.private_text_bytes)):
+            _network(sample).reply(sample.account, direct(text="é" * (can.private_text_bytes // 2 + 1)))
+
+
+@pytest.mark.parametrize(
+    ("sample", "human", "window"),
+    [
+        pytest.param(sample, human, window, id=f"{sample.network}-{'human' if human else 'bot'}")
+        for sample in SAMPLES
+        for human, window in (
+            (False, _network(sample).capabilities.private_window),
+            (True, _network(sample).capabilities.human_window or _network(sample).capabilities.private_window),
+        )
+        if window is not None
+    ],
+)
+def test_a_direct_message_leaves_until_its_window_closes(sample: Sample, *, human: bool, window: timedelta) -> None:
+    _network(sample).reply(sample.account, direct(human=human, message_age=window))
+    with pytest.raises(Rejected, match="window closed"):
+        _network(sample).reply(sample.account, direct(human=human, message_age=window + timedelta(seconds=1)))
 
 
 @pytest.mark.parametrize(("sample", "response", "outcome"), _cases("outcomes"))

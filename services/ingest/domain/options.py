@@ -14,12 +14,14 @@ def reply_options(item: Item, can: Capabilities, occurred_at: datetime) -> tuple
     if item.direction == "out" or item.kind == "reaction":
         return ()
     options: list[Deadline] = []
-    if can.public_reply and item.kind not in _DIRECT:
+    direct = item.kind in _DIRECT
+    if can.public_reply and not direct:
         options.append(Deadline(kind="public", until=_until(occurred_at, can.public_window)))
     if can.private_reply and item.kind != "review":
-        window = can.human_window or can.private_window
+        # Who writes, and so whether a person's longer window counts, is not known yet; to a comment it does not matter.
+        window = can.private_window if direct else can.human_window or can.private_window
         options.append(Deadline(kind="private", until=_until(occurred_at, window)))
-    return tuple(options)
+    return tuple(option for option in options if item.answers is None or option.kind in item.answers)
 
 
 def _until(occurred_at: datetime, window: timedelta | None) -> datetime | None:

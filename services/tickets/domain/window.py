@@ -20,8 +20,9 @@ class WindowClosed(Invalid):
 
 
 def kind_for(message: Message, wanted: ReplyKind | None) -> ReplyKind:
-    """Privately where the customer wrote privately, unless the writer says how."""
-    return wanted or ("private" if message.kind in _PRIVATE else "public")
+    """Privately where the customer wrote privately or no other way is open, unless the writer says how."""
+    private = message.kind in _PRIVATE or {option.kind for option in message.reply_options} == {"private"}
+    return wanted or ("private" if private else "public")
 
 
 def deadline(message: Message, kind: ReplyKind, *, human: bool, capabilities: Capabilities) -> datetime | None:
@@ -37,11 +38,18 @@ def deadline(message: Message, kind: ReplyKind, *, human: bool, capabilities: Ca
     return max(until, message.occurred_at + capabilities.human_window)
 
 
-def check_network(order: Order, *, until: datetime | None, at: datetime, capabilities: Capabilities) -> None:
+def check_network(
+    order: Order, kind: ReplyKind, *, until: datetime | None, at: datetime, capabilities: Capabilities
+) -> None:
     """WindowClosed or Invalid where the network would not take it. A template is made for closed windows."""
     if until is not None and at >= until and order.template is None:
         raise WindowClosed(f"the network took answers until {until.isoformat()}", deadline=until.isoformat())
-    limit = capabilities.text_limit
-    if limit is not None and len(order.text) > limit:
-        detail = f"the network takes {limit} characters, this has {len(order.text)}"
+    _check_length(len(order.text), capabilities.text_limit, "characters")
+    if kind == "private":
+        _check_length(len(order.text.encode("utf-8", "surrogatepass")), capabilities.private_text_bytes, "bytes")
+
+
+def _check_length(length: int, limit: int | None, unit: str) -> None:
+    if limit is not None and length > limit:
+        detail = f"the network takes {limit} {unit}, this has {length}"
         raise Invalid(detail, limit=limit, errors=[{"pointer": "#/text", "detail": detail}])

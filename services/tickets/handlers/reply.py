@@ -244,7 +244,7 @@ async def _check_network(
     latest = accepted.turns[-1].message_id
     counted = target if kind == "public" else (await messages.load(room.tx, [latest])).get(latest, target)
     until = window.deadline(counted.message, kind, human=who.kind == "agent", capabilities=capabilities)
-    window.check_network(order, until=until, at=room.at, capabilities=capabilities)
+    window.check_network(order, kind, until=until, at=room.at, capabilities=capabilities)
     return until, counted.message.occurred_at
 
 

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from tests.support.networks import api, facebook
+from tests.support.networks import api, facebook, instagram
 from tests.support.networks.sample import Sample
 
-SAMPLES: Final[tuple[Sample, ...]] = (facebook.facebook(), api.api())
+SAMPLES: Final[tuple[Sample, ...]] = (facebook.facebook(), instagram.instagram(), api.api())

@@ -332,7 +332,15 @@ def test_reply_options_tell_how_and_until_when():
     assert reply_options(item(), Capabilities(), AT) == ()
 
 
-def test_a_persons_longer_window_counts():
+def test_a_persons_longer_window_counts_for_comments_and_is_left_to_the_writer_for_messages():
     can = Capabilities(private_reply=True, private_window=timedelta(hours=24), human_window=timedelta(days=7))
 
-    assert reply_options(item(kind="dm"), can, AT) == (Deadline(kind="private", until=AT + timedelta(days=7)),)
+    assert reply_options(item(kind="comment"), can, AT) == (Deadline(kind="private", until=AT + timedelta(days=7)),)
+    assert reply_options(item(kind="dm"), can, AT) == (Deadline(kind="private", until=AT + timedelta(hours=24)),)
+
+
+def test_an_item_may_be_answered_in_fewer_ways_than_its_kind():
+    can = Capabilities(public_reply=True, private_reply=True)
+
+    assert reply_options(item(kind="comment", answers=("private",)), can, AT) == (Deadline(kind="private"),)
+    assert reply_options(item(kind="mention", answers=("public",)), can, AT) == (Deadline(kind="public"),)

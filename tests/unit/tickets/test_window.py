@@ -71,17 +71,31 @@ def test_a_kind_that_the_network_never_takes_is_refused(given: object, kind: str
 
 def test_a_window_is_closed_from_its_deadline_on_except_for_templates() -> None:
     order = Order(text="Hi", seen_seq=1)
-    window.check_network(order, until=AT + DAY, at=AT, capabilities=OPEN)
-    window.check_network(order, until=None, at=AT, capabilities=OPEN)
+    window.check_network(order, "private", until=AT + DAY, at=AT, capabilities=OPEN)
+    window.check_network(order, "private", until=None, at=AT, capabilities=OPEN)
     with pytest.raises(WindowClosed) as closed:
-        window.check_network(order, until=AT, at=AT, capabilities=OPEN)
+        window.check_network(order, "private", until=AT, at=AT, capabilities=OPEN)
     assert closed.value.fields == {"deadline": AT.isoformat()}
-    window.check_network(msgspec.structs.replace(order, template="t"), until=AT, at=AT, capabilities=OPEN)
+    window.check_network(msgspec.structs.replace(order, template="t"), "private", until=AT, at=AT, capabilities=OPEN)
 
 
 def test_a_text_is_as_long_as_the_network_takes() -> None:
     limited = Capabilities(text_limit=3)
-    window.check_network(Order(text="abc", seen_seq=1), until=None, at=AT, capabilities=limited)
+    window.check_network(Order(text="abc", seen_seq=1), "public", until=None, at=AT, capabilities=limited)
     with pytest.raises(Invalid) as longer:
-        window.check_network(Order(text="abcd", seen_seq=1), until=None, at=AT, capabilities=limited)
+        window.check_network(Order(text="abcd", seen_seq=1), "public", until=None, at=AT, capabilities=limited)
     assert longer.value.fields["limit"] == 3
+
+
+def test_a_direct_message_may_count_in_bytes_where_a_comment_does_not() -> None:
+    limited = Capabilities(private_text_bytes=3)
+    window.check_network(Order(text="éé", seen_seq=1), "public", until=None, at=AT, capabilities=limited)
+    window.check_network(Order(text="éa", seen_seq=1), "private", until=None, at=AT, capabilities=limited)
+    with pytest.raises(Invalid, match="3 bytes, this has 4"):
+        window.check_network(Order(text="éé", seen_seq=1), "private", until=None, at=AT, capabilities=limited)
+
+
+def test_an_answer_goes_the_only_way_that_is_open() -> None:
+    live = message(kind="comment", reply_options=(Deadline(kind="private"),))
+    assert window.kind_for(live, None) == "private"
+    assert window.kind_for(live, "public") == "public"
