@@ -9,8 +9,10 @@ from shared.networks.api import Api
 from shared.networks.facebook import Facebook
 from shared.networks.instagram import Instagram
 from shared.networks.port import Capabilities, Network
+from shared.networks.telegram import Telegram
+from shared.networks.x import X
 
-_ALL: Final[tuple[Network, ...]] = (Facebook(), Instagram(), Api())
+_ALL: Final[tuple[Network, ...]] = (Facebook(), Instagram(), X(), Telegram(), Api())
 
 NETWORKS: Final[Mapping[str, Network]] = MappingProxyType({network.name: network for network in _ALL})
 

@@ -1,6 +1,7 @@
 """Reading what networks answer to our requests: header names of any case, and how long they ask us to wait."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 
@@ -24,12 +25,24 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     value = value.strip()
     if value.isascii() and value.isdigit():
         return bounded(float(value))
+    until, since = _date(value), date(headers)
     try:
-        until = parsedate_to_datetime(value)
-        since = parsedate_to_datetime(header(headers, "date") or "")
-        return bounded((until - since).total_seconds())
-    except (ValueError, TypeError, OverflowError):
+        return bounded((until - since).total_seconds()) if until and since else DEFAULT_WAIT
+    except TypeError:
+        # One of the two names its zone and the other does not.
         return DEFAULT_WAIT
+
+
+def date(headers: Mapping[str, str]) -> datetime | None:
+    """When the answer was given, by the clock of whoever gave it."""
+    return _date(header(headers, "date") or "")
+
+
+def _date(value: str) -> datetime | None:
+    try:
+        return parsedate_to_datetime(value)
+    except (ValueError, TypeError, OverflowError):
+        return None
 
 
 def bounded(seconds: float) -> float:
