@@ -1,6 +1,6 @@
 """What every network must offer: verify, handshake, parse, reply, interpret, and the flags that say what it can do."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import ClassVar, Literal, Protocol
@@ -35,6 +35,9 @@ class Capabilities:
     """Window of a direct message when a human writes; falls back to `private_window`."""
     text_limit: int | None = None
     """Longest text, in characters."""
+    public_text_limit: int | None = None
+    """Longest public text where it is shorter than others, as `public_length` counts."""
+    public_length: Callable[[str], int] = len
     private_text_bytes: int | None = None
     """Longest text of a direct message in bytes of UTF-8, where that counts too."""
     query_lag: timedelta = timedelta(seconds=30)
@@ -156,10 +159,10 @@ class OutboundReply:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpRequest:
-    """A request to be made by the egress client; headers may hold secrets and are never logged."""
+    """A request to be made by the egress client; headers, and some URLs, hold secrets and are never logged."""
 
     method: Literal["GET", "POST", "PUT", "DELETE"]
-    url: str
+    url: str = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: bytes = field(default=b"", repr=False)
 

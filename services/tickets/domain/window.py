@@ -45,6 +45,8 @@ def check_network(
     if until is not None and at >= until and order.template is None:
         raise WindowClosed(f"the network took answers until {until.isoformat()}", deadline=until.isoformat())
     _check_length(len(order.text), capabilities.text_limit, "characters")
+    if kind == "public":
+        _check_length(capabilities.public_length(order.text), capabilities.public_text_limit, "characters")
     if kind == "private":
         _check_length(len(order.text.encode("utf-8", "surrogatepass")), capabilities.private_text_bytes, "bytes")
 

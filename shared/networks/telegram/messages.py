@@ -58,7 +58,7 @@ def deleted(raw: msgspec.Raw) -> Iterator[Item | Skipped]:
 def callback(raw: msgspec.Raw) -> Iterator[Item | Skipped]:
     """A button that somebody pressed: what it stands for is what they say."""
     query = bodies.decode(CALLBACK, raw)
-    if query.message is None or bytes(query.message) == b"null":
+    if bytes(query.message) == b"null":
         yield Skipped(code="inline", detail="a button under a message that was sent through the bot elsewhere")
         return
     message = bodies.decode(MESSAGE, query.message)

@@ -57,7 +57,7 @@ class CallbackQuery(msgspec.Struct, frozen=True, rename={"author": "from"}):
 
     id: Identifier = None
     author: User | None = None
-    message: msgspec.Raw | None = None
+    message: msgspec.Raw = msgspec.Raw(b"null")
     data: str | None = None
 
 

@@ -18,7 +18,7 @@ from shared.networks.port import (
     WebhookAnswer,
     WebhookRequest,
 )
-from shared.networks.x import inbound, outbound, queries
+from shared.networks.x import inbound, outbound, queries, words
 
 
 class X:
@@ -32,6 +32,8 @@ class X:
         # Of direct messages; a public answer is settled by its echo.
         query=True,
         text_limit=outbound.MESSAGE_LIMIT,
+        public_text_limit=outbound.POST_LIMIT,
+        public_length=words.weight,
         query_lag=timedelta(seconds=60),
         identity_scope="network",
     )

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from tests.contract.corpus.row import Expected, Row, ignored, item
+from tests.contract.corpus.row import Expected, ignored, item
 
 _CHATWOOT: Final = (
     # The chat is a group, so whatever is said there is public.

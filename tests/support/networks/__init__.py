@@ -2,7 +2,13 @@
 
 from typing import Final
 
-from tests.support.networks import api, facebook, instagram
+from tests.support.networks import api, facebook, instagram, telegram, x
 from tests.support.networks.sample import Sample
 
-SAMPLES: Final[tuple[Sample, ...]] = (facebook.facebook(), instagram.instagram(), api.api())
+SAMPLES: Final[tuple[Sample, ...]] = (
+    facebook.facebook(),
+    instagram.instagram(),
+    x.x(),
+    telegram.telegram(),
+    api.api(),
+)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -36,6 +36,14 @@ class Sample:
     """A reply, the URL and the exact body of its request."""
     outcomes: tuple[tuple[HttpResponse, Outcome], ...]
     signs_time: bool
+    signs_body: bool = True
+    """Whether what comes beside a body vouches for it, or only for the caller."""
+    most_parts: int = 1000
+    """How many parts the network puts into one body."""
+    private: OutboundReply = field(default_factory=lambda: direct())  # noqa: PLW0108 - it is defined below
+    """An answer to a direct message."""
+    in_path: frozenset[str] = frozenset()
+    """Credentials that the network takes nowhere but in the URL."""
 
     def __repr__(self) -> str:
         return self.network
