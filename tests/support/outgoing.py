@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -30,6 +30,7 @@ ANN = Actor(kind="agent", id="agt_ann", name="Ann")
 BEN = Actor(kind="agent", id="agt_ben", name="Ben")
 RING = KeyRing([b"k" * 32])
 IDS = TimeOrderedIds()
+PAGE_SECRETS = {"app_secret": "s", "verify_token": "v", "access_token": "page-token"}
 
 
 def ticket(ticket_id: str = "tkt_1", **changes: Any) -> tickets.TicketView:
@@ -202,19 +203,25 @@ class World:
         """The state of every reply."""
         return {row["id"]: row["state"] for row in await self.rows("SELECT id, state FROM notifier.reply")}
 
-    async def add_channel(self, workspace: str = "w1", channel_id: str = "chn_1") -> None:
-        """A Facebook page on the loopback network."""
-        secrets = {"app_secret": "s", "verify_token": "v", "access_token": "page-token"}
+    async def add_channel(
+        self,
+        workspace: str = "w1",
+        channel_id: str = "chn_1",
+        *,
+        network: str = "facebook",
+        secrets: Mapping[str, str] = PAGE_SECRETS,
+    ) -> None:
+        """A channel, a Facebook page unless said otherwise, on the loopback network."""
         async with self.database.transaction(Workspace(workspace)) as tx:
             await channels.create(
                 tx,
                 workspace,
                 channel_id=channel_id,
-                network="facebook",
+                network=network,
                 name="Page",
                 external_id=f"page-{channel_id}",
                 purpose="care",
-                credentials=credentials.seal(RING, channel_id, secrets),
+                credentials=credentials.seal(RING, channel_id, dict(secrets)),
                 api_base_url=f"http://127.0.0.1:{self.network.port}",
             )
 

@@ -136,6 +136,25 @@ async def test_an_unknown_is_settled_by_a_person(here, state, expected):
     assert (await told(here))[1:] == [(expected, "rpl_1")]
 
 
+async def test_where_a_network_neither_echoes_nor_can_be_asked_only_a_person_settles(here):
+    async def vanish(peer, body):
+        peer.reset()
+
+    here.network.answer = vanish
+    secrets = {"secret_token": "s", "bot_token": "1:token"}
+    await here.add_channel("w1", "chn_bot", network="telegram", secrets=secrets)
+    place = {"channel_id": "chn_bot", "network": "telegram", "in_reply_to_external_id": "3003:9001"}
+    await here.deliver(requests.apply, queued("rpl_1", **place))
+    await work(here)
+    await here.let_pass(3_600)
+    await work(here)
+    assert await here.states() == {"rpl_1": "unknown"}
+    assert here.network.asked == []
+    assert [body["text"] for body in here.network.sent] == ["text of rpl_1"]
+    await here.deliver(requests.apply, settled("rpl_1", "sent", by="person"))
+    assert await told(here) == [("ReplyUnknown", "rpl_1"), ("ReplySent", "rpl_1")]
+
+
 async def test_an_echo_that_comes_while_sending_decides_when_the_answer_is_lost(here):
     async def echo_then_vanish(peer, body):
         await here.deliver(requests.apply, echoed("rpl_1", "mid.echo"))

@@ -87,6 +87,14 @@ def test_a_text_is_as_long_as_the_network_takes() -> None:
     assert longer.value.fields["limit"] == 3
 
 
+def test_a_public_text_counts_as_its_network_counts() -> None:
+    limited = Capabilities(text_limit=9, public_text_limit=3, public_length=lambda text: 2 * len(text))
+    window.check_network(Order(text="abcd", seen_seq=1), "private", until=None, at=AT, capabilities=limited)
+    window.check_network(Order(text="a", seen_seq=1), "public", until=None, at=AT, capabilities=limited)
+    with pytest.raises(Invalid, match="3 characters, this has 4"):
+        window.check_network(Order(text="ab", seen_seq=1), "public", until=None, at=AT, capabilities=limited)
+
+
 def test_a_direct_message_may_count_in_bytes_where_a_comment_does_not() -> None:
     limited = Capabilities(private_text_bytes=3)
     window.check_network(Order(text="éé", seen_seq=1), "public", until=None, at=AT, capabilities=limited)
