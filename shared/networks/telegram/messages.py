@@ -176,7 +176,7 @@ def _is_own(message: Message, place: Place, author: Author) -> bool:
 
 
 def _kind(message: Message) -> Kind:
-    if message.chat.type not in _GROUPS:
+    if not _is_group(message.chat):
         return "dm"
     answered = bodies.mapping(message.reply_to_message)
     # The post that began a thread, or a topic's opening, is no comment to be replied to.
@@ -184,9 +184,14 @@ def _kind(message: Message) -> Kind:
     return "reply" if answered and not opening else "comment"
 
 
+def _is_group(chat: Chat) -> bool:
+    """Only people have positive ids, so a group is known even where its type is new."""
+    return chat.type in _GROUPS or (bodies.identifier(chat.id) or "").startswith("-")
+
+
 def _thread(message: Message, place: Place) -> str:
     thread = bodies.identifier(message.message_thread_id)
-    return f"{place}:{thread}" if thread and message.chat.type in _GROUPS else str(place)
+    return f"{place}:{thread}" if thread and _is_group(message.chat) else str(place)
 
 
 def _person(user: User | None) -> Author | None:

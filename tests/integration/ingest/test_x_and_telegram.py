@@ -55,7 +55,7 @@ async def test_an_account_of_x_that_is_not_connected_is_kept_and_said_to_be_so(d
 
     async with door.api() as client:
         [kept] = (await client.get("/v1/inbox")).json()["data"]
-    assert (kept["state"], kept["code"]) == ("not-understood", "account-not-connected")
+    assert (kept["state"], kept["reason"]["code"]) == ("not-understood", "account-not-connected")
 
 
 async def test_a_bot_is_known_by_its_secret_and_answered_without_words(door: Door):

@@ -67,6 +67,10 @@ def test_a_group_without_a_name_has_links_for_its_members() -> None:
     assert item.permalink == "https://t.me/c/1234567890/9001"
 
 
+def test_a_group_of_a_new_type_is_public_all_the_same() -> None:
+    assert one(telegram_group_message(1, chat={"id": GROUP, "type": "hypergroup"})).kind == "comment"
+
+
 def test_a_topic_is_a_thread_of_its_own_and_its_opening_is_no_message_that_is_answered() -> None:
     opening = {"message_id": 45, "forum_topic_created": {"name": "Orders"}}
     item = one(telegram_group_message(1, message_thread_id=45, is_topic_message=True, reply_to_message=opening))
