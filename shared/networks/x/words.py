@@ -46,7 +46,7 @@ def as_written(text: str, entities: Any, shown: Any, *, is_reply: bool) -> str:
 
 
 def weight(text: str) -> int:
-    """How much of the 280 a public text takes; a domain without `https://` counts as its letters here, not as a link."""
+    """How much of the 280 a public text takes; a domain without `https://` counts as letters here, not as a link."""
     composed = unicodedata.normalize("NFC", text)
     rest, links = _LINKS.subn("", composed)
     rest, pictures = _EMOJI.subn("", rest)
