@@ -5,7 +5,6 @@ import logging
 import signal
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -29,6 +28,7 @@ from tests.support.kafka.rig import PARTITIONS, KafkaRig, relayed
 from tests.support.logs import Process, append, by_key, commit, encoded, fetch, read
 from tests.support.postgres import open_database
 from tests.support.waiting import answer
+from tests.support.writing import writing
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -72,39 +72,6 @@ async def all_handled(written: Mapping[str, list[int]], *members: Member, within
     for _, (key, number) in sorted((await handled_by(*members)).items()):
         numbers[key].append(number)
     assert {key: list(dict.fromkeys(found)) for key, found in numbers.items()} == written
-
-
-class Writer:
-    """Appends in the background, twenty keys in turn."""
-
-    def __init__(self, process: Process, *, pause: float = 0.02) -> None:
-        self._process = process
-        self._pause = pause
-        self.written: dict[str, list[int]] = defaultdict(list)
-        self._stop = asyncio.Event()
-
-    async def run(self) -> None:
-        for number in range(100_000):
-            if self._stop.is_set():
-                return
-            key = f"key-{number % 20}"
-            await append(self._process, encoded(key, number))
-            self.written[key].append(number)
-            await asyncio.sleep(self._pause)
-
-    def stop(self) -> None:
-        self._stop.set()
-
-
-@asynccontextmanager
-async def writing(process: Process) -> AsyncIterator[Writer]:
-    writer = Writer(process)
-    async with asyncio.TaskGroup() as group:
-        group.create_task(writer.run())
-        try:
-            yield writer
-        finally:
-            writer.stop()
 
 
 @pytest.fixture

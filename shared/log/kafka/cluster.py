@@ -8,10 +8,31 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
+from aiokafka.errors import (
+    AuthenticationFailedError,
+    AuthenticationMethodNotSupported,
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    KafkaError,
+    SaslAuthenticationFailed,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+    UnsupportedSaslMechanismError,
+)
 
 from shared.errors import Misconfigured, Retryable
 from shared.settings import KernelSettings
+
+REFUSED: Final = (
+    AuthenticationFailedError,
+    AuthenticationMethodNotSupported,
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    SaslAuthenticationFailed,
+    TopicAuthorizationFailedError,
+    UnsupportedSaslMechanismError,
+)
+"""Who we are, or what we may do, is not enough: waiting does not help."""
 
 METADATA_AGE: Final = timedelta(seconds=20)
 """How soon new partitions are seen."""
@@ -112,6 +133,10 @@ def reaching(what: str) -> Iterator[None]:
         yield
     except UnknownTopicOrPartitionError as error:
         raise Misconfigured("a topic is missing on Kafka: run `baton migrate`") from error
+    except REFUSED as error:
+        raise Misconfigured(
+            f"Kafka refuses us ({type(error).__name__}): see BATON_KAFKA_USERNAME, BATON_KAFKA_PASSWORD and its ACLs"
+        ) from error
     except (KafkaError, OSError, TimeoutError) as error:
         raise Retryable(f"Kafka is away: cannot {what}: {type(error).__name__}: {error}") from error
 

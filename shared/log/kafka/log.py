@@ -15,6 +15,7 @@ from shared.db.pool import Database
 from shared.db.transaction import Scan
 from shared.errors import Misconfigured
 from shared.log.background import running
+from shared.log.kafka.closing import SECONDS, stop_consumer
 from shared.log.kafka.cluster import Cluster, reaching
 from shared.log.kafka.noise import Noise
 from shared.log.kafka.producer import Producer
@@ -37,7 +38,6 @@ _QUEUED: Final = """
 SELECT s.topic, count(*) AS count FROM log.queue q JOIN log.shard s ON s.id = q.shard
 WHERE s.topic = ANY ($1) GROUP BY s.topic
 """
-_STOP_SECONDS: Final = 5.0
 
 
 class KafkaLog(Log):
@@ -99,7 +99,7 @@ class KafkaLog(Log):
         finally:
             if subscription.has_got_something:
                 self._stalls.pop(group, None)
-            await _stop(consumer)
+            await stop_consumer(consumer)
 
     def _stalled(self, group: str, error: Stalled) -> None:
         self._stalls[group] = self._stalls.get(group, 0) + 1
@@ -125,7 +125,7 @@ class KafkaLog(Log):
             await tail.begin()
             yield tail
         finally:
-            await _stop(consumer)
+            await stop_consumer(consumer)
 
     async def lag(self, group: str, topics: Sequence[str]) -> Mapping[tuple[str, int], int]:
         """What the group has not committed, and, as partition -1, what was not sent yet; for a moment, both."""
@@ -142,9 +142,9 @@ class KafkaLog(Log):
                     found |= await self._behind(admin, consumer, group, topics)
         finally:
             with suppress(KafkaError, OSError, TimeoutError):
-                async with asyncio.timeout(_STOP_SECONDS):
+                async with asyncio.timeout(SECONDS):
                     await admin.close()
-            await _stop(consumer)
+            await stop_consumer(consumer)
         return found
 
     async def _behind(
@@ -165,10 +165,3 @@ class KafkaLog(Log):
             offset = committed[each].offset if each in committed else -1
             behind[self._cluster.topic(each.topic), each.partition] = max(0, ends[each] - max(offset, starts[each]))
         return behind
-
-
-async def _stop(consumer: AIOKafkaConsumer) -> None:
-    # Leaving takes one request; a broker that is away finds out by the session.
-    with suppress(KafkaError, OSError, TimeoutError):
-        async with asyncio.timeout(_STOP_SECONDS):
-            await consumer.stop()

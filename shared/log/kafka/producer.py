@@ -6,11 +6,11 @@ from contextlib import asynccontextmanager
 from typing import Any, Final, Self
 from zlib import crc32
 
-import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from shared.errors import Retryable
+from shared.log.kafka.closing import abandon_producer
 from shared.log.kafka.cluster import Cluster, reaching
 from shared.log.relay import Outgoing
 
@@ -19,8 +19,6 @@ LARGEST_PIECE: Final = 512 * 1024
 
 LARGEST_REQUEST: Final = 64 * 1024 * 1024
 """The broker's own limit is the one that counts: `max.message.bytes` of the topic."""
-
-_DISCARD_SECONDS: Final = 2.0
 
 
 class Producer:
@@ -121,7 +119,7 @@ class _Life:
             async with asyncio.timeout(cluster.pace.delivery.total_seconds()):
                 await client.start()
         except BaseException:
-            await _stop(client)
+            await abandon_producer(client)
             raise
         return cls(client)
 
@@ -143,15 +141,4 @@ class _Life:
     async def end(self) -> None:
         if not self._ended.done():
             self._ended.set_result(None)
-        await _stop(self.client)
-
-
-async def _stop(client: AIOKafkaProducer) -> None:
-    # By itself it would wait until the broker has taken all that it has in hand, which is sent again anyhow.
-    client._message_accumulator.fail_all(KafkaError("the producer was replaced"))  # noqa: SLF001 - it has no abort
-    try:
-        async with asyncio.timeout(_DISCARD_SECONDS):
-            await client.client.close()
-            await client.stop()
-    except (KafkaError, OSError, TimeoutError) as error:
-        structlog.get_logger().warning("kafka_producer_abandoned", reason=f"{type(error).__name__}: {error}")
+        await abandon_producer(self.client)

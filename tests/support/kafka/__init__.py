@@ -12,6 +12,7 @@ import uuid
 from pathlib import Path
 from typing import Final, Self
 
+from tests.support.kafka.certificates import Certificates
 from tests.support.session import Session
 
 JARS: Final = Path(__file__).parents[3] / ".venv" / "kafka"
@@ -46,6 +47,17 @@ controller.quorum.fetch.timeout.ms=500
 """
 """The last four let a killed broker register again at once, instead of waiting for its own old session."""
 
+_SECURE: Final = """
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller},SASL_SSL://127.0.0.1:{secure}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port},SASL_SSL://127.0.0.1:{secure}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_SSL:SASL_SSL
+sasl.enabled.mechanisms=PLAIN
+listener.name.sasl_ssl.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required \
+    user_baton="{password}";
+ssl.keystore.type=PEM
+ssl.keystore.location={keys}
+"""
+
 
 def missing() -> str | None:
     """What a broker lacks here; None where it can run."""
@@ -59,18 +71,32 @@ def missing() -> str | None:
 class Broker:
     """One node on a directory of its own."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *, certificates: Certificates | None = None, password: str = "") -> None:
         self.home = home
-        self.port, controller = _free_ports(2)
+        self.port, controller, self._secure_port = _free_ports(3)
         home.mkdir(parents=True, exist_ok=True)
         self._config = home / "server.properties"
-        self._config.write_text(_PROPERTIES.format(port=self.port, controller=controller, home=home))
+        properties = _PROPERTIES.format(port=self.port, controller=controller, home=home)
+        if certificates:
+            properties += _SECURE.format(
+                port=self.port,
+                controller=controller,
+                secure=self._secure_port,
+                keys=certificates.broker,
+                password=password,
+            )
+        self._config.write_text(properties)
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def servers(self) -> str:
         """For BATON_EVENT_LOG, behind `kafka://`."""
         return f"127.0.0.1:{self.port}"
+
+    @property
+    def secure_servers(self) -> str:
+        """The same behind TLS and a password."""
+        return f"127.0.0.1:{self._secure_port}"
 
     @property
     def pid(self) -> int:
