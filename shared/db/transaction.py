@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 from sqlalchemy.sql.expression import ClauseElement
 
 from shared.clock import Clock
+from shared.db import columns
 from shared.events import envelope
 from shared.events.envelope import Encoded, Headers
 from shared.events.payload import Payload
@@ -147,7 +148,7 @@ class Transaction:
 
     async def fetch(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
         """All rows."""
-        rows: list[asyncpg.Record] = await self._connection.fetch(sql, *arguments)
+        rows: list[asyncpg.Record] = await self._connection.fetch(*columns.packed(sql, arguments))
         return rows
 
     async def fetchrow(self, sql: str, *arguments: Any) -> asyncpg.Record | None:
@@ -160,7 +161,7 @@ class Transaction:
 
     async def execute(self, sql: str, *arguments: Any) -> int:
         """The number of rows that the statement touched."""
-        tag = await self._connection.execute(sql, *arguments)
+        tag = await self._connection.execute(*columns.packed(sql, arguments))
         count = tag.rsplit(" ", 1)[-1]
         return int(count) if count.isdigit() else 0
 
@@ -243,7 +244,7 @@ class Transaction:
             return
         topology = self._database.topology
         events = self._events
-        await self._connection.execute(
+        await self.execute(
             _APPEND,
             [topology.shard(event.topic, event.key) for event in events],
             [event.topic for event in events],
