@@ -54,7 +54,11 @@ _TUNING: Final[Mapping[str, str]] = {
     "random_page_cost": "1.1",
     "jit": "off",
     "max_parallel_workers_per_gather": "1",
-    "autovacuum_naptime": "10s",
+    "autovacuum_naptime": "2s",
+    # Tables that only grow need freezing, which can wait, and statistics, which a half more hardly changes: the
+    # defaults spend a tenth of a loaded machine on a database that is an hour old.
+    "autovacuum_vacuum_insert_threshold": "1000000",
+    "autovacuum_analyze_scale_factor": "0.5",
     "timezone": "UTC",
     "log_timezone": "UTC",
     "log_checkpoints": "off",
