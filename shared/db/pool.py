@@ -11,7 +11,8 @@ import asyncpg
 import msgspec
 
 from shared.clock import Clock
-from shared.db.transaction import Scope, Transaction
+from shared.db import columns
+from shared.db.transaction import SCAN_ROLE, Scope, Transaction
 from shared.errors import Misconfigured, Retryable
 from shared.ids import Ids
 
@@ -29,6 +30,9 @@ SESSION: Final = {
     "timezone": "UTC",
 }
 """Far below the lease TTL (30 s): a paused process must not keep a row locked past it."""
+
+LOOKOUTS: Final = 4
+"""Connections for `look`; its statements take a millisecond."""
 
 AWAY: Final = (
     OSError,
@@ -71,6 +75,8 @@ class Database:
     """A pool of prepared connections to one database."""
 
     pool: "asyncpg.Pool[asyncpg.Record]"
+    lookouts: "asyncpg.Pool[asyncpg.Record]"
+    """Connections whose role is the scanning one."""
     clock: Clock
     ids: Ids
     dsn: str = field(default="", repr=False)
@@ -84,23 +90,14 @@ class Database:
     async def open(cls, dsn: str, *, clock: Clock, ids: Ids, size: int = 16) -> AsyncIterator[Self]:
         """Connects; Retryable while the server is away."""
         try:
-            pool = await asyncpg.create_pool(
-                dsn,
-                min_size=1,
-                max_size=size,
-                timeout=10,
-                command_timeout=COMMAND_TIMEOUT,
-                server_settings=dict(SESSION),
-                init=_prepare,
-                reset=_keep,
-                statement_cache_size=512,
-                max_inactive_connection_lifetime=300,
-            )
+            pool = await _pool(dsn, min_size=1, max_size=size)
+            lookouts = await _pool(dsn, min_size=0, max_size=LOOKOUTS, role=SCAN_ROLE)
         except AWAY as error:
             raise Retryable(f"the database is away: {error}") from error
         try:
-            yield cls(pool=pool, clock=clock, ids=ids, dsn=dsn)
+            yield cls(pool=pool, lookouts=lookouts, clock=clock, ids=ids, dsn=dsn)
         finally:
+            await _close(lookouts)
             await _close(pool)
 
     async def load_topology(self) -> None:
@@ -111,6 +108,18 @@ class Database:
         for row in rows:
             shards.setdefault(row["topic"], []).append(row["id"])
         self.topology.shards = shards
+
+    async def look(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
+        """One statement by the scanning role, in one round trip: for what is asked all the time.
+
+        Raises Retryable as `transaction` does.
+        """
+        try:
+            async with self.lookouts.acquire(timeout=10) as connection:
+                rows: list[asyncpg.Record] = await connection.fetch(*columns.packed(sql, arguments))
+        except AWAY as error:
+            raise Retryable(f"the database is away or busy: {type(error).__name__}: {error}") from error
+        return rows
 
     @asynccontextmanager
     async def transaction(
@@ -134,6 +143,21 @@ class Database:
         except AWAY as error:
             raise Retryable(f"the database is away or busy: {type(error).__name__}: {error}") from error
         tx.run_after_commit()
+
+
+async def _pool(dsn: str, *, min_size: int, max_size: int, **session: str) -> "asyncpg.Pool[asyncpg.Record]":
+    return await asyncpg.create_pool(
+        dsn,
+        min_size=min_size,
+        max_size=max_size,
+        timeout=10,
+        command_timeout=COMMAND_TIMEOUT,
+        server_settings={**SESSION, **session},
+        init=_prepare,
+        reset=_keep,
+        statement_cache_size=512,
+        max_inactive_connection_lifetime=300,
+    )
 
 
 async def _keep(_: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]") -> None:

@@ -13,7 +13,7 @@ from shared.events.payload import Payload
 Headers = tuple[tuple[str, bytes], ...]
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True):
+class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One fact with its envelope. `key` orders: events of one key are read in the order they were written."""
 
     id: str
@@ -25,7 +25,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     traceparent: str | None = None
 
 
-class Encoded(msgspec.Struct, frozen=True, kw_only=True):
+class Encoded(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An event as bytes, ready for either log."""
 
     topic: str

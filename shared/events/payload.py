@@ -8,11 +8,11 @@ import msgspec
 ActorKind = Literal["agent", "bot", "customer", "system", "key"]
 
 
-class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """An immutable value inside a payload; unknown fields are ignored when reading."""
 
 
-class Payload(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Payload(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """The data of one event type. Within a major version only optional fields are added."""
 
     workspace_id: str

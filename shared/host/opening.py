@@ -82,7 +82,7 @@ async def migrate_database(settings: KernelSettings, schemas: Sequence[Schema]) 
 def inert_runtime(service: str) -> Runtime:
     """A runtime that reaches nothing, for documents about services; whatever asks it for data fails."""
     clock, ids, settings = SystemClock(), TimeOrderedIds(), KernelSettings.load()
-    database = Database(pool=cast("Any", None), clock=clock, ids=ids)
+    database = Database(pool=cast("Any", None), lookouts=cast("Any", None), clock=clock, ids=ids)
     return Runtime(
         service=service,
         settings=settings,

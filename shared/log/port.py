@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
+import msgspec
+
 from shared.db.transaction import Transaction
 from shared.errors import Retryable
 from shared.events.envelope import Headers
@@ -15,8 +17,7 @@ class StaleMember(Retryable):
     """This member does not own a partition of the batch any more: nothing was committed, another one handles it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
+class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One record of a topic. `position` is dense on Postgres, an offset on Kafka; it grows within a partition."""
 
     topic: str

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+import msgspec
 import structlog
 
 from shared.db.transaction import Transaction, decode_headers, encode_headers
@@ -25,8 +26,7 @@ _WORKSPACE: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _LONGEST_MESSAGE: Final = 500
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Waiting:
+class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     """A record, from the log or from a key's queue, on its way to the handler."""
 
     topic: str

@@ -6,7 +6,6 @@ from typing import Final
 
 from shared import failpoints
 from shared.db.pool import Database
-from shared.db.transaction import Scan
 from shared.log.background import Wakes, persevering, woken
 
 _MOVE: Final = """
@@ -63,9 +62,8 @@ class Sequencer:
 
     async def step(self) -> bool:
         """Moves what waits, at most `chunk` rows of each shard; says whether a shard may have more."""
-        async with self._database.transaction(Scan()) as tx:
-            rows = await tx.fetch(_MOVE, self._chunk)
-            failpoints.hit("sequencer.before_commit")
+        failpoints.hit("sequencer.before_commit")
+        rows = await self._database.look(_MOVE, self._chunk)
         failpoints.hit("sequencer.committed")
         if rows:
             self._wakes.wake(row["topic"] for row in rows)

@@ -159,11 +159,10 @@ class PostgresSubscription(Subscription):
         shards = {shard: state for shard, state in self._shards.items() if not state.is_leaving}
         if not shards:
             return Fetched(records=(), claim=())
-        async with self._database.transaction(Scan()) as tx:
-            await self._reload(tx, shards)
-            starts = {shard: state.read for shard, state in shards.items() if state.read is not None}
-            share = min(limit, 4 * limit // len(shards) + 1)
-            rows = await tx.fetch(_READ, list(starts), list(starts.values()), share, limit)
+        await self._reload(shards)
+        starts = {shard: state.read for shard, state in shards.items() if state.read is not None}
+        share = min(limit, 4 * limit // len(shards) + 1)
+        rows = await self._database.look(_READ, list(starts), list(starts.values()), share, limit)
         # What was lost, given up or rewound meanwhile is not taken into hand.
         unchanged = {
             shard: state
@@ -172,10 +171,10 @@ class PostgresSubscription(Subscription):
         }
         return _take(unchanged, rows)
 
-    async def _reload(self, tx: Transaction, shards: Mapping[int, Shard]) -> None:
+    async def _reload(self, shards: Mapping[int, Shard]) -> None:
         unknown = [shard for shard, state in shards.items() if state.read is None]
         if unknown:
-            for row in await tx.fetch(_COMMITTED, self._me.group, self._me.member, unknown):
+            for row in await self._database.look(_COMMITTED, self._me.group, self._me.member, unknown):
                 shards[row["shard"]].read = shards[row["shard"]].done = row["position"]
 
     # -- committing ---------------------------------------------------------------------------------------------

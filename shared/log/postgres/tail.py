@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 from shared.db.pool import Database
-from shared.db.transaction import Scan, decode_headers
+from shared.db.transaction import decode_headers
 from shared.errors import Retryable
 from shared.log.background import PATIENCE, woken
 from shared.log.port import Gap, Record
@@ -74,8 +74,7 @@ class PostgresTail(AsyncIterator[Record | Gap]):
         wanted = [shard for shard, count in behind.items() if count > 0]
         if not wanted:
             return
-        async with self._database.transaction(Scan()) as tx:
-            rows = await tx.fetch(_NEXT, wanted, [self._places[shard] for shard in wanted], _AT_ONCE)
+        rows = await self._database.look(_NEXT, wanted, [self._places[shard] for shard in wanted], _AT_ONCE)
         for shard, position, key, headers, value, created_at in rows:
             topic, partition = self._names[shard]
             self._places[shard] = position + 1
@@ -92,8 +91,7 @@ class PostgresTail(AsyncIterator[Record | Gap]):
             )
 
     async def _ends(self) -> dict[int, int]:
-        async with self._database.transaction(Scan()) as tx:
-            rows = await tx.fetch(_PLACES, self._topics)
+        rows = await self._database.look(_PLACES, self._topics)
         self._names = {row["id"]: (row["topic"], row["partition"]) for row in rows}
         ends = {row["id"]: row["next_position"] for row in rows}
         for shard in ends:
