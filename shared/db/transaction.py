@@ -14,6 +14,7 @@ from sqlalchemy.sql.expression import ClauseElement
 
 from shared.clock import Clock
 from shared.db import columns
+from shared.db.together import Check, Together
 from shared.events import envelope
 from shared.events.envelope import Encoded, Headers
 from shared.events.payload import Payload
@@ -29,13 +30,11 @@ _PACK: Final = msgspec.msgpack.Encoder().encode
 _UNPACK: Final = msgspec.msgpack.Decoder(Headers).decode
 
 _APPEND: Final = """
-WITH new AS (
-    INSERT INTO log.event (shard, topic, key, workspace_id, headers, value)
-    SELECT * FROM unnest($1::int[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::bytea[])
-    RETURNING shard, id
-)
-INSERT INTO log.queue (shard, event_id) SELECT shard, id FROM new
+INSERT INTO log.event (shard, topic, key, workspace_id, headers, value)
+SELECT * FROM unnest($1::int[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::bytea[])
+RETURNING shard, id
 """
+_QUEUE: Final = "INSERT INTO log.queue (shard, event_id) SELECT shard, id FROM appended"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +117,7 @@ class Transaction:
         "_begun",
         "_connection",
         "_database",
+        "_deferred",
         "_events",
         "_now",
         "schema",
@@ -137,6 +137,7 @@ class Transaction:
         self._connection = connection
         self._database = database
         self._events: list[Encoded] = []
+        self._deferred = Together()
         self._after: list[Callable[[], None]] = []
         self._begun = False
         self._now: datetime | None = None
@@ -148,22 +149,41 @@ class Transaction:
 
     async def fetch(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
         """All rows."""
+        await self._write_deferred()
         rows: list[asyncpg.Record] = await self._connection.fetch(*columns.packed(sql, arguments))
         return rows
 
     async def fetchrow(self, sql: str, *arguments: Any) -> asyncpg.Record | None:
         """The first row, or None."""
+        await self._write_deferred()
         return await self._connection.fetchrow(sql, *arguments)
 
     async def fetchval(self, sql: str, *arguments: Any) -> Any:
         """The first column of the first row, or None."""
+        await self._write_deferred()
         return await self._connection.fetchval(sql, *arguments)
 
     async def execute(self, sql: str, *arguments: Any) -> int:
         """The number of rows that the statement touched."""
+        await self._write_deferred()
         tag = await self._connection.execute(*columns.packed(sql, arguments))
         count = tag.rsplit(" ", 1)[-1]
         return int(count) if count.isdigit() else 0
+
+    def defer(self, sql: str, *arguments: Any, check: Check | None = None) -> None:
+        """Writes with the next statement or the commit, in one round trip with what else is deferred by then.
+
+        For an INSERT, UPDATE or DELETE whose rows nobody needs and no other deferred one touches; `check` gets the
+        number of rows that it wrote.
+        """
+        self._deferred.add(sql, *arguments, check=check)
+
+    async def _write_deferred(self) -> None:
+        if not self._deferred:
+            return
+        deferred, self._deferred = self._deferred, Together()
+        row = await self._connection.fetchrow(*columns.packed(*deferred.statement()))
+        deferred.judge(tuple(row or ()))
 
     async def now(self) -> datetime:
         """The database's time at which this transaction began."""
@@ -212,12 +232,15 @@ class Transaction:
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
         """A part that may fail alone: its rows, events and effects go, the rest of the transaction stays."""
+        await self._write_deferred()
         # A flush inside the part writes, and so would lose with it, what was pending before.
         events, after = list(self._events), len(self._after)
         await self._connection.execute("SAVEPOINT part")
         try:
             yield
+            await self._write_deferred()
         except BaseException:
+            self._deferred = Together()
             self._events = events
             del self._after[after:]
             if not self._connection.is_closed():
@@ -227,6 +250,7 @@ class Transaction:
 
     async def admit(self, workspaces: Iterable[str]) -> None:
         """From scanning to working: names the workspaces of the batch and takes the role that is bound to them."""
+        await self._write_deferred()
         self.scope = Batch(frozenset(workspaces))
         await self._connection.execute(_bind(self.scope))
 
@@ -239,12 +263,15 @@ class Transaction:
         await self._connection.execute(f"BEGIN; {_bind(self.scope)}")
 
     async def flush(self) -> None:
-        """Writes the pending events now: for callers that must see them before the commit."""
-        if not self._events:
-            return
+        """Writes the pending events, and what is deferred, now: for callers that must see them before the commit."""
+        if self._events:
+            self._defer_events()
+        await self._write_deferred()
+
+    def _defer_events(self) -> None:
         topology = self._database.topology
         events = self._events
-        await self.execute(
+        self._deferred.add(
             _APPEND,
             [topology.shard(event.topic, event.key) for event in events],
             [event.topic for event in events],
@@ -252,7 +279,9 @@ class Transaction:
             [event.workspace_id for event in events],
             [encode_headers(event.headers) for event in events],
             [event.value for event in events],
+            name="appended",
         )
+        self._deferred.add(_QUEUE)
         topics = frozenset(event.topic for event in events)
         self._events = []
         for notify in self._database.on_append:

@@ -67,7 +67,7 @@ class Normalizer:
                 return
             await tx.admit({entry.workspace_id for entry in waiting})
             settled = [_failed(entry.inbox_id, "normalizer-failed", reason) for entry in waiting]
-            await store.write(tx, waiting, settled, known={}, events=())
+            store.write(tx, waiting, settled, known={}, events=())
         structlog.get_logger().error("delivery_given_up", inbox_ids=[entry.inbox_id for entry in waiting])
 
     async def _claim(self, tx: Transaction, most: int) -> list[Waiting]:
@@ -165,7 +165,7 @@ async def _write(tx: Transaction, batch: Batch, waiting: Sequence[Waiting], sett
         )
         events.append((data.workspace_id, published))
     known = {key: (batch.known[key], encoded) for key, encoded in batch.encoded.items()}
-    await store.write(tx, waiting, settled, known=known, events=events)
+    store.write(tx, waiting, settled, known=known, events=events)
 
 
 def _bounded(waiting: Sequence[Waiting], most_bytes: int) -> list[Waiting]:

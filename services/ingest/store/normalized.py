@@ -32,26 +32,26 @@ UNION
 SELECT id, inbox_id, ordinal, type, message_id, part FROM ingest.event WHERE inbox_id = ANY ($2::text[])
 ORDER BY ordinal
 """
-_WRITE: Final = """
-WITH items AS (
-    INSERT INTO ingest.item (channel_id, external_id, workspace_id, message_id, conversation_id, state, known)
-    SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bytea[])
-    ON CONFLICT (channel_id, external_id) DO UPDATE
-    SET conversation_id = EXCLUDED.conversation_id, state = EXCLUDED.state, known = EXCLUDED.known, updated_at = now()
-), events AS (
-    INSERT INTO ingest.event (id, workspace_id, inbox_id, type, message_id, part)
-    SELECT * FROM unnest($8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[])
-    ON CONFLICT (id) DO NOTHING
-), done AS (
-    DELETE FROM ingest.pending p USING unnest($14::smallint[], $15::text[]) AS d (shard, inbox_id)
-    WHERE p.shard = d.shard AND p.inbox_id = d.inbox_id
-    RETURNING p.inbox_id
-)
+_ITEM: Final = """
+INSERT INTO ingest.item (channel_id, external_id, workspace_id, message_id, conversation_id, state, known)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bytea[])
+ON CONFLICT (channel_id, external_id) DO UPDATE
+SET conversation_id = EXCLUDED.conversation_id, state = EXCLUDED.state, known = EXCLUDED.known, updated_at = now()
+"""
+_EVENT: Final = """
+INSERT INTO ingest.event (id, workspace_id, inbox_id, type, message_id, part)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[])
+ON CONFLICT (id) DO NOTHING
+"""
+_SETTLE: Final = """
 UPDATE ingest.inbox i
 SET state = s.state, reason_code = s.code, reason_detail = s.detail, normalized_at = now()
-FROM unnest($16::text[], $17::text[], $18::text[], $19::text[]) AS s (id, state, code, detail)
-JOIN done ON done.inbox_id = s.id
-WHERE i.id = s.id
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS s (id, state, code, detail)
+WHERE i.id = s.id AND i.state = 'pending'
+"""
+_DONE: Final = """
+DELETE FROM ingest.pending p USING unnest($1::smallint[], $2::text[]) AS d (shard, inbox_id)
+WHERE p.shard = d.shard AND p.inbox_id = d.inbox_id
 """
 
 
@@ -91,7 +91,7 @@ async def published(tx: Transaction, *, ids: Collection[str], replayed: Collecti
     ]
 
 
-async def write(
+def write(
     tx: Transaction,
     waiting: Sequence[Waiting],
     settled: Sequence[Settled],
@@ -102,8 +102,8 @@ async def write(
     """All that a batch changes: the index, the memory of what became what, and the queue. Events by workspace."""
     items = sorted(known.items())
     messages = [each.message for _, (each, _) in items]
-    await tx.execute(
-        _WRITE,
+    tx.defer(
+        _ITEM,
         [channel_id for (channel_id, _), _ in items],
         [external_id for (_, external_id), _ in items],
         [message.workspace_id for message in messages],
@@ -111,19 +111,24 @@ async def write(
         [message.conversation_id for message in messages],
         [each.state for _, (each, _) in items],
         [encoded for _, (_, encoded) in items],
+    )
+    tx.defer(
+        _EVENT,
         [event.event_id for _, event in events],
         [workspace for workspace, _ in events],
         [event.inbox_id for _, event in events],
         [event.type for _, event in events],
         [event.message_id for _, event in events],
         [event.part for _, event in events],
-        [entry.shard for entry in waiting],
-        [entry.inbox_id for entry in waiting],
+    )
+    tx.defer(
+        _SETTLE,
         [entry.inbox_id for entry in settled],
         [entry.state for entry in settled],
         [entry.code for entry in settled],
         [entry.detail for entry in settled],
     )
+    tx.defer(_DONE, [entry.shard for entry in waiting], [entry.inbox_id for entry in waiting])
 
 
 def _columns(rows: Iterable[Sequence[str]], width: int) -> list[list[str]]:

@@ -19,15 +19,13 @@ ON CONFLICT DO NOTHING
 """
 _SEEN: Final = "SELECT event_id FROM notifier.feed WHERE event_id = ANY ($1::text[])"
 _APPEND: Final = """
-WITH new AS (
-    INSERT INTO notifier.feed (workspace_id, number, event_id, type, ticket_id, team, owner, at, data)
-    SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
-        $8::timestamptz[], $9::bytea[])
-    RETURNING workspace_id, number
-), last AS (
-    SELECT workspace_id, max(number) AS number FROM new GROUP BY workspace_id
-)
-UPDATE notifier.feed_counter c SET last = last.number FROM last WHERE c.workspace_id = last.workspace_id
+INSERT INTO notifier.feed (workspace_id, number, event_id, type, ticket_id, team, owner, at, data)
+SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
+    $8::timestamptz[], $9::bytea[])
+"""
+_COUNT: Final = """
+UPDATE notifier.feed_counter c SET last = w.last FROM unnest($1::text[], $2::bigint[]) AS w(id, last)
+WHERE c.workspace_id = w.id
 """
 _COLUMNS: Final = "workspace_id, number, event_id, type, ticket_id, team, owner, at, data"
 _PAGE: Final = f"""
@@ -82,7 +80,7 @@ async def append(tx: Transaction, facts: Sequence[Fact]) -> list[Entry]:
         last[fact.workspace_id] += 1
         entries.append(fact.numbered(last[fact.workspace_id]))
     if entries:
-        await tx.execute(
+        tx.defer(
             _APPEND,
             [entry.workspace_id for entry in entries],
             [entry.number for entry in entries],
@@ -94,6 +92,7 @@ async def append(tx: Transaction, facts: Sequence[Fact]) -> list[Entry]:
             [entry.at for entry in entries],
             [entry.data for entry in entries],
         )
+        tx.defer(_COUNT, list(last), list(last.values()))
     return entries
 
 

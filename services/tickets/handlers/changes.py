@@ -147,18 +147,18 @@ class Changes:
         ended = [ticket for ticket in changed if not ticket.is_active]
         await tickets.save(self.tx, *ended)
         await tickets.save(self.tx, *[ticket for ticket in changed if ticket.is_active])
-        await tickets.insert(self.tx, created)
+        tickets.insert(self.tx, created)
         await tickets.relabel(
             self.tx,
             created=created,
             changed=[ticket for ticket in changed if _labels(ticket) != _labels(self._before[ticket.id])],
         )
-        await entries.append(self.tx, self._entries)
+        entries.append(self.tx, self._entries)
         steps = list(self._assignments.values())
         await assignments.save(self.tx, [step for step in steps if step.id in self._stored])
-        await assignments.insert(self.tx, [step for step in steps if step.id not in self._stored])
-        await staff.save(self.tx, self.roster)
-        await timers.set_many(self.tx, self._timers)
+        assignments.insert(self.tx, [step for step in steps if step.id not in self._stored])
+        staff.save(self.tx, self.roster)
+        timers.set_many(self.tx, self._timers)
         self._settle()
 
     def _settle(self) -> None:

@@ -139,13 +139,11 @@ async def _house(scene: Scene) -> None:
 
 
 async def _store(tx: Transaction, scene: Scene) -> None:
-    stored = await messages.insert(tx, scene.arrived)
-    if len(stored) != len(scene.arrived):
-        raise Retryable("an item was stored by somebody else at this moment")
-    await messages.save(tx, list(scene.revised.values()))
-    await messages.open_turns(tx, scene.turns)
-    await messages.share(tx, [(item.ticket_id, item.message) for item in scene.arrived if item.ticket_id is not None])
     await search.put(tx, _texts(scene))
+    messages.keep(tx, scene.arrived)
+    messages.open_turns(tx, scene.turns)
+    messages.share(tx, [(item.ticket_id, item.message) for item in scene.arrived if item.ticket_id is not None])
+    await messages.save(tx, list(scene.revised.values()))
     if scene.silenced:
         for ticket_id, since in (await messages.waiting(tx, scene.silenced)).items():
             scene.changes.amend(ticket_id, waiting_since=since)

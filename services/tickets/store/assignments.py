@@ -38,7 +38,7 @@ WHERE ticket_id = ANY($1::text[]) AND agent_id IS NOT NULL AND ended_at > now() 
 """
 
 
-async def insert(tx: Transaction, assignments: Collection[Assignment]) -> None:
+def insert(tx: Transaction, assignments: Collection[Assignment]) -> None:
     """New steps, under the locks of their tickets; the step before must have ended."""
     if not assignments:
         return
@@ -59,7 +59,7 @@ async def insert(tx: Transaction, assignments: Collection[Assignment]) -> None:
         )
         for a in assignments
     ]
-    await tx.execute(_INSERT, *[list(column) for column in zip(*rows, strict=True)])
+    tx.defer(_INSERT, *[list(column) for column in zip(*rows, strict=True)])
 
 
 async def save(tx: Transaction, assignments: Sequence[Assignment]) -> None:

@@ -24,11 +24,11 @@ FROM tickets.entry WHERE ticket_id = $1 AND seq > $2 ORDER BY seq LIMIT $3
 """
 
 
-async def append(tx: Transaction, entries: Sequence[Entry]) -> None:
+def append(tx: Transaction, entries: Sequence[Entry]) -> None:
     """Adds lines that `domain.ticket.record` made; the tickets are saved with the same transaction."""
     if not entries:
         return
-    await tx.execute(
+    tx.defer(
         _APPEND,
         [entry.ticket_id for entry in entries],
         [entry.workspace_id for entry in entries],

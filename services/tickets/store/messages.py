@@ -9,6 +9,7 @@ import msgspec
 
 from services.tickets.domain.message import Stored
 from shared.db.transaction import Transaction
+from shared.errors import Retryable
 from shared.events.messages import Message
 
 _COLUMNS: Final = "id, workspace_id, ticket_id, seq, received, state, text, provider_version, reactions, data"
@@ -23,6 +24,7 @@ FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text
     $18::timestamptz[]) AS n(i, w, t, c, ch, nw, k, di, o, e, s, tx, st, r, pv, re, da, oc)
 ON CONFLICT DO NOTHING RETURNING id
 """
+_KEEP: Final = _INSERT.removesuffix(" RETURNING id\n")
 _SAVE: Final = """
 UPDATE tickets.message m SET ticket_id = t, conversation_id = c, seq = s, text = tx, state = st, received = r,
     provider_version = pv, reactions = re::jsonb, data = da::jsonb, occurred_at = oc
@@ -61,17 +63,29 @@ async def insert(tx: Transaction, messages: Collection[Stored]) -> set[str]:
     return {row["id"] for row in await tx.fetch(_INSERT, *_columns(messages))}
 
 
+def keep(tx: Transaction, messages: Collection[Stored]) -> None:
+    """Stores new items with the next statement; Retryable where somebody else has stored one of them meanwhile."""
+    if not messages:
+        return
+
+    def check(count: int) -> None:
+        if count != len(messages):
+            raise Retryable("an item was stored by somebody else at this moment")
+
+    tx.defer(_KEEP, *_columns(messages), check=check)
+
+
 async def save(tx: Transaction, messages: Collection[Stored]) -> None:
     """Writes items that are stored already, under the locks of their tickets."""
     if messages:
         await tx.execute(_SAVE, *_columns(messages))
 
 
-async def share(tx: Transaction, shares: Collection[tuple[str, Message]]) -> None:
+def share(tx: Transaction, shares: Collection[tuple[str, Message]]) -> None:
     """Notes which tickets share in which conversations; once is enough."""
     rows = {(message.conversation_id, ticket): (ticket, message) for ticket, message in shares}.values()
     if rows:
-        await tx.execute(
+        tx.defer(
             _SHARE,
             [message.conversation_id for _, message in rows],
             [ticket for ticket, _ in rows],
@@ -82,10 +96,10 @@ async def share(tx: Transaction, shares: Collection[tuple[str, Message]]) -> Non
         )
 
 
-async def open_turns(tx: Transaction, messages: Sequence[Stored]) -> None:
+def open_turns(tx: Transaction, messages: Sequence[Stored]) -> None:
     """Opens the turn of each of these messages, at its place in its ticket."""
     if messages:
-        await tx.execute(
+        tx.defer(
             _OPEN_TURNS,
             [stored.id for stored in messages],
             [stored.workspace_id for stored in messages],

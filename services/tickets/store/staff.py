@@ -82,13 +82,13 @@ async def loads(tx: Transaction, workspace_id: str, agents: Collection[str]) -> 
     return {row["agent_id"]: row["load"] for row in rows}
 
 
-async def save(tx: Transaction, roster: Roster) -> None:
+def save(tx: Transaction, roster: Roster) -> None:
     """Writes the loads that changed."""
     if not roster.touched:
         return
     keys = sorted(roster.touched)
     members = [roster.find(*key) for key in keys]
-    await tx.execute(
+    tx.defer(
         _SAVE,
         *_columns(keys),
         [member.load if member else 0 for member in members],

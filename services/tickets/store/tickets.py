@@ -203,10 +203,10 @@ async def targets(tx: Transaction, ticket_ids: Collection[str]) -> dict[str, tup
     return {row["origin"]: (row["id"], row["customer_id"]) for row in rows}
 
 
-async def insert(tx: Transaction, tickets: Collection[Ticket]) -> None:
+def insert(tx: Transaction, tickets: Collection[Ticket]) -> None:
     """New tickets, under the locks of their customers."""
     if tickets:
-        await tx.execute(_INSERT, *_columns(tickets))
+        tx.defer(_INSERT, *_columns(tickets))
 
 
 async def save(tx: Transaction, *tickets: Ticket) -> None:
@@ -228,7 +228,7 @@ async def relabel(tx: Transaction, *, created: Collection[Ticket], changed: Coll
         for label in (*(f"tag:{tag}" for tag in ticket.tags), *(f"network:{network}" for network in ticket.networks))
     ]
     if rows:
-        await tx.execute(_LABEL, *[list(column) for column in zip(*rows, strict=True)])
+        tx.defer(_LABEL, *[list(column) for column in zip(*rows, strict=True)])
 
 
 def _wanted(wanted: Wanted) -> tuple[object, ...]:

@@ -29,13 +29,13 @@ ON CONFLICT (workspace_id, kind, subject) DO UPDATE SET due_at = EXCLUDED.due_at
 """
 
 
-async def set_many(tx: Transaction, timers: Collection[Timer]) -> None:
+def set_many(tx: Transaction, timers: Collection[Timer]) -> None:
     """Sets timers; of several for one kind and subject the last one counts."""
     unique = {(timer.workspace_id, timer.kind, timer.subject): timer for timer in timers}
     if not unique:
         return
     ordered = [unique[key] for key in sorted(unique)]
-    await tx.execute(
+    tx.defer(
         _SET,
         [digest("tmr", timer.workspace_id, timer.kind, timer.subject) for timer in ordered],
         [timer.workspace_id for timer in ordered],

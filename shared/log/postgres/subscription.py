@@ -184,7 +184,13 @@ class PostgresSubscription(Subscription):
         parts = _parts(batch)
         if not parts:
             return
-        count = await tx.execute(
+
+        def check(count: int) -> None:
+            if count != len(parts):
+                self._unbalanced.set()
+                raise StaleMember(f"{self._me.member} lost a shard of its batch in group {self._me.group}")
+
+        tx.defer(
             _COMMIT,
             self._me.group,
             self._me.member,
@@ -192,10 +198,8 @@ class PostgresSubscription(Subscription):
             [part.epoch for part in parts],
             [part.start for part in parts],
             [part.stop for part in parts],
+            check=check,
         )
-        if count != len(parts):
-            self._unbalanced.set()
-            raise StaleMember(f"{self._me.member} lost a shard of its batch in group {self._me.group}")
         tx.after_commit(lambda: self._settle(parts))
 
     def _settle(self, parts: tuple[Part, ...]) -> None:

@@ -354,3 +354,89 @@ async def test_cancelling_at_any_moment_leaves_all_or_nothing_and_a_usable_conne
         assert (await notes(database))[-1] == "last"
     # No transaction is left for the pool to find.
     assert complaints == []
+
+
+# -- deferred writes --------------------------------------------------------------------------------------------
+
+
+def defer_note(tx: Transaction, name: str) -> None:
+    tx.defer(NOTE, "w1", name)
+
+
+async def test_deferred_writes_come_with_the_commit(database: Database) -> None:
+    async with database.transaction(W1) as tx:
+        defer_note(tx, "a")
+        defer_note(tx, "b")
+    assert sorted(await notes(database)) == ["a", "b"]
+
+
+async def test_a_statement_sees_what_was_deferred_before_it(database: Database) -> None:
+    async with database.transaction(W1) as tx:
+        defer_note(tx, "a")
+        assert await tx.fetchval("SELECT count(*) FROM demo.seen") == 1
+        defer_note(tx, "b")
+        assert await tx.execute("UPDATE demo.seen SET name = name || '!'") == 2
+    assert sorted(await notes(database)) == ["a!", "b!"]
+
+
+async def test_deferred_writes_and_events_go_together(database: Database) -> None:
+    async with database.transaction(W1) as tx:
+        defer_note(tx, "a")
+        tx.emit(channel("x"), key="k")
+    assert (await notes(database), await names(database)) == (["a"], ["x"])
+
+
+async def test_a_deferred_write_that_breaks_a_rule_undoes_all(database: Database) -> None:
+    with suppress(asyncpg.InsufficientPrivilegeError):
+        async with database.transaction(W1) as tx:
+            defer_note(tx, "a")
+            tx.defer(NOTE, "w2", "stranger")
+    assert await notes(database) == []
+
+
+async def test_the_check_of_a_deferred_write_gets_its_rows_and_may_refuse_them(database: Database) -> None:
+    counts: list[int] = []
+    unnested = "INSERT INTO demo.seen (workspace_id, key, name) SELECT 'w1', 'k', n FROM unnest($1::text[]) AS n"
+
+    def refuse(count: int) -> None:
+        raise Retryable(f"{count} rows")
+
+    async with database.transaction(W1) as tx:
+        tx.defer(unnested, ["a", "b"], check=counts.append)
+        defer_note(tx, "c")
+        tx.defer(unnested, [], check=counts.append)
+    with pytest.raises(Retryable, match="1 rows"):
+        async with database.transaction(W1) as tx:
+            tx.defer(unnested, ["d"], check=refuse)
+    assert (counts, sorted(await notes(database))) == ([2, 0], ["a", "b", "c"])
+
+
+async def test_a_part_that_fails_takes_only_its_own_deferred_writes(database: Database) -> None:
+    async with database.transaction(W1) as tx:
+        defer_note(tx, "before")
+        with suppress(RuntimeError):
+            async with tx.savepoint():
+                defer_note(tx, "lost")
+                raise RuntimeError
+        with suppress(asyncpg.InsufficientPrivilegeError):
+            async with tx.savepoint():
+                tx.defer(NOTE, "w2", "stranger")
+        async with tx.savepoint():
+            defer_note(tx, "kept")
+    assert sorted(await notes(database)) == ["before", "kept"]
+
+
+async def test_what_was_deferred_in_one_role_is_written_in_it(database: Database) -> None:
+    async with database.transaction(Scan()) as tx:
+        defer_note(tx, "a")
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await tx.admit({"w1"})
+        await tx.rollback()
+        await tx.begin()
+    assert await notes(database) == []
+
+
+async def test_a_look_scans_and_does_nothing_else(database: Database) -> None:
+    assert await database.look("SELECT current_user::text AS name") == [("baton_scan",)]
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await database.look("SELECT name FROM demo.seen")

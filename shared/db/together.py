@@ -1,0 +1,64 @@
+"""Writes whose rows nobody waits for, sent together: one round trip for all that a batch leaves behind."""
+
+import re
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+_PARAMETER: Final = re.compile(r"\$(\d+)")
+
+Check = Callable[[int], None]
+"""Gets the number of rows that were written; raises when that must not be."""
+
+
+class _Part(NamedTuple):
+    sql: str
+    name: str
+    width: int
+    is_counted: bool
+
+
+class Together:
+    """INSERT, UPDATE and DELETE statements on different rows, in any order: none sees what the others write.
+
+    One may read what another RETURNs, by the `name` of that.
+    """
+
+    def __init__(self) -> None:
+        self._parts: list[_Part] = []
+        self._arguments: list[Any] = []
+        self._checks: list[Check] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._parts)
+
+    def add(self, sql: str, *arguments: Any, name: str = "", check: Check | None = None) -> None:
+        """One more. `check` is for a statement without RETURNING."""
+        part = _Part(sql, name or f"part_{len(self._parts)}", len(arguments), is_counted=check is not None)
+        self._parts.append(part)
+        self._arguments.extend(arguments)
+        if check:
+            self._checks.append(check)
+
+    def statement(self) -> tuple[str, list[Any]]:
+        """All of it."""
+        if len(self._parts) == 1 and not self._checks:
+            return self._parts[0].sql, self._arguments
+        return _composed(tuple(self._parts)), self._arguments
+
+    def judge(self, counts: tuple[Any, ...]) -> None:
+        """Checks the one row that the statement gave, where there are checks."""
+        for check, count in zip(self._checks, counts, strict=False):
+            check(count)
+
+
+@lru_cache(maxsize=512)
+def _composed(parts: tuple[_Part, ...]) -> str:
+    written: list[str] = []
+    before = 0
+    for part in parts:
+        sql = _PARAMETER.sub(lambda found, offset=before: f"${int(found[1]) + offset}", part.sql)  # type: ignore[misc]
+        written.append(f"{part.name} AS ({sql}{' RETURNING 1' if part.is_counted else ''})")
+        before += part.width
+    counts = [f"(SELECT count(*) FROM {part.name})" for part in parts if part.is_counted]
+    return f"WITH {', '.join(written)} SELECT {', '.join(counts) or '1'}"
