@@ -91,7 +91,9 @@ class Database:
         """Connects; Retryable while the server is away."""
         try:
             pool = await _pool(dsn, min_size=1, max_size=size)
-            lookouts = await _pool(dsn, min_size=0, max_size=LOOKOUTS, role=SCAN_ROLE)
+            # What the sequencer moves may be lost in a crash and is moved again; whoever commits after it has read it
+            # makes it durable too, for the server writes its log in one order.
+            lookouts = await _pool(dsn, min_size=0, max_size=LOOKOUTS, role=SCAN_ROLE, synchronous_commit="off")
         except AWAY as error:
             raise Retryable(f"the database is away: {error}") from error
         try:

@@ -1,0 +1,55 @@
+"""A server that dies keeps every event and every commit of a consumer; positions that nobody has used may come again."""
+
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from shared.db import migrate
+from shared.db.embedded import EmbeddedPostgres
+from shared.db.tables import LOG_SCHEMA
+from shared.events.catalogue import MESSAGES
+from shared.log.postgres import PostgresLog
+from tests.support.consuming import QUICK
+from tests.support.logs import Process, append, encoded, read
+from tests.support.postgres import open_database
+
+NAMES = [str(number) for number in range(20)]
+UNHURRIED = {"wal_writer_delay": "10s", "fsync": "off"}
+"""Nothing that was committed without waiting is written by itself; and the machine does not die, only the server."""
+
+
+@asynccontextmanager
+async def server(data: Path) -> AsyncIterator[tuple[EmbeddedPostgres, Process]]:
+    async with EmbeddedPostgres.start(data, settings=UNHURRIED) as postgres:
+        await migrate.migrate(postgres.dsn, [LOG_SCHEMA], topics={MESSAGES: 1})
+        async with open_database(postgres.dsn) as database, PostgresLog.open(database, pace=QUICK) as log:
+            yield postgres, Process(database, log)
+
+
+async def positions(process: Process) -> int:
+    """How many events have one."""
+    return int((await process.database.look("SELECT count(*) FROM log.position"))[0][0])
+
+
+@pytest.mark.timeout(60)
+async def test_events_are_read_once_whatever_the_crash_took(tmp_path: Path) -> None:
+    async with server(tmp_path / "data") as (postgres, process):
+        await append(process, *(encoded("k", name) for name in NAMES[:10]))
+        async with process.log.subscribe("g", [MESSAGES]) as subscription:
+            before = await read(process, subscription, 10)
+        await append(process, *(encoded("k", name) for name in NAMES[10:]))
+        while await positions(process) < len(NAMES):
+            continue
+        os.kill(postgres.pid, signal.SIGKILL)
+
+    async with (
+        server(tmp_path / "data") as (postgres, process),
+        process.log.subscribe("g", [MESSAGES]) as subscription,
+    ):
+        after = await read(process, subscription, 10)
+    assert [record.value.decode() for record in (*before, *after)] == NAMES
+    assert [record.position for record in (*before, *after)] == list(range(20))
