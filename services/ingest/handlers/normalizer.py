@@ -1,6 +1,7 @@
 """From the inbox to the log: one owner per shard, in inbox order, a batch of deliveries per transaction."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -43,6 +44,8 @@ class Normalizer:
         self._most = settings.normalizer_batch
         self._most_bytes = settings.normalizer_batch_bytes
         self._metrics = metrics
+        self.has_more = False
+        """The last step left something behind that it has seen, or may have."""
 
     async def step(self, *, most: int | None = None) -> int:
         """Normalizes what waits, at most one batch; returns how many deliveries that was."""
@@ -74,9 +77,12 @@ class Normalizer:
         owned = await shards.lock(tx, self._member)
         if not owned:
             return []
-        chosen = owned[:most]
-        waiting = await shards.waiting(tx, chosen, each=-(-most // len(chosen)))
-        return _bounded(waiting, self._most_bytes)
+        chosen, each = owned[:most], -(-most // min(most, len(owned)))
+        waiting = await shards.waiting(tx, chosen, each=each)
+        taken = _bounded(waiting, self._most_bytes)
+        fullest = max(Counter(entry.shard for entry in waiting).values(), default=0)
+        self.has_more = len(taken) < len(waiting) or len(chosen) < len(owned) or fullest >= each
+        return taken
 
     async def _normalize(self, tx: Transaction, waiting: Sequence[Waiting]) -> list[Settled]:
         deliveries = await store.deliveries(tx, waiting)

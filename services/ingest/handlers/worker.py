@@ -59,7 +59,9 @@ class Worker:
         await asyncio.sleep(self._heartbeat.total_seconds())
 
     async def _work(self) -> None:
-        if not await self.step():
+        # Cleared before the look: what is stored from here on wakes us again.
+        self._woken.clear()
+        if not await self.step() or not (self._normalizer.has_more or self._careful):
             await woken(self._woken, within=self._poll)
 
     async def share(self) -> None:
