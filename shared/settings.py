@@ -127,7 +127,9 @@ class KernelSettings(Settings):
     pg_user: str | None = Field(
         None, description="Account that the embedded database runs as when Baton is root. Unset: postgres, else nobody."
     )
-    pool_size: int = Field(16, ge=2, le=500, description="Connections to Postgres that this process keeps at most.")
+    pool_size: int = Field(
+        16, ge=2, le=500, description="Connections to Postgres that this process keeps at most, besides 4 to look."
+    )
     allow_private_egress: bool = Field(
         default=False,
         description="Lets webhooks and network calls reach private addresses and plain HTTP. For tests and local use.",
