@@ -31,7 +31,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         return
     if any(_wants(item, "server_dsn") for item in session.items):
         session.config.stash[_SERVER].start()
-    if any(_wants(item, "broker") for item in session.items) and not kafka.missing():
+    wanted = ("broker", "event_log")
+    if any(_wants(item, fixture) for item in session.items for fixture in wanted) and not kafka.missing():
         _ = session.config.stash[_BROKER].servers
 
 

@@ -1,24 +1,18 @@
 """`baton doctor`: what is wrong with the configuration or with live data, and what to do about it."""
 
-import json
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from typing import Any, Final, Literal
 
 from services import assembly
-from services.cli.options import ACCESS_FILE
+from services.cli.database import open_database
 from shared import sealing
-from shared.clock import SystemClock
 from shared.db import checks, migrate
 from shared.db.checks import Check
-from shared.db.embedded import EmbeddedPostgres
 from shared.db.pool import Database
 from shared.db.transaction import Batch, Scan
-from shared.errors import BatonError, Retryable
-from shared.ids import TimeOrderedIds
+from shared.errors import BatonError
 from shared.settings import KernelSettings, unknown_variables
 
 Level = Literal["ok", "warning", "problem"]
@@ -42,13 +36,13 @@ class Finding:
 
 KERNEL: Final = (
     Check(
-        name="log: events get their positions",
+        name="log: events move on",
         sql=f"""
             SELECT q.shard, count(*) AS waiting FROM log.queue q JOIN log.event e ON e.id = q.event_id
             WHERE e.created_at < now() - interval '{STALE_SECONDS} seconds' GROUP BY q.shard
         """,
-        meaning="events were appended and no sequencer has given them a position",
-        fix="see that a process with BATON_EVENT_LOG=postgres runs",
+        meaning="events were appended minutes ago and are neither in the log nor on Kafka",
+        fix="see that a process with this BATON_EVENT_LOG runs, and that it reaches Kafka where that is one",
         across=True,
     ),
     Check(
@@ -69,7 +63,7 @@ async def examine(settings: KernelSettings) -> list[Finding]:
     """Every question, in order; a broken configuration is reported instead of raised."""
     findings = _configuration(settings)
     try:
-        async with _database(settings) as (database, dsn):
+        async with open_database(settings) as (database, dsn):
             findings += await _live(database, dsn)
     except BatonError as error:
         findings.append(
@@ -115,41 +109,6 @@ def _configuration(settings: KernelSettings) -> list[Finding]:
             )
         )
     return findings
-
-
-@asynccontextmanager
-async def _database(settings: KernelSettings) -> AsyncIterator[tuple[Database, str]]:
-    async with _dsn(settings) as dsn, Database.open(dsn, clock=SystemClock(), ids=TimeOrderedIds(), size=2) as database:
-        yield database, dsn
-
-
-@asynccontextmanager
-async def _dsn(settings: KernelSettings) -> AsyncIterator[str]:
-    if settings.database_url is not None:
-        yield settings.database_url.get_secret_value()
-        return
-    running = _running_dsn(settings)
-    if running is not None:
-        try:
-            async with Database.open(running, clock=SystemClock(), ids=TimeOrderedIds(), size=2):
-                pass
-        except Retryable:
-            running = None
-    if running is not None:
-        yield running
-        return
-    if not (settings.data_dir / "postgres").exists():
-        raise Retryable(f"there is no database in {settings.data_dir}")
-    async with EmbeddedPostgres.start(settings.data_dir, pg_bin=settings.pg_bin, pg_user=settings.pg_user) as server:
-        yield server.dsn
-
-
-def _running_dsn(settings: KernelSettings) -> str | None:
-    try:
-        found: str | None = json.loads((settings.data_dir / ACCESS_FILE).read_text()).get("database_url")
-    except (OSError, ValueError):
-        return None
-    return found
 
 
 async def _live(database: Database, dsn: str) -> list[Finding]:

@@ -39,7 +39,7 @@ def structure(*, as_json: Json = False) -> None:
             "consumes": sorted({topic for consume in service.consumes for topic in consume.topics}),
             "emits": sorted(name for name, entry in EVENT_TYPES.items() if entry.owner == service.name),
             "tasks": sorted(service.tasks),
-            "routes": _routes(service),
+            "routes": routes_of(service),
         }
         for service in assembly.blueprint()
     ]
@@ -54,7 +54,8 @@ def structure(*, as_json: Json = False) -> None:
                 typer.echo(f"    {line}")
 
 
-def _routes(service: Any) -> list[str]:
+def routes_of(service: Any) -> list[str]:
+    """Method and path of everything that a service serves."""
     from fastapi.routing import APIRoute, iter_route_contexts
 
     routes = (context.original_route for context in iter_route_contexts(service.router.routes))

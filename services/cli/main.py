@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import typer
 
-from services.cli import inspect, operate, run
+from services.cli import inspect, operate, run, workspaces
 from shared.errors import BatonError
 
 
@@ -33,7 +33,13 @@ def build() -> typer.Typer:
     )
     for command in commands:
         app.command()(command)
-    for name, group in (("keys", operate.keys()), ("dlq", operate.dlq()), ("webhooks", operate.webhooks())):
+    groups = {
+        "workspaces": workspaces.workspaces_group(),
+        "keys": operate.keys(),
+        "dlq": operate.dlq(),
+        "webhooks": operate.webhooks(),
+    }
+    for name, group in groups.items():
         app.add_typer(group, name=name)
     return app
 

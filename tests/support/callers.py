@@ -16,6 +16,7 @@ from shared.db.transaction import Workspace
 from shared.ids import TimeOrderedIds
 from shared.platform import keys as tokens
 from shared.platform.store import agents, keys, workspaces
+from tests.support.fleet import Fleet
 from tests.support.system import Agent, System
 
 T = TypeVar("T")
@@ -125,10 +126,11 @@ async def _told(response: httpx.Response) -> AsyncIterator[Told]:
 
 
 @asynccontextmanager
-async def connected(system: System, *, connections: int = 100) -> AsyncIterator[httpx.AsyncClient]:
+async def connected(system: System | Fleet, *, connections: int = 100) -> AsyncIterator[httpx.AsyncClient]:
     """HTTP to a system; each of so many callers at once has a connection of its own."""
     limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
-    async with httpx.AsyncClient(base_url=system.url, timeout=20, limits=limits, trust_env=False, verify=False) as http:
+    door = system.door(limits) if isinstance(system, Fleet) else httpx.AsyncHTTPTransport(limits=limits)
+    async with httpx.AsyncClient(base_url=system.url, timeout=20, transport=door, trust_env=False) as http:
         yield http
 
 

@@ -8,6 +8,7 @@ import selectors
 import signal
 import subprocess
 import sys
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,11 +47,19 @@ class Agent:
 class System:
     """`baton up` on a data directory; everything about it is known from its one line and its files."""
 
-    def __init__(self, home: Path, *, settings: Mapping[str, str] = LOOSE, prefix: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        home: Path,
+        *,
+        settings: Mapping[str, str] = LOOSE,
+        event_log: str = "postgres",
+        prefix: Sequence[str] = (),
+    ) -> None:
         home.mkdir(parents=True, exist_ok=True)
         self.home = home
         self.data_dir = home / "data"
-        self.settings = dict(settings)
+        topics = f"{zlib.crc32(str(home).encode()):08x}-"
+        self.settings = {**settings, "BATON_EVENT_LOG": event_log, "BATON_KAFKA_PREFIX": topics}
         self.prefix = list(prefix)
         """A command that runs the system as somebody else."""
         self.access: dict[str, Any] = {}
@@ -92,6 +101,14 @@ class System:
         self.process.kill()
         self.process.wait(STOP_SECONDS)
         self._close()
+
+    async def die(self) -> None:
+        """The same, for those who wait for other things meanwhile."""
+        self.kill()
+
+    async def revive(self) -> None:
+        """As it was."""
+        await self.restart()
 
     def stop(self) -> int:
         """SIGTERM; returns the exit code."""

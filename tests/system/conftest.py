@@ -12,10 +12,16 @@ from tests.support.possessions import possessions
 from tests.support.system import System
 
 
+@pytest.fixture(scope="session", params=["postgres", "kafka"])
+def event_log(request: pytest.FixtureRequest) -> str:
+    """For BATON_EVENT_LOG: what holds from outside holds on both."""
+    return "postgres" if request.param == "postgres" else f"kafka://{request.getfixturevalue('broker')}"
+
+
 @pytest.fixture(scope="session")
-def shared_system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+def shared_system(tmp_path_factory: pytest.TempPathFactory, event_log: str) -> Iterator[System]:
     """A system that runs for as long as the worker does."""
-    system = System(tmp_path_factory.mktemp("system"))
+    system = System(tmp_path_factory.mktemp("system"), event_log=event_log)
     try:
         yield system.start()
     finally:

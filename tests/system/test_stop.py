@@ -19,10 +19,10 @@ CALLERS = 16
 
 
 @pytest.fixture
-def private(tmp_path: Path) -> Iterator[System]:
+def private(tmp_path: Path, event_log: str) -> Iterator[System]:
     """A system whose data lie where only their owner can look."""
     tmp_path.chmod(0o700)
-    system = System(tmp_path / "home")
+    system = System(tmp_path / "home", event_log=event_log)
     system.home.chmod(0o700)
     yield system
     system.show()

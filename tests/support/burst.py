@@ -1,0 +1,189 @@
+"""A burst of signed webhooks while agents answer and something dies, and the audit of what is left, from outside."""
+
+import asyncio
+import random
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+import httpx
+
+from tests.support.callers import Api, at_once, until
+from tests.support.page import Page, unique
+
+FINAL: Final = {"sent", "held", "failed", "unknown"}
+
+
+class Mortal(Protocol):
+    """A system that dies, in part or as a whole, and comes back on the same data."""
+
+    async def die(self) -> None:
+        """SIGKILL."""
+        ...
+
+    async def revive(self) -> None:
+        """Everything runs again."""
+        ...
+
+    async def problems(self) -> list[dict[str, Any]]:
+        """What `baton doctor` finds."""
+        ...
+
+
+@dataclass
+class Clerk:
+    """An agent who answers what has no answer yet, and asks again with the same key when the line goes dead."""
+
+    api: Api
+    page: Page
+    chance: random.Random
+    accepted: list[str] = field(default_factory=list)
+    fences: dict[str, list[int]] = field(default_factory=dict)
+
+    async def work(self, done: asyncio.Event) -> None:
+        """Until told to stop."""
+        while not done.is_set():
+            await self._one()
+            await asyncio.sleep(0.02)
+
+    async def _one(self) -> None:
+        listed = await self._get("/v1/tickets", network="facebook", sort="updated", limit="50")
+        waiting = [ticket for ticket in listed["data"] if ticket["waiting_since"]] if listed else []
+        if not waiting:
+            await asyncio.sleep(0.05)
+            return
+        ticket = self.chance.choice(waiting)
+        lines = await self._get(f"/v1/tickets/{ticket['id']}/timeline", order="desc", limit="50")
+        said = (
+            [line["kind"] for line in lines["data"] if line["kind"] in {"message", "reply", "answer"}] if lines else []
+        )
+        if said[:1] != ["message"]:
+            return
+        seen = max(line["seq"] for line in lines["data"])
+        body = {"text": f"{self.api.agent.name} says {unique()}", "seen_seq": seen}
+        answer = await self._post(f"/v1/tickets/{ticket['id']}/replies", body)
+        assert answer.status_code in {202, 409, 423}, answer.text
+        if answer.status_code == 202:
+            self.accepted.append(answer.json()["id"])
+            self.fences.setdefault(ticket["customer"]["id"], []).append(answer.json()["fence"])
+
+    async def _get(self, path: str, **query: str) -> Any:
+        try:
+            response = await self.api.http.get(path, params=query, headers=self.api.headers())
+        except httpx.TransportError:
+            await asyncio.sleep(0.1)
+            return None
+        return response.json() if response.status_code == 200 else None
+
+    async def _post(self, path: str, body: dict[str, Any]) -> httpx.Response:
+        key = f"try-{unique()}"
+        while True:
+            try:
+                answer = await self.api.post(path, body, Idempotency_Key=key)
+            except httpx.TransportError:
+                await asyncio.sleep(0.1)
+                continue
+            if answer.status_code != 503 and answer.json().get("code") != "request-in-progress":
+                return answer
+
+
+@dataclass
+class Round:
+    """What was sent and heard in one life of the process and the next."""
+
+    items: dict[str, int] = field(default_factory=dict)
+    """Provider ids of acknowledged messages, and who wrote each."""
+
+    async def send(self, page: Page, author: int, *, direct: bool) -> None:
+        """One webhook, until it is acknowledged."""
+        item = f"m_{unique()}" if direct else f"{page.post}_{unique()}"
+        body = (page.direct if direct else page.comment)(author, f"Message {item}", item=item)
+        await page.say(body)
+        self.items[item] = author
+
+
+async def burst(
+    system: Mortal, page: Page, clerks: list[Clerk], story: Round, chance: random.Random, *, size: int, people: int = 60
+) -> None:
+    """Hundreds of webhooks while agents answer; the process dies somewhere in the middle and comes back."""
+    done = asyncio.Event()
+    sent = len(story.items)
+    authors = [unique() for _ in range(people)]
+    gate = asyncio.Semaphore(40)
+
+    async def one() -> None:
+        async with gate:
+            await story.send(page, chance.choice(authors), direct=chance.random() < 0.3)
+
+    async def strike() -> None:
+        dies_after = sent + chance.randrange(size // 5, size * 4 // 5)
+
+        async def far_enough() -> bool:
+            return len(story.items) >= dies_after
+
+        await until(far_enough, within=60, every=0.005)
+        await system.die()
+        await system.revive()
+
+    async with asyncio.TaskGroup() as group:
+        working = [group.create_task(clerk.work(done)) for clerk in clerks]
+        striking = group.create_task(strike())
+        await at_once(one() for _ in range(size))
+        await striking
+        await asyncio.sleep(0.5)
+        done.set()
+        await asyncio.wait(working)
+
+
+async def check(system: Mortal, page: Page, clerks: list[Clerk], story: Round, *, rounds: int) -> None:
+    """The audit, from outside."""
+    admin = page.admin
+
+    async def settled() -> bool:
+        waiting = await admin.get("/v1/inbox", channel_id=page.id, state="pending", limit=1)
+        return not waiting["data"]
+
+    await until(settled, within=30)
+    where: dict[str, list[str]] = {}
+    tickets = await admin.every("/v1/tickets", network="facebook", state="any")
+    per_customer = Counter(ticket["customer"]["id"] for ticket in tickets)
+
+    async def everything() -> bool:
+        where.clear()
+        for ticket in await admin.every("/v1/tickets", network="facebook", state="any"):
+            for line in await admin.timeline(ticket["id"]):
+                message = line.get("message") or {}
+                if line["kind"] in {"message", "native"} and message.get("channel_id") == page.id:
+                    where.setdefault(message["external_id"], []).append(ticket["id"])
+        return set(story.items) <= set(where)
+
+    await until(everything, within=30, every=0.5)
+    assert set(where) == set(story.items), "messages that nobody wrote, or echoes taken for messages"
+    assert {item: ids for item, ids in where.items() if len(ids) > 1} == {}
+    assert set(per_customer.values()) == {1}
+    await answers(page, clerks, rounds=rounds)
+    for clerk in clerks:
+        for fences in clerk.fences.values():
+            assert fences == sorted(fences)
+    assert await system.problems() == []
+
+
+async def answers(page: Page, clerks: list[Clerk], *, rounds: int) -> None:
+    """Every accepted reply has an end, which is what the network saw; no turn has two writers."""
+    admin = page.admin
+    accepted = [reply for clerk in clerks for reply in clerk.accepted]
+    assert len(accepted) == len(set(accepted)) > rounds
+    ends = {shown["id"]: shown for shown in [await admin.settled(reply, within=100) for reply in accepted]}
+    assert {shown["state"] for shown in ends.values()} <= FINAL
+    received = Counter(one.text for one in page.network.received)
+    assert [text for text, count in received.items() if count > 1] == []
+    texts = {shown["text"]: shown for shown in ends.values()}
+    assert set(received) <= set(texts), "the network got what nobody had been promised"
+    for text, shown in texts.items():
+        if shown["state"] != "unknown":
+            assert (text in received) == (shown["state"] == "sent"), shown
+    writers: dict[str, set[str]] = {}
+    for text in received:
+        for turn in texts[text]["turns"]:
+            writers.setdefault(turn, set()).add(texts[text]["author"]["id"])
+    assert {turn: who for turn, who in writers.items() if len(who) > 1} == {}
