@@ -6,11 +6,17 @@ from typing import Final
 import pytest
 
 from shared.networks import registry
-from tests.contract.corpus import facebook, instagram, telegram, x
+from tests.contract.corpus import facebook, instagram, telegram, whatsapp, x
 from tests.contract.corpus.row import Expected, Row
 
 CORPUS: Final = Path(__file__).parents[2].parent / "shared" / "corpus"
-TABLES: Final = {"facebook": facebook.ROWS, "instagram": instagram.ROWS, "telegram": telegram.ROWS, "x": x.ROWS}
+TABLES: Final = {
+    "facebook": facebook.ROWS,
+    "instagram": instagram.ROWS,
+    "telegram": telegram.ROWS,
+    "whatsapp": whatsapp.ROWS,
+    "x": x.ROWS,
+}
 
 pytestmark = pytest.mark.skipif(
     not CORPUS.is_dir(), reason="the corpus of third-party bodies is not beside the checkout"
