@@ -16,7 +16,14 @@ from shared.db.transaction import Transaction
 from shared.errors import Invalid, NotFound
 from shared.events.catalogue import EVENT_TYPES
 from shared.events.envelope import Event
-from shared.events.messages import ChannelChanged, Message, MessageEvent, MessageReacted, MessageReceived
+from shared.events.messages import (
+    ChannelChanged,
+    Message,
+    MessageEvent,
+    MessageReacted,
+    MessageReceived,
+    MessageUndelivered,
+)
 from shared.events.routing import Decision, MessageRouted
 from shared.platform.store import teams
 
@@ -178,6 +185,7 @@ def _routed(event: Event, decided: Decided | None) -> MessageRouted:
         provider_version=data.provider_version,
         reaction=data.reaction if isinstance(data, MessageReacted) else None,
         decision=_decision(decided) if decided else None,
+        reason=data.reason if isinstance(data, MessageUndelivered) else None,
     )
 
 

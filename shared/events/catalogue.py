@@ -52,6 +52,7 @@ EVENT_TYPES: Final[dict[str, EventType]] = {
             message_unhidden=messages.MessageUnhidden,
             message_reacted=messages.MessageReacted,
             message_corrected=messages.MessageCorrected,
+            message_undelivered=messages.MessageUndelivered,
             channel_changed=messages.ChannelChanged,
         ),
         *_types(ROUTING, "router", message_routed=routing.MessageRouted, ticket_routed=routing.TicketRouted),

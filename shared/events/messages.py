@@ -8,7 +8,7 @@ from shared.events.payload import Deadline, Payload, Value
 Kind = Literal["comment", "reply", "mention", "review", "dm", "story_reply", "ad_comment", "reaction"]
 Direction = Literal["in", "out"]
 Origin = Literal["customer", "agent", "bot", "native"]
-Verb = Literal["received", "edited", "deleted", "hidden", "unhidden", "reacted", "corrected"]
+Verb = Literal["received", "edited", "deleted", "hidden", "unhidden", "reacted", "corrected", "undelivered"]
 
 
 class Author(Value, frozen=True, kw_only=True):
@@ -110,6 +110,12 @@ class MessageReacted(MessageEvent, frozen=True, kw_only=True):
 
 class MessageCorrected(MessageEvent, frozen=True, kw_only=True):
     """Normalizing the same delivery again gave another result. Updates text; opens no turn, route or action."""
+
+
+class MessageUndelivered(MessageEvent, frozen=True, kw_only=True):
+    """The network had taken our item, and now says that it will not reach the customer."""
+
+    reason: str | None = None
 
 
 class ChannelChanged(Payload, frozen=True, kw_only=True):

@@ -32,6 +32,8 @@ class MessageRouted(Payload, frozen=True, kw_only=True):
     provider_version: str = ""
     reaction: Reaction | None = None
     decision: Decision | None = None
+    reason: str | None = None
+    """Why an item of ours was not delivered."""
 
 
 class TicketRouted(Payload, frozen=True, kw_only=True):

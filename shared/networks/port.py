@@ -106,6 +106,8 @@ class Item:
     rating: int | None = None
     correlation_id: str | None = None
     reaction: Reaction | None = None
+    reason: str | None = None
+    """Why an item of ours is `undelivered`."""
     version: str = ""
     answers: tuple[Literal["public", "private"], ...] | None = None
 

@@ -63,6 +63,7 @@ class Answers:
     def shows(self, external_id: str, *, text: str, **fields: Any) -> Event:
         """An item that the brand wrote, as the network shows it: an echo, or a native answer."""
         self._counter += 1
+        said = {name: fields.pop(name) for name in ("verb", "reason") if name in fields}
         conversation = ids.digest("cnv", f"chn_{HOME}", fields.pop("customer", "c1"))
         given = {
             "network": self.network,
@@ -74,7 +75,7 @@ class Answers:
             "text": text,
         } | fields
         item = message(external_id, channel=f"chn_{HOME}", **given)
-        return routed(item)
+        return routed(item, **said)
 
     async def act(self, who: Principal, work: Work) -> Any:
         """One request as the HTTP face runs it: a refusal that keeps its effects is committed, then raised."""

@@ -193,7 +193,7 @@ def agent(
 def routed(given: Message, *, verb: str = "received", version: str = "", event: str = "", **decided: Any) -> Event:
     """`message.routed`; an arriving item is decided for the team `care` unless the test says otherwise."""
     event_id = ids.digest("evt", given.id, verb, version, given.text or "", event)
-    reaction = decided.pop("reaction", None)
+    reaction, reason = decided.pop("reaction", None), decided.pop("reason", None)
     decision = None
     if verb == "received" and given.direction == "in":
         fields = {"outcome": "route", "rule": "all", "ruleset_version": 1, "team": "care"} | decided
@@ -206,6 +206,7 @@ def routed(given: Message, *, verb: str = "received", version: str = "", event: 
         provider_version=version,
         reaction=reaction,
         decision=decision,
+        reason=reason,
     )
     key = f"{given.workspace_id}:{given.channel_id}:{given.conversation_id}"
     return envelope.new(data, event_id=ids.digest("evt", "routed", event_id), key=key, time=AT)

@@ -221,6 +221,18 @@ def _correction_id(named: Named, previous: str) -> str:
     return ids.digest("evt", named.message_id, "corrected", named.event_id, previous)
 
 
+def _undelivered(named: Named, view: View, place: Place) -> Change:
+    known = view.known
+    message = known.message if known is not None else _message(named, view, place)
+    data = messages.MessageUndelivered(
+        workspace_id=place.workspace_id,
+        message=_stamped(message, place),
+        provider_version=named.item.version,
+        reason=named.item.reason,
+    )
+    return Change(emissions=(Emission(event_id=named.event_id, part=named.part, data=data),))
+
+
 def _message(named: Named, view: View, place: Place, *, replayed: bool = False) -> Message:
     item = named.item
     occurred_at = item.occurred_at or place.received_at
@@ -281,5 +293,6 @@ _BY_VERB: Final[Mapping[Verb, Callable[[Named, View, Place], Change]]] = {
     "hidden": _shown,
     "unhidden": _shown,
     "reacted": _reacted,
+    "undelivered": _undelivered,
 }
 """What networks say; `corrected` is our own word."""

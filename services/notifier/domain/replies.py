@@ -148,6 +148,11 @@ def settled_by_person(reply: Reply, *, is_sent: bool, external_id: str | None) -
     return sent(reply, external_id) if is_sent else failed(reply, reason="a person found it missing", code="not-there")
 
 
+def undelivered(reply: Reply, reason: str) -> Reply:
+    """The network told by itself that an unknown reply does not arrive."""
+    return failed(reply, reason=reason, code="undelivered") if reply.state == "unknown" else reply
+
+
 def concluded(reply: Reply, outcome: Outcome, *, now: datetime, patience: Patience, limits: Limits) -> Reply:
     """After the attempt under the current claim; its own late answer also settles what was given up as unknown."""
     if reply.state not in {"sending", "unknown"}:

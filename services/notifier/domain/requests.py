@@ -141,6 +141,8 @@ def _settle(desk: Desk, event: tickets.ReplySettled) -> None:
         return
     if event.settled_by == "person" and event.state in {"sent", "failed"}:
         desk.put(replies.settled_by_person(reply, is_sent=event.state == "sent", external_id=event.external_id))
+    elif event.settled_by == "echo" and event.state == "failed":
+        desk.put(replies.undelivered(reply, event.reason or "the network does not deliver it"))
     elif event.state == "sent" and reply.state == "sent":
         # Where a native answer came between, the order of tickets is the one that writers see: ours was provisional.
         desk.is_answered_by(reply)

@@ -32,6 +32,8 @@ def phases(events: Iterable[Event]) -> list[Phase]:
 
 
 def is_outbound(event: Event) -> bool:
-    """Whether somebody wrote for the brand: the echo of a reply, or an answer in the network's own app."""
+    """Whether it is about what was written for the brand: an echo, an answer in the network's own app, a failure."""
     data = event.data
-    return isinstance(data, MessageRouted) and data.verb == "received" and data.message.direction == "out"
+    if not isinstance(data, MessageRouted) or data.message.direction != "out":
+        return False
+    return data.verb in {"received", "undelivered"}

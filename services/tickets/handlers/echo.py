@@ -40,7 +40,7 @@ class _Batch:
     places: dict[str, tuple[str, int]] = field(default_factory=dict)
 
     def ours(self) -> list[Own]:
-        return [_own(record) for record in self.records.values()]
+        return [own_of(record) for record in self.records.values()]
 
     def tickets_for(self, item: Message) -> list[str]:
         parent = self.parents.get((item.conversation_id, item.parent_external_id or ""))
@@ -50,7 +50,13 @@ class _Batch:
 
 async def on_outbound(tx: Transaction, events: Sequence[Event], *, desk: Desk) -> None:
     """Tells echoes from native answers, in order; an item that is known already changes nothing."""
-    routed = {event.data.message.id: event for event in events if isinstance(event.data, MessageRouted)}
+    routed = {
+        event.data.message.id: event
+        for event in events
+        if isinstance(event.data, MessageRouted) and event.data.verb == "received"
+    }
+    if not routed:
+        return
     items = [event.data.message for event in routed.values() if isinstance(event.data, MessageRouted)]
     batch = await _prepare(tx, items, desk)
     known = await messages.load(tx, [item.id for item in items], lock=True)
@@ -135,7 +141,8 @@ async def _write(batch: _Batch, desk: Desk, items: Sequence[Message]) -> None:
     await changes.flush()
 
 
-def _own(record: Record) -> Own:
+def own_of(record: Record) -> Own:
+    """The reply as an item may show it."""
     order = record.order
     return Own(
         id=record.id,

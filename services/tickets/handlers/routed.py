@@ -6,7 +6,7 @@ from typing import Final
 from services.tickets.domain import ticket as tickets_
 from services.tickets.domain.batch import phases
 from services.tickets.domain.message import blank
-from services.tickets.handlers import arrivals, assigning, echo
+from services.tickets.handlers import arrivals, assigning, echo, undelivered
 from services.tickets.handlers.arrivals import Scene
 from services.tickets.handlers.changes import Changes
 from services.tickets.handlers.ledger import Desk
@@ -37,6 +37,7 @@ async def on_routed(tx: Transaction, events: Sequence[Event], *, desk: Desk) -> 
     for phase in phases(routed):
         if phase.outbound:
             await echo.on_outbound(tx, phase.events, desk=desk)
+            await undelivered.on_undelivered(tx, phase.events, desk=desk)
         else:
             await _apply(tx, phase.events, desk.ids)
     triggered = [event for event in events if isinstance(event.data, TicketRouted)]

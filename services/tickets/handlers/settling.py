@@ -19,10 +19,11 @@ from services.tickets.store.drafts import Draft
 from services.tickets.store.echoes import Waiting
 from services.tickets.store.turns import Answered
 from shared import ids
+from shared.events.messages import Message
 from shared.events.payload import SYSTEM, Actor
-from shared.events.tickets import DraftKept, EchoMatched, HoldReason, ReplySettled
+from shared.events.tickets import DraftKept, EchoMatched, HoldReason, ReplySettled, TicketUpdated
 
-By = Literal["notifier", "person"]
+By = Literal["notifier", "echo", "person"]
 
 
 class Settling:
@@ -100,6 +101,30 @@ class Settling:
             self._note(record, "reply-unknown", SYSTEM)
             self._tell(record, "unknown", "notifier", SYSTEM)
             self._tell_apart(record, "unknown")
+
+    def undelivered(self, reply_id: str, *, item: Message, reason: str, event_id: str) -> None:
+        """The network took it, and says later that it does not reach the customer.
+
+        It stays the answer of its turns: taking them back would let in a second answer beside one that may yet arrive
+        or be sent again by its writer. The timeline says so, and the text is a draft again.
+        """
+        record = self._records.get(reply_id)
+        if record is None:
+            return
+        if record.state == "unknown":
+            self.failed(reply_id, reason=reason, by="echo")
+            return
+        ticket_id = record.ticket_id
+        if record.state in outcomes.UNFINISHED:
+            # That it was refused afterwards shows that it left, for whose answer the notifier may still wait.
+            fields = {"reply_id": reply_id, "message_id": item.id, "external_id": item.external_id}
+            self._changes.emit(EchoMatched, ticket_id, SYSTEM, **fields)
+        self._changes.record(
+            ticket_id, "reply-undelivered", SYSTEM, reply_id=reply_id, event_id=event_id, data={"reason": reason}
+        )
+        self._changes.change(ticket_id, SYSTEM, "reply-undelivered")
+        self._changes.emit(TicketUpdated, ticket_id, SYSTEM, changes=("replies",), reason="reply-undelivered")
+        self._keep(record, "undelivered")
 
     async def write(self) -> None:
         """Writes everything; only now are items that turned out to be native answers allowed to take open turns."""

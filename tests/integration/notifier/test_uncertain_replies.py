@@ -155,6 +155,17 @@ async def test_where_a_network_neither_echoes_nor_can_be_asked_only_a_person_set
     assert await told(here) == [("ReplyUnknown", "rpl_1"), ("ReplySent", "rpl_1")]
 
 
+async def test_an_unknown_is_settled_by_a_network_that_says_it_does_not_arrive(here):
+    await unknown(here)
+    event = settled("rpl_1", "failed", by="echo", reason="not on the network")
+    await here.deliver(requests.apply, event, event)
+    [_, failed] = await here.told()
+    assert (type(failed), failed.code, failed.reason) == (deliveries.ReplyFailed, "undelivered", "not on the network")
+    await here.deliver(requests.apply, queued("rpl_2", seq=3, author=BEN))
+    await work(here)
+    assert (await here.states())["rpl_2"] == "sent"
+
+
 async def test_an_echo_that_comes_while_sending_decides_when_the_answer_is_lost(here):
     async def echo_then_vanish(peer, body):
         await here.deliver(requests.apply, echoed("rpl_1", "mid.echo"))

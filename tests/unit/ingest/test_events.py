@@ -7,7 +7,7 @@ import pytest
 
 from services.ingest.domain.options import reply_options
 from shared import ids
-from shared.events.messages import Attachment, Author, MessageReacted, Reaction
+from shared.events.messages import Attachment, Author, MessageReacted, MessageUndelivered, Reaction
 from shared.events.payload import Deadline
 from shared.networks.port import Capabilities
 from tests.support.items import AT, CAN, Desk, item
@@ -309,6 +309,31 @@ def test_a_replay_does_not_bring_back_what_was_deleted():
     replayed.take(item("c1", text="clear"), inbox_id="inb_a")
 
     assert replayed.names() == []
+
+
+def test_an_item_of_ours_that_does_not_arrive_is_told_once_with_its_reason():
+    desk = Desk()
+    ours = item("m9", direction="out", origin="agent", kind="dm", text=None, correlation_id="rpl_1")
+    lost = replace(ours, verb="undelivered", reason="not on the network")
+
+    desk.take(ours)
+    desk.take(lost)
+    again = desk.take(lost)
+
+    assert desk.names() == ["MessageReceived", "MessageUndelivered"]
+    told = desk.events[1]
+    assert isinstance(told, MessageUndelivered)
+    assert (told.reason, told.message.correlation_id) == ("not on the network", "rpl_1")
+    assert again.code == "duplicate"
+
+
+def test_what_never_came_can_be_undelivered():
+    desk = Desk()
+
+    desk.take(item("m9", direction="out", verb="undelivered", correlation_id="rpl_1", reason="no"))
+
+    assert desk.names() == ["MessageUndelivered"]
+    assert desk.events[0].message.correlation_id == "rpl_1"
 
 
 def test_a_bug_in_one_delivery_leaves_the_batch_as_it_was():
