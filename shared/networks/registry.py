@@ -10,9 +10,10 @@ from shared.networks.facebook import Facebook
 from shared.networks.instagram import Instagram
 from shared.networks.port import Capabilities, Network
 from shared.networks.telegram import Telegram
+from shared.networks.whatsapp import WhatsApp
 from shared.networks.x import X
 
-_ALL: Final[tuple[Network, ...]] = (Facebook(), Instagram(), X(), Telegram(), Api())
+_ALL: Final[tuple[Network, ...]] = (Facebook(), Instagram(), X(), Telegram(), WhatsApp(), Api())
 
 NETWORKS: Final[Mapping[str, Network]] = MappingProxyType({network.name: network for network in _ALL})
 

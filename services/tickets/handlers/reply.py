@@ -245,7 +245,8 @@ async def _check_network(
     counted = target if kind == "public" else (await messages.load(room.tx, [latest])).get(latest, target)
     until = window.deadline(counted.message, kind, human=who.kind == "agent", capabilities=capabilities)
     window.check_network(order, kind, until=until, at=room.at, capabilities=capabilities)
-    return until, counted.message.occurred_at
+    # The last hop holds what comes after the window: a template is made for that.
+    return (None if order.template else until), counted.message.occurred_at
 
 
 async def _note_overrides(room: Room, accepted: Accepted, who: Actor, reply_id: str) -> None:

@@ -141,7 +141,7 @@ _PYWA: Final = (
         ("platform-error",),
     ),
     _dm("pywa-message-media-with-url.json", "wamid.xyzxyz"),
-    _dm("pywa-message-order.json", "wamid.xyzxyz", "3 × HAMBURGER, 30 ILS\n2 × FRENCH_FRIES, 35 ILS\n2 × SODA, 10 ILS"),
+    _dm("pywa-message-order.json", "wamid.xyzxyz", "3 x HAMBURGER, 30 ILS\n2 x FRENCH_FRIES, 35 ILS\n2 x SODA, 10 ILS"),
     _reaction("pywa-message-reaction.json", "wamid.yzxyzx="),
     _dm("pywa-message-referral.json", "wamid.ID", "BODY"),
     _dm("pywa-message-reply.json", "wamid.xyzxyz", "replied text"),

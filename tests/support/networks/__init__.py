@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from tests.support.networks import api, facebook, instagram, telegram, x
+from tests.support.networks import api, facebook, instagram, telegram, whatsapp, x
 from tests.support.networks.sample import Sample
 
 SAMPLES: Final[tuple[Sample, ...]] = (
@@ -10,5 +10,6 @@ SAMPLES: Final[tuple[Sample, ...]] = (
     instagram.instagram(),
     x.x(),
     telegram.telegram(),
+    whatsapp.whatsapp(),
     api.api(),
 )
