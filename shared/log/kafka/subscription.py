@@ -150,7 +150,7 @@ class KafkaSubscription(Subscription, ConsumerRebalanceListener):  # type: ignor
         if not ahead:
             return
         try:
-            with reaching("commit"):
+            with reaching("commit a place"):
                 async with asyncio.timeout(self._cluster.pace.request.total_seconds()):
                     await self._consumer.commit(ahead)
         except Retryable as error:
