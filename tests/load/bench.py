@@ -14,7 +14,7 @@ from typing import Any, Final
 import uvloop
 from rich.console import Console
 
-from tests.load import apply, deliveries, intake, journey, lease, listing, rules
+from tests.load import apply, deliveries, intake, journey, kafka, lease, listing, rules
 from tests.load.report import Part, show
 from tests.load.stage import Missing, Stage
 
@@ -30,6 +30,9 @@ PARTS: Final[Mapping[str, tuple[Measure, float]]] = {
     "deliveries": (deliveries.run, 150),
     "latency": (journey.run_latency, 120),
     "sustained": (journey.run_sustained, 180),
+    "log-kafka": (kafka.run_log, 120),
+    "latency-kafka": (kafka.run_latency, 150),
+    "sustained-kafka": (kafka.run_sustained, 210),
 }
 """What there is to measure, and how many seconds it may take at most at the default length."""
 
