@@ -139,7 +139,10 @@ class Database:
                     await tx.begin()
                     yield tx
                     await tx.commit()
-                except BaseException:
+                except BaseException as error:
+                    if isinstance(error, asyncpg.InternalClientError):
+                        # Client and server have lost each other's thread: nobody else should be given this connection.
+                        connection.terminate()
                     await tx.rollback()
                     raise
         except AWAY as error:

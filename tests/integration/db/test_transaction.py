@@ -327,6 +327,20 @@ async def test_what_may_succeed_later_is_retryable(database: Database) -> None:
             pass
 
 
+async def test_a_connection_that_lost_its_thread_is_given_to_nobody_else(dsn: str) -> None:
+    async with open_database(dsn, size=1) as database:
+
+        async def process() -> int:
+            async with database.transaction(Owner()) as tx:
+                return await tx.fetchval("SELECT pg_backend_pid()")
+
+        before = await process()
+        with pytest.raises(Retryable):
+            async with database.transaction(Owner()):
+                raise asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress")
+        assert await process() != before
+
+
 async def test_now_is_the_databases_and_does_not_move(database: Database) -> None:
     async with database.transaction(W1) as tx:
         first = await tx.now()
