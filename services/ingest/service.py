@@ -63,7 +63,14 @@ def assemble(runtime: Runtime, *, networks: Mapping[str, Network], settings: Ing
     intake = Intake(database, ids, settings)
     refusals = Refusals(database)
     member = ids.new("nrm")
-    normalizer = Normalizer(database, member=member, networks=networks, settings=settings, metrics=runtime.metrics)
+    normalizer = Normalizer(
+        database,
+        member=member,
+        networks=networks,
+        settings=settings,
+        metrics=runtime.metrics,
+        spans=runtime.spans,
+    )
     worker = Worker(database, normalizer, member=member, settings=settings)
     intake.on_stored.append(lambda _: worker.wake())
     webhooks = Webhooks(

@@ -18,6 +18,8 @@ from shared.egress import over_aiohttp, over_httpx
 from shared.egress.outcome import Attempt, EgressRefused, Response
 from shared.egress.policy import DEFAULT_PORTS, AddressPolicy, Target, check_url
 from shared.egress.resolving import Gate, Resolve, SystemResolver
+from shared.telemetry import traces
+from shared.telemetry.spans import OFF, Spans, answered
 
 BODY_LIMIT: Final = 64 * 1024
 
@@ -52,8 +54,10 @@ class Egress:
         resolve: Resolve | None = None,
         tls: ssl.SSLContext | None = None,
         connections: int = 512,
+        spans: Spans = OFF,
     ) -> None:
         self._policy = policy
+        self._spans = spans
         self._resolver = SystemResolver() if resolve is None else None
         self._gate = Gate(policy, resolve or self._resolver or SystemResolver())
         self._tls = tls
@@ -101,12 +105,30 @@ class Egress:
         target = check_url(url, self._policy)
         parsed = as_httpx_reads(url, target)
         sent = _checked_headers(method, headers) | {"connection": "close"}
+        with self._spans.calling(method, _facts(method, target.host)) as span:
+            response = await self._once(
+                method, parsed, host=target.host, headers=sent, body=body, within=timeout, body_limit=body_limit
+            )
+            answered(span, response.status)
+        return response
+
+    async def _once(
+        self,
+        method: str,
+        url: httpx.URL,
+        *,
+        host: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        within: timedelta,
+        body_limit: int,
+    ) -> Response:
         attempt = Attempt()
         extensions = over_httpx.tracing(attempt)
         try:
-            async with asyncio.timeout(timeout.total_seconds()), self._slots:
+            async with asyncio.timeout(within.total_seconds()), self._slots:
                 request = self._httpx.build_request(
-                    method, parsed, headers=sent, content=body or None, extensions=extensions
+                    method, url, headers=headers, content=body or None, extensions=extensions
                 )
                 response = await self._httpx.send(request, stream=True)
                 try:
@@ -114,9 +136,9 @@ class Egress:
                 finally:
                     await response.aclose()
         except TimeoutError:
-            raise attempt.failed(target.host, "no answer in time") from None
+            raise attempt.failed(host, "no answer in time") from None
         except over_httpx.FAILURES as error:
-            raise attempt.failed(target.host, _named(error)) from error
+            raise attempt.failed(host, _named(error)) from error
         return Response(status=response.status_code, headers=dict(response.headers), body=content, truncated=truncated)
 
     async def deliver(
@@ -132,20 +154,38 @@ class Egress:
         """One request on a kept connection, for what the other side takes twice without harm: many times faster."""
         parsed = self._remembered(url)
         sent = _checked_headers(method, headers)
+        if not self._spans.is_on:
+            return await self._again(method, parsed, headers=sent, body=body, within=timeout, body_limit=body_limit)
+        with self._spans.calling(method, _facts(method, parsed.host or "")) as span:
+            traces.inject(sent)
+            response = await self._again(method, parsed, headers=sent, body=body, within=timeout, body_limit=body_limit)
+            answered(span, response.status)
+        return response
+
+    async def _again(
+        self,
+        method: str,
+        url: yarl.URL,
+        *,
+        headers: Mapping[str, str],
+        body: bytes,
+        within: timedelta,
+        body_limit: int,
+    ) -> Response:
         attempt = Attempt()
         over_aiohttp.CURRENT.set(attempt)
         try:
             async with (
-                asyncio.timeout(timeout.total_seconds()),
+                asyncio.timeout(within.total_seconds()),
                 self._aiohttp.request(
-                    method, parsed, headers=sent, data=body or None, allow_redirects=False
+                    method, url, headers=headers, data=body or None, allow_redirects=False
                 ) as response,
             ):
                 content, truncated = await _read_some(response, body_limit)
         except TimeoutError:
-            raise attempt.failed(parsed.host or "", "no answer in time") from None
+            raise attempt.failed(url.host or "", "no answer in time") from None
         except over_aiohttp.FAILURES as error:
-            raise attempt.failed(parsed.host or "", _named(error)) from error
+            raise attempt.failed(url.host or "", _named(error)) from error
         received = {name.lower(): value for name, value in response.headers.items()}
         return Response(status=response.status, headers=received, body=content, truncated=truncated)
 
@@ -158,6 +198,11 @@ class Egress:
                 self._targets.clear()
             self._targets[url] = parsed
         return parsed
+
+
+def _facts(method: str, host: str) -> dict[str, str]:
+    # Not the path: some networks want their token there.
+    return {"http.request.method": method, "server.address": host}
 
 
 def as_httpx_reads(url: str, target: Target) -> httpx.URL:

@@ -26,6 +26,7 @@ from shared.log.postgres import Pace, PostgresLog
 from shared.retry import pause, retrying
 from shared.sealing import KeyRing
 from shared.settings import KernelSettings
+from shared.telemetry.export import exporting
 from shared.telemetry.metrics import Metrics
 
 PRESENCE_RETENTION: Final = 1 / 24
@@ -60,16 +61,18 @@ async def open_runtime(
         await _until_migrated(database, schemas, stop)
         await database.load_topology()
         metrics = Metrics()
+        spans = await stack.enter_async_context(exporting())
         yield Runtime(
             service=service,
             settings=settings,
             database=database,
             log=await stack.enter_async_context(_log(settings, database, metrics)),
-            egress=await stack.enter_async_context(Egress(_policy(settings))),
+            egress=await stack.enter_async_context(Egress(_policy(settings), spans=spans)),
             keyring=keyring,
             metrics=metrics,
             clock=clock,
             ids=ids,
+            spans=spans,
         )
 
 

@@ -85,6 +85,7 @@ def new_app(runtime: Runtime, services: Sequence[Service], health: Health) -> Ap
         health=health,
         settings=runtime.settings,
         web=WebSettings.load(),
+        spans=runtime.spans,
     )
 
 
@@ -176,7 +177,7 @@ class _Member:
         self._log = runtime.log
         self.name = f"consumer.{consume.group}"
         self.has_joined = False
-        self.consumer = Consumer(runtime.database, self, consume, metrics=runtime.metrics)
+        self.consumer = Consumer(runtime.database, self, consume, metrics=runtime.metrics, spans=runtime.spans)
         self.tail: Final = runtime.log.tail
         self.lag: Final = runtime.log.lag
 

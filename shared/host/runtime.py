@@ -18,6 +18,7 @@ from shared.log.port import Log
 from shared.sealing import KeyRing
 from shared.settings import KernelSettings
 from shared.telemetry.metrics import Metrics
+from shared.telemetry.spans import OFF, Spans
 from shared.web.hooks import Hook
 
 
@@ -35,6 +36,7 @@ class Runtime:
     metrics: Metrics
     clock: Clock
     ids: Ids
+    spans: Spans = OFF
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the process begins to leave: streams end then, long polls answer."""
 

@@ -87,24 +87,28 @@ def current() -> TraceContext | None:
 @contextmanager
 def entered(trace: TraceContext | None) -> Iterator[None]:
     """Makes this the current step; None means that there is none."""
-    token = otel_context.attach(_as_otel(trace))
+    token = otel_context.attach(as_otel(trace))
     try:
         yield
     finally:
         otel_context.detach(token)
 
 
-def _as_otel(trace: TraceContext | None) -> otel_context.Context:
-    if trace is None:
-        return otel.set_span_in_context(otel.INVALID_SPAN)
-    span = otel.SpanContext(
+def as_otel(trace: TraceContext | None) -> otel_context.Context:
+    """A context in which this is the current step."""
+    span = otel.INVALID_SPAN if trace is None else otel.NonRecordingSpan(span_context(trace))
+    return otel.set_span_in_context(span)
+
+
+def span_context(trace: TraceContext) -> otel.SpanContext:
+    """A step as OpenTelemetry writes it."""
+    return otel.SpanContext(
         trace_id=int(trace.trace_id, 16),
         span_id=int(trace.span_id, 16),
         is_remote=True,
         trace_flags=otel.TraceFlags(int(trace.sampled)),
         trace_state=otel.TraceState.from_header([trace.state]),
     )
-    return otel.set_span_in_context(otel.NonRecordingSpan(span))
 
 
 def inject(headers: MutableMapping[str, str]) -> None:

@@ -9,14 +9,17 @@ from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from fastapi.routing import APIRoute, iter_route_contexts
 from pydantic import BaseModel
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.clock import Clock
 from shared.db.pool import Database
 from shared.errors import NotFound, Refusal
 from shared.ids import Ids
 from shared.settings import KernelSettings
+from shared.telemetry import spans as steps
+from shared.telemetry import traces
 from shared.telemetry.metrics import Metrics
+from shared.telemetry.spans import OFF, Spans
 from shared.web import dead_letters, openapi, problems
 from shared.web.auth import Authenticator
 from shared.web.bodies import encode
@@ -82,9 +85,24 @@ class App:
         path = scope["path"]
         for prefix, mount in self._mounts:
             if path.startswith(prefix):
-                await self._guarded(mount, scope, receive, send)
+                if self.face.spans.is_on:
+                    await self._traced(prefix, mount, scope, receive, send)
+                else:
+                    await self._guarded(mount, scope, receive, send)
                 return
         await self._api(scope, receive, send)
+
+    async def _traced(self, prefix: str, mount: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        given = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        facts = {"http.request.method": scope["method"], "url.path": scope["path"]}
+        with self.face.spans.serving(f"{scope['method']} {prefix}", traces.extract(given), facts) as span:
+
+            async def answer(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    steps.answered(span, message["status"])
+                await send(message)
+
+            await self._guarded(mount, scope, receive, answer)
 
     async def _guarded(self, mount: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """A mount answers its own refusals; what escapes it becomes a problem all the same."""
@@ -117,6 +135,7 @@ def create_app(
     health: Health,
     settings: KernelSettings,
     web: WebSettings,
+    spans: Spans = OFF,
 ) -> App:
     """The face of these services, beside what every process serves."""
     owned = [(service.name, service.router, service.resources) for service in services]
@@ -137,7 +156,14 @@ def create_app(
         routes.append(route)
         facts[id(route)] = _facts("platform", route, ())
     api.router.routes.append(Index(routes))
-    face = Face(database=database, clock=clock, ids=ids, authenticator=Authenticator(database, clock), routes=facts)
+    face = Face(
+        database=database,
+        clock=clock,
+        ids=ids,
+        authenticator=Authenticator(database, clock),
+        routes=facts,
+        spans=spans,
+    )
     edge = Edge(
         api,
         face=face,
@@ -147,7 +173,9 @@ def create_app(
         json_depth=settings.json_depth,
     )
     mounts = {prefix: mount for service in services for prefix, mount in service.mounts.items()}
-    hooks = {prefix: hook for service in services for prefix, hook in service.hooks.items()}
+    # Where spans are recorded every request goes the ordinary way, which has a place for them.
+    hooked = () if spans.is_on else services
+    hooks = {prefix: hook for service in hooked for prefix, hook in service.hooks.items()}
     return App(mounts, edge, hooks=hooks, routes=routes, mount_paths=mounted, face=face)
 
 

@@ -14,6 +14,7 @@ from shared.db.transaction import Transaction, Workspace
 from shared.errors import BadRequest, Forbidden, Refusal, VersionRequired, VersionStale
 from shared.ids import Ids
 from shared.platform.scopes import Scope
+from shared.telemetry.spans import OFF, Spans
 from shared.web import idempotency, pages, problems
 from shared.web.auth import Authenticator, Principal
 from shared.web.bodies import encode
@@ -54,6 +55,7 @@ class Face:
     authenticator: Authenticator
     routes: Mapping[int, RouteFacts]
     """By identity of the route object, because routes compare by value and cannot be hashed."""
+    spans: Spans = OFF
 
 
 @dataclass(slots=True, kw_only=True)

@@ -1,6 +1,7 @@
 """What every API request passes before FastAPI sees it: identity, limits, headers, metrics, and the last catch."""
 
 import re
+from collections.abc import Callable
 from typing import Final
 
 import structlog
@@ -8,7 +9,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.errors import BadRequest
-from shared.telemetry import traces
+from shared.telemetry import spans, traces
 from shared.telemetry.logs import bound
 from shared.telemetry.metrics import Metrics
 from shared.web import bodies, problems
@@ -55,9 +56,33 @@ class Edge:
         """One request."""
         started = self._face.clock.elapsed()
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        trace = (traces.extract(headers) or traces.new()).child()
-        exchange = Exchange(face=self._face, request_id=self._request_id(headers), traceparent=trace.traceparent)
-        scope[EXCHANGE] = exchange
+        facts = {"http.request.method": scope["method"], "url.path": scope["path"]}
+        with self._face.spans.serving(scope["method"], traces.extract(headers), facts) as span:
+            step = traces.current()
+            exchange = Exchange(
+                face=self._face,
+                request_id=self._request_id(headers),
+                traceparent=step.traceparent if step else None,
+            )
+            scope[EXCHANGE] = exchange
+
+            def done(status: int) -> None:
+                route = self._count(scope, status, started)
+                spans.answered(span, status, name=f"{scope['method']} {route}")
+
+            with bound(request_id=exchange.request_id):
+                await self._answer(scope, receive, send, headers=headers, exchange=exchange, done=done)
+
+    async def _answer(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        *,
+        headers: Headers,
+        exchange: Exchange,
+        done: Callable[[int], None],
+    ) -> None:
         is_answered = False
 
         async def answer(message: Message) -> None:
@@ -65,21 +90,20 @@ class Edge:
             if message["type"] == "http.response.start":
                 is_answered = True
                 message["headers"] = self._complete(message.get("headers", ()), exchange)
-                self._count(scope, message["status"], started)
+                done(message["status"])
             await send(message)
 
-        with traces.entered(trace), bound(request_id=exchange.request_id):
-            try:
-                receive = await self._admit(scope, receive, headers, exchange)
-                await self._app(scope, receive, answer)
-            except ClientDisconnect:
-                return
-            except Exception as error:
-                if problems.refusal_of(error) is None:
-                    structlog.get_logger().exception("request_failed", method=scope["method"], path=scope["path"])
-                if is_answered:
-                    raise
-                await problems.render(error, request_id=exchange.request_id)(scope, receive, answer)
+        try:
+            receive = await self._admit(scope, receive, headers, exchange)
+            await self._app(scope, receive, answer)
+        except ClientDisconnect:
+            return
+        except Exception as error:
+            if problems.refusal_of(error) is None:
+                structlog.get_logger().exception("request_failed", method=scope["method"], path=scope["path"])
+            if is_answered:
+                raise
+            await problems.render(error, request_id=exchange.request_id)(scope, receive, answer)
 
     async def _admit(self, scope: Scope, receive: Receive, headers: Headers, exchange: Exchange) -> Receive:
         if not is_public(scope["path"]):
@@ -105,7 +129,7 @@ class Edge:
             *(header for header in SECURITY_HEADERS if header[0] not in present),
         ]
 
-    def _count(self, scope: Scope, status: int, started: float) -> None:
+    def _count(self, scope: Scope, status: int, started: float) -> str:
         facts = self._face.routes.get(id(scope.get("route")))
         # Paths that no route matches share one label: callers could fill the memory with names otherwise.
         route = facts.name.partition(" ")[2] if facts else "(none)"
@@ -113,6 +137,7 @@ class Edge:
         seconds = self._face.clock.elapsed() - started
         self._metrics.counter("baton_http_requests_total", route=route, method=method, status=str(status)).inc()
         self._metrics.histogram("baton_http_request_seconds", route=route).observe(seconds)
+        return route
 
 
 def _length(headers: Headers) -> int | None:

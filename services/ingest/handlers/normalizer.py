@@ -21,6 +21,7 @@ from shared.events.catalogue import TYPE_OF
 from shared.networks.port import Network
 from shared.telemetry import traces
 from shared.telemetry.metrics import Metrics
+from shared.telemetry.spans import OFF, Spans
 
 BREATH: Final = 16
 """Deliveries that are parsed before other tasks of the process get their turn."""
@@ -37,6 +38,7 @@ class Normalizer:
         networks: Mapping[str, Network],
         settings: IngestSettings,
         metrics: Metrics,
+        spans: Spans = OFF,
     ) -> None:
         self._database = database
         self._member = member
@@ -44,12 +46,14 @@ class Normalizer:
         self._most = settings.normalizer_batch
         self._most_bytes = settings.normalizer_batch_bytes
         self._metrics = metrics
+        self._spans = spans
         self.has_more = False
         """The last step left something behind that it has seen, or may have."""
 
     async def step(self, *, most: int | None = None) -> int:
         """Normalizes what waits, at most one batch; returns how many deliveries that was."""
         settled: Sequence[Settled] = ()
+        since = self._database.clock.now()
         async with self._database.transaction(Scan(), schema=NAME) as tx:
             waiting = await self._claim(tx, most or self._most)
             if not waiting:
@@ -60,6 +64,9 @@ class Normalizer:
         failpoints.hit("normalizer.committed")
         for outcome in settled:
             self._metrics.counter("baton_inbox_deliveries_total", state=outcome.state).inc()
+        if self._spans.is_on:
+            begun = [traces.begun_by(entry.inbox_id) for entry in waiting]
+            self._spans.began(begun, "normalize", since=since, until=self._database.clock.now())
         return len(waiting)
 
     async def give_up_first(self, reason: str) -> None:

@@ -63,6 +63,7 @@ class Reply:
     reason: str | None = None
     code: str | None = None
     other: str | None = None
+    traceparent: str | None = None
 
     @property
     def turn_ids(self) -> tuple[str, ...]:

@@ -162,6 +162,7 @@ async def _write(
             answers |= dict.fromkeys(after.turn_ids, Answer(id=after.id, author_id=after.author_id))
             workspaces |= dict.fromkeys(after.turn_ids, after.workspace_id)
         if told := replies.news(before, after, at=now):
+            tx.traceparent = after.traceparent
             tx.emit(told, key=after.ticket_id)
     await store.answer(tx, answers, workspaces=workspaces)
     await store.refresh(tx, locked, release=release)

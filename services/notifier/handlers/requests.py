@@ -1,6 +1,7 @@
 """Events of tickets become replies that wait, stop, or are known to have left."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import msgspec
@@ -41,15 +42,17 @@ async def _work(tx: Transaction, events: Sequence[Event], locked: Sequence[str])
     loaded = await store.load(tx, locked, named={name for event in events if (name := _reply_id(event))})
     before = {reply.id: reply for reply in loaded}
     desk = Desk(now=await store.clock(tx), replies=dict(before))
+    traced = {name: event.traceparent for event in reversed(events) if (name := _reply_id(event))}
     for event in events:
         requests.apply(desk, event.data, encode=_ENCODER.encode)
-    await store.insert(tx, [desk.replies[name] for name in desk.added])
+    await store.insert(tx, [replace(desk.replies[name], traceparent=traced[name]) for name in desk.added])
     changed = [reply for reply in desk.replies.values() if before.get(reply.id) != reply]
     await store.save(tx, changed)
     await store.answer(tx, desk.answers, workspaces=desk.workspaces)
     await store.refresh(tx, locked, release=True)
     for reply in changed:
         if told := replies.news(before.get(reply.id), reply, at=desk.now):
+            tx.traceparent = reply.traceparent or traced.get(reply.id)
             tx.emit(told, key=reply.ticket_id)
 
 

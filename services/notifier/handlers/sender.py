@@ -19,6 +19,7 @@ from shared.errors import Retryable
 from shared.host import Runtime
 from shared.networks.port import Failed, Throttled
 from shared.retry import Backoff, retrying
+from shared.telemetry import traces
 
 _STILL_RECORDING: Final = timedelta(minutes=5)
 """How long an outcome is kept while the database is away; after that the end of the claim has made it unknown."""
@@ -86,7 +87,8 @@ class Sender:
     async def send(self, claim: Claim) -> Reply | None:
         """Sends under a claim, and records what came of it; None when the claim was not the current one any more."""
         try:
-            outcome = await self._attempt(claim)
+            with traces.entered(traces.parse(claim.reply.traceparent or "")):
+                outcome = await self._attempt(claim)
         finally:
             self._pace.give_back(claim.reply.channel_id)
         failpoints.hit("reply.sent")

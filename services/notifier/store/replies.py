@@ -29,7 +29,8 @@ ORDER BY id FOR UPDATE SKIP LOCKED
 _COLUMNS: Final = """
 SELECT r.id, r.workspace_id, r.ticket_id, r.seq, r.author_id, r.channel_id, r.network, r.fence, r.override,
     r.hold_on_message, r.window_until, r.data, r.state, r.attempts, r.asks, r.due_at, r.claim_token, r.claimed_at,
-    r.claim_deadline, r.ask_after, r.echo_id, r.external_id, r.reason, r.code, r.other, t.messages, t.afters
+    r.claim_deadline, r.ask_after, r.echo_id, r.external_id, r.reason, r.code, r.other, r.traceparent,
+    t.messages, t.afters
 FROM notifier.reply r CROSS JOIN LATERAL (
     SELECT coalesce(array_agg(message_id ORDER BY message_id), '{}') AS messages,
         coalesce(array_agg(after ORDER BY message_id), '{}') AS afters
@@ -47,9 +48,9 @@ _ELSEWHERE: Final = f"""
 """
 _INSERT: Final = """
 INSERT INTO notifier.reply (id, workspace_id, ticket_id, seq, author_id, channel_id, network, fence, override,
-    hold_on_message, window_until, data, state)
+    hold_on_message, window_until, data, state, traceparent)
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::text[],
-    $8::bigint[], $9::bool[], $10::bool[], $11::timestamptz[], $12::bytea[], $13::text[])
+    $8::bigint[], $9::bool[], $10::bool[], $11::timestamptz[], $12::bytea[], $13::text[], $14::text[])
 ON CONFLICT DO NOTHING
 """
 _INSERT_TURNS: Final = """
@@ -158,6 +159,7 @@ async def insert(tx: Transaction, replies: Sequence[Reply]) -> None:
         [reply.window_until for reply in replies],
         [reply.data for reply in replies],
         [reply.state for reply in replies],
+        [reply.traceparent for reply in replies],
     )
     turns = [(turn, reply) for reply in replies for turn in reply.turns]
     await tx.execute(

@@ -55,6 +55,7 @@ reply = sa.Table(
     column("reason", sa.Text, nullable=True),
     column("code", sa.Text, nullable=True),
     column("other", sa.Text, nullable=True, comment="the answer that stood in the way"),
+    column("traceparent", sa.Text, nullable=True, comment="the step that wrote it: sending is part of its trace"),
     stamp(),
     column("settled_at", INSTANT, nullable=True),
     sa.CheckConstraint("state IN ('waiting', 'sending', 'sent', 'failed', 'unknown', 'held')", name="state"),

@@ -15,6 +15,7 @@ from shared.log.consumer.isolation import Isolation, Outcome
 from shared.log.consumer.parking import Parking, Waiting, reason, waiting
 from shared.log.port import Fetched, Subscription
 from shared.telemetry.metrics import Metrics
+from shared.telemetry.spans import OFF, Spans
 
 _LOG: Final = structlog.get_logger()
 
@@ -22,11 +23,14 @@ _LOG: Final = structlog.get_logger()
 class BatchWork:
     """Handles batches; what it raises has left nothing behind."""
 
-    def __init__(self, database: Database, consume: Consume, parking: Parking, metrics: Metrics) -> None:
+    def __init__(
+        self, database: Database, consume: Consume, parking: Parking, metrics: Metrics, spans: Spans = OFF
+    ) -> None:
         self._database = database
         self._consume = consume
         self._parking = parking
         self._metrics = metrics
+        self._spans = spans
         self._in_a_row = 0
 
     async def handle(self, subscription: Subscription, batch: Fetched, *, is_stuck: bool) -> None:
@@ -43,12 +47,18 @@ class BatchWork:
             for record in batch.records
         ]
         started = self._database.clock.elapsed()
-        if is_stuck or not await self._whole(subscription, batch, items):
-            await self._apart(subscription, batch, items, is_stuck=is_stuck)
-        failpoints.hit("consumer.committed")
-        await subscription.commit_after(batch)
-        failpoints.hit("consumer.position_committed")
-        self._metrics.histogram("baton_consumer_batch_seconds", group=self._consume.group).observe(
+        group = self._consume.group
+        with self._spans.handling(
+            f"process {group}",
+            (item.event.traceparent for item in items if item.event),
+            {"messaging.consumer.group.name": group, "messaging.batch.message_count": len(items)},
+        ):
+            if is_stuck or not await self._whole(subscription, batch, items):
+                await self._apart(subscription, batch, items, is_stuck=is_stuck)
+            failpoints.hit("consumer.committed")
+            await subscription.commit_after(batch)
+            failpoints.hit("consumer.position_committed")
+        self._metrics.histogram("baton_consumer_batch_seconds", group=group).observe(
             self._database.clock.elapsed() - started
         )
 

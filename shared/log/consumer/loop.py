@@ -17,6 +17,7 @@ from shared.log.consumer.parking import Parking
 from shared.log.port import Log, StaleMember, Subscription
 from shared.retry import pause
 from shared.telemetry.metrics import Metrics
+from shared.telemetry.spans import OFF, Spans
 
 WATCH: Final = timedelta(seconds=5)
 """Between two looks at lag and parked keys."""
@@ -27,13 +28,13 @@ _LOG: Final = structlog.get_logger()
 class Consumer:
     """One member of one group. Cancelling it loses nothing: what is not committed is delivered again."""
 
-    def __init__(self, database: Database, log: Log, consume: Consume, *, metrics: Metrics) -> None:
+    def __init__(self, database: Database, log: Log, consume: Consume, *, metrics: Metrics, spans: Spans = OFF) -> None:
         self._database = database
         self._log = log
         self._consume = consume
         self._metrics = metrics
         self._parking = Parking(consume.schema, consume.group, ids=database.ids, metrics=metrics)
-        self._work = BatchWork(database, consume, self._parking, metrics)
+        self._work = BatchWork(database, consume, self._parking, metrics, spans)
         self._drain = Drain(database, consume, self._parking)
         self._stopping = asyncio.Event()
         self._failures = 0
