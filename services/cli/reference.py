@@ -1,5 +1,6 @@
 """Reference pages that are written from the code: the command line and the events."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import click
@@ -16,6 +17,10 @@ _ENVELOPE: Final = (
     "CloudEvents 1.0 in binary mode: headers `ce_id`, `ce_type`, `ce_source`, `ce_time`, `ce_partitionkey`, "
     "`ce_workspaceid`, `ce_dataschema`, `traceparent`; a JSON value. Schemas lie in `shared/events/schemas/`, all of "
     "them in one [AsyncAPI document](asyncapi.json). Within a major version only optional fields are added."
+)
+_FEED: Final = (
+    "On no topic: shown by `GET /v1/stream`, `GET /v1/changes` and webhooks, beside all of `baton.tickets.v1`. "
+    "`GET /v1/event-types` has the schemas."
 )
 
 
@@ -64,8 +69,8 @@ def _is_unset(default: Any) -> bool:
     )
 
 
-def events_reference() -> str:
-    """Topics, their keys and their types, as markdown."""
+def events_reference(feed: Mapping[str, str]) -> str:
+    """Topics, their keys and their types, as markdown; `feed`: what only the feed shows, and its meaning."""
     lines = [
         "# Events",
         "",
@@ -84,4 +89,13 @@ def events_reference() -> str:
         ]
         lines += [f"| `{entry.name}` | {asyncapi.describe(entry)} |" for entry in entries]
         lines.append("")
+    lines += [
+        "## Only in the feed",
+        "",
+        _FEED,
+        "",
+        "| type | meaning |",
+        "|---|---|",
+        *(f"| `{name}` | {meaning} |" for name, meaning in feed.items()),
+    ]
     return "\n".join(lines).rstrip() + "\n"

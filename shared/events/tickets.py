@@ -9,7 +9,9 @@ from shared.events.routing import Priority
 
 TicketState = Literal["open", "pending", "snoozed", "resolved", "merged"]
 ReplyKind = Literal["public", "private"]
-RevokeReason = Literal["takeover", "override", "answer-detected", "linked", "unlinked", "merged", "preempted"]
+RevokeReason = Literal[
+    "takeover", "override", "answer-detected", "linked", "unlinked", "merged", "preempted", "scope-changed"
+]
 HoldReason = Literal[
     "takeover",
     "cancelled",
@@ -47,6 +49,13 @@ class TicketView(Value, frozen=True, kw_only=True):
     networks: tuple[str, ...] = ()
 
 
+class Home(Value, frozen=True, kw_only=True):
+    """To whom a ticket belongs: a team, and an agent or None for the team's queue."""
+
+    team: str
+    owner: str | None = None
+
+
 class TicketEvent(Payload, frozen=True, kw_only=True):
     """Something happened to a ticket; `ticket` is the ticket after it, `at` the database's time."""
 
@@ -55,6 +64,8 @@ class TicketEvent(Payload, frozen=True, kw_only=True):
     at: datetime
     cause: str | None = None
     """Id of the event or request that led to this."""
+    came_from: Home | None = None
+    """To whom the ticket belonged until this event told of its move; None where it stayed."""
 
 
 class TicketCreated(TicketEvent, frozen=True, kw_only=True):

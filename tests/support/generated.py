@@ -10,8 +10,10 @@ from typing import Any, Final
 from services import assembly
 from services.cli import inspect, main
 from services.cli.reference import cli_reference, events_reference
+from services.notifier.domain import event_types
 from shared import settings
 from shared.events import asyncapi
+from shared.events.catalogue import EVENT_TYPES
 from shared.telemetry import metrics
 
 ROOT: Final = Path(__file__).parents[2]
@@ -28,7 +30,8 @@ def files(only: str | None = None) -> Mapping[str, Callable[[], str]]:
         for name, schema in asyncapi.schemas().items()
     }
     events["docs/reference/asyncapi.json"] = lambda: _json(asyncapi.asyncapi(version("baton")))
-    events["docs/reference/events.md"] = events_reference
+    feed_only = {name: event_types.description(name) for name in event_types.FEED_TYPES if name not in EVENT_TYPES}
+    events["docs/reference/events.md"] = lambda: events_reference(feed_only)
     http = {"docs/reference/openapi.json": lambda: _json(inspect.openapi_document())}
     rest = {
         "docs/reference/settings.md": lambda: settings.reference(*assembly.settings_classes()),

@@ -7,9 +7,10 @@ import msgspec
 
 from shared.events import asyncapi
 from shared.events.catalogue import EVENT_TYPES, TICKETS
-from shared.events.payload import Payload
+from shared.events.payload import Payload, Value
 
 DISABLED: Final = "endpoint.disabled.v1"
+LEFT: Final = "ticket.left.v1"
 
 
 class EndpointDisabled(Payload, frozen=True, kw_only=True):
@@ -20,22 +21,36 @@ class EndpointDisabled(Payload, frozen=True, kw_only=True):
     reason: Literal["gone", "failing"]
 
 
-FEED_TYPES: Final = (*(name for name, entry in EVENT_TYPES.items() if entry.topic == TICKETS), DISABLED)
-"""Every type that the feed holds."""
+class LeftTicket(Value, frozen=True, kw_only=True):
+    """All that is told of a ticket that went elsewhere."""
+
+    id: str
+
+
+class TicketLeft(Payload, frozen=True, kw_only=True):
+    """A ticket left what you see, or what you asked to see: stop showing it. Where it went is not yours to know."""
+
+    ticket: LeftTicket
+
+
+FEED_TYPES: Final = (*(name for name, entry in EVENT_TYPES.items() if entry.topic == TICKETS), LEFT, DISABLED)
+"""Every type that the feed shows."""
+
+_OWN: Final[Mapping[str, type[Payload]]] = {LEFT: TicketLeft, DISABLED: EndpointDisabled}
 
 
 def description(name: str) -> str:
     """What the type means."""
     if name in EVENT_TYPES:
         return asyncapi.describe(EVENT_TYPES[name])
-    return (EndpointDisabled.__doc__ or "").strip()
+    return (_OWN[name].__doc__ or "").strip()
 
 
 def schema(name: str) -> dict[str, Any]:
     """The JSON Schema of the event's `data`."""
     if name in EVENT_TYPES:
         return asyncapi.schema(EVENT_TYPES[name])
-    return msgspec.json.schema(EndpointDisabled)
+    return msgspec.json.schema(_OWN[name])
 
 
 def example(name: str) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from typing import Final
 
 import msgspec
 
+from services.notifier.domain.event_types import LEFT, LeftTicket, TicketLeft
+from shared import ids
 from shared.events.tickets import TicketEvent
 
 ALL: Final = "*"
@@ -23,6 +25,8 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True):
     owner: str | None
     at: datetime
     data: bytes
+    from_team: str | None = None
+    from_owner: str | None = None
 
     def numbered(self, number: int) -> "Entry":
         """The fact at its place in the feed."""
@@ -36,6 +40,8 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True):
             owner=self.owner,
             at=self.at,
             data=self.data,
+            from_team=self.from_team,
+            from_owner=self.from_owner,
         )
 
 
@@ -51,6 +57,9 @@ class Entry(msgspec.Struct, frozen=True):
     owner: str | None
     at: datetime
     data: bytes
+    from_team: str | None = None
+    """The ticket moved with this event: the team that it left, and the agent, if one had it."""
+    from_owner: str | None = None
 
 
 _ENCODER: Final = msgspec.json.Encoder()
@@ -66,6 +75,24 @@ def fact_of(event_id: str, type_name: str, data: TicketEvent) -> Fact:
         team=data.ticket.team,
         owner=data.ticket.owner,
         at=data.at,
+        data=_ENCODER.encode(data),
+        from_team=data.came_from.team if data.came_from else None,
+        from_owner=data.came_from.owner if data.came_from else None,
+    )
+
+
+def farewell(entry: Entry) -> Entry:
+    """What those are told whom the ticket has left, at the same place; nothing of where it went."""
+    data = TicketLeft(workspace_id=entry.workspace_id, ticket=LeftTicket(id=entry.ticket_id or ""))
+    return Entry(
+        workspace_id=entry.workspace_id,
+        number=entry.number,
+        event_id=ids.digest("evt", entry.event_id, LEFT),
+        type=LEFT,
+        ticket_id=entry.ticket_id,
+        team=None,
+        owner=None,
+        at=entry.at,
         data=_ENCODER.encode(data),
     )
 
@@ -92,8 +119,22 @@ class Filter:
 
     def passes(self, *, type_name: str, team: str | None, owner: str | None) -> bool:
         """Whether it may be shown, and is wanted."""
-        if self.types is not None and type_name not in self.types:
-            return False
+        return self.wants(type_name) and self.reaches(team, owner)
+
+    def shown(self, entry: Entry) -> Entry | None:
+        """The entry, or the farewell of a ticket that left with it; None for what is not wanted, or not to be seen."""
+        if self.reaches(entry.team, entry.owner):
+            return entry if self.wants(entry.type) else None
+        if entry.from_team is None or not self.reaches(entry.from_team, entry.from_owner) or not self.wants(LEFT):
+            return None
+        return farewell(entry)
+
+    def wants(self, type_name: str) -> bool:
+        """Whether this type was asked for."""
+        return self.types is None or type_name in self.types
+
+    def reaches(self, team: str | None, owner: str | None) -> bool:
+        """Whether tickets of this team and owner are seen, and asked for."""
         if self.only_team is not None and team != self.only_team:
             return False
         if self.only_owner is not None and owner != self.only_owner:

@@ -20,6 +20,7 @@ HOLD_REASONS: Final[dict[RevokeReason, HoldReason]] = {
     "linked": "linked",
     "unlinked": "linked",
     "merged": "linked",
+    "scope-changed": "cancelled",
 }
 """Why a lease was revoked, as its waiting replies are told."""
 

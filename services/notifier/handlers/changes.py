@@ -39,4 +39,8 @@ async def page(tx: Transaction, workspace_id: str, *, after: int | None, limit: 
     through = min(last, after + LOOKED_AT)
     entries = await store.page(tx, workspace_id, after=after, through=through, limit=limit, chosen=chosen)
     next_after = entries[-1].number if len(entries) == limit else max(after, through)
-    return Page(entries=entries, next_after=next_after, has_more=next_after < last)
+    return Page(
+        entries=[shown for entry in entries if (shown := chosen.shown(entry))],
+        next_after=next_after,
+        has_more=next_after < last,
+    )

@@ -157,16 +157,16 @@ class LaneRun:
                     await self._offer(item, group)
 
     async def _offer(self, item: Told, group: asyncio.TaskGroup) -> None:
-        entry = item.entry
-        is_wanted = self._filter.passes(type_name=entry.type, team=entry.team, owner=entry.owner)
-        if not is_wanted or entry.number in self._taken:
-            self._taken.discard(entry.number)
-            self.progress.skip(entry.number)
+        entry = self._filter.shown(item.entry)
+        if entry is None or entry.number in self._taken:
+            self._taken.discard(item.entry.number)
+            self.progress.skip(item.entry.number)
             return
+        body = item.body if entry is item.entry else feed.body(entry)
         await self._admitted()
         self.progress.begin(entry.number)
         self._unrecorded += 1
-        group.create_task(self._push(entry, item.body, attempts=0, is_new=True))
+        group.create_task(self._push(entry, body, attempts=0, is_new=True))
 
     async def _repeat(self, group: asyncio.TaskGroup) -> None:
         while True:
@@ -176,8 +176,10 @@ class LaneRun:
             await self._admitted()
             due = self._retries.popleft()
             self._unrecorded += 1
-            body = feed.body(due.entry)
-            group.create_task(self._push(due.entry, body, attempts=due.attempts, is_new=False))
+            # What it may not see, or not any more, it is not told however often that was tried before.
+            entry = due.entry if self._filter.reaches(due.entry.team, due.entry.owner) else feed.farewell(due.entry)
+            body = feed.body(entry)
+            group.create_task(self._push(entry, body, attempts=due.attempts, is_new=False))
 
     async def _admitted(self) -> None:
         """Waits until one more may be pushed, and counts it."""

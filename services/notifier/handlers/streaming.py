@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from services.notifier.adapters import sse
+from services.notifier.domain import feed
 from services.notifier.domain.feed import Filter
 from services.notifier.handlers.following import Follower, Hub, Told, batches
 from services.notifier.settings import NotifierSettings
@@ -122,9 +123,10 @@ def _render(items: Sequence[Told | PresenceChanged], chosen: Filter) -> bytes:
     parts: list[bytes] = []
     for item in items:
         if isinstance(item, Told):
-            entry = item.entry
-            if chosen.passes(type_name=entry.type, team=entry.team, owner=entry.owner):
-                parts.append(sse.event(entry.type, item.body, number=entry.number))
+            shown = chosen.shown(item.entry)
+            if shown is not None:
+                body = item.body if shown is item.entry else feed.body(shown)
+                parts.append(sse.event(shown.type, body, number=shown.number))
         elif chosen.passes(type_name=PRESENCE_TYPE, team=item.team, owner=item.owner):
             parts.append(sse.notice(PRESENCE_TYPE, item))
     return b"".join(parts)

@@ -6,6 +6,7 @@ from typing import Final
 
 import asyncpg
 
+from services.notifier.domain.event_types import LEFT
 from services.notifier.domain.feed import Entry, Fact, Filter
 from shared.db.transaction import Transaction
 
@@ -19,20 +20,21 @@ ON CONFLICT DO NOTHING
 """
 _SEEN: Final = "SELECT event_id FROM notifier.feed WHERE event_id = ANY ($1::text[])"
 _APPEND: Final = """
-INSERT INTO notifier.feed (workspace_id, number, event_id, type, ticket_id, team, owner, at, data)
+INSERT INTO notifier.feed (workspace_id, number, event_id, type, ticket_id, team, owner, at, data, from_team,
+    from_owner)
 SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
-    $8::timestamptz[], $9::bytea[])
+    $8::timestamptz[], $9::bytea[], $10::text[], $11::text[])
 """
 _COUNT: Final = """
 UPDATE notifier.feed_counter c SET last = w.last FROM unnest($1::text[], $2::bigint[]) AS w(id, last)
 WHERE c.workspace_id = w.id
 """
-_COLUMNS: Final = "workspace_id, number, event_id, type, ticket_id, team, owner, at, data"
+_COLUMNS: Final = "workspace_id, number, event_id, type, ticket_id, team, owner, at, data, from_team, from_owner"
 _PAGE: Final = f"""
 SELECT {_COLUMNS} FROM notifier.feed
 WHERE workspace_id = $1 AND number > $2 AND number <= $3
-    AND ($4::text[] IS NULL OR type = ANY ($4))
-    AND ($5::text[] IS NULL OR team = ANY ($5) OR owner = $6)
+    AND ($4::text[] IS NULL OR type = ANY ($4) OR ($8 AND from_team IS NOT NULL))
+    AND ($5::text[] IS NULL OR team = ANY ($5) OR owner = $6 OR from_team = ANY ($5) OR from_owner = $6)
 ORDER BY number LIMIT $7
 """
 _READ: Final = f"""
@@ -91,6 +93,8 @@ async def append(tx: Transaction, facts: Sequence[Fact]) -> list[Entry]:
             [entry.owner for entry in entries],
             [entry.at for entry in entries],
             [entry.data for entry in entries],
+            [entry.from_team for entry in entries],
+            [entry.from_owner for entry in entries],
         )
         tx.defer(_COUNT, list(last), list(last.values()))
     return entries
@@ -107,7 +111,7 @@ async def _lock(tx: Transaction, workspaces: Sequence[str]) -> dict[str, int]:
 async def page(
     tx: Transaction, workspace_id: str, *, after: int, through: int, limit: int, chosen: Filter
 ) -> list[Entry]:
-    """Entries behind `after`, up to `through`, that the filter lets pass."""
+    """Entries behind `after`, up to `through`, of which the filter lets pass something."""
     rows = await tx.fetch(
         _PAGE,
         workspace_id,
@@ -117,6 +121,7 @@ async def page(
         None if chosen.teams is None else sorted(chosen.teams),
         chosen.agent_id,
         limit,
+        chosen.wants(LEFT),
     )
     return [_entry(row) for row in rows]
 

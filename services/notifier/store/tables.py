@@ -100,6 +100,8 @@ feed = sa.Table(
     column("at", INSTANT),
     column("data", pg.BYTEA, comment="the event's JSON value"),
     column("stored_at", INSTANT, server_default=sa.text("clock_timestamp()")),
+    column("from_team", sa.Text, nullable=True, comment="the ticket moved with this event, from this team"),
+    column("from_owner", sa.Text, nullable=True, comment="and from this agent, or from the team's queue"),
     sa.UniqueConstraint("event_id"),
 )
 endpoint = sa.Table(

@@ -13,7 +13,7 @@ from services.tickets.store import assignments, entries, staff, tickets, timers
 from services.tickets.store.timers import Timer
 from shared.db.transaction import Transaction
 from shared.events.payload import Actor
-from shared.events.tickets import TicketEvent
+from shared.events.tickets import Home, TicketEvent
 from shared.ids import Ids
 from shared.platform.models import WorkspaceSettings
 from shared.platform.store import workspaces
@@ -34,6 +34,7 @@ class Changes:
         """Of the workspaces whose teams may be given something."""
         self._tickets: dict[str, Ticket] = {}
         self._before: dict[str, Ticket | None] = {}
+        self._told: dict[str, Home] = {}
         self._entries: list[Entry] = []
         self._current: dict[str, Assignment] = {}
         self._assignments: dict[str, Assignment] = {}
@@ -47,6 +48,7 @@ class Changes:
         for ticket in locked:
             self._tickets[ticket.id] = ticket
             self._before[ticket.id] = ticket
+            self._told[ticket.id] = Home(team=ticket.team, owner=ticket.owner)
 
     def open(self, ticket: Ticket) -> None:
         """Takes in a ticket that does not exist yet."""
@@ -86,12 +88,15 @@ class Changes:
     def emit(self, event: type[TicketEvent], ticket_id: str, actor: Actor, **fields: Any) -> None:
         """Tells the ticket's topic, with the ticket as it is now."""
         ticket = self._tickets[ticket_id]
+        home = Home(team=ticket.team, owner=ticket.owner)
+        told, self._told[ticket_id] = self._told.get(ticket_id), home
         payload = event(
             workspace_id=ticket.workspace_id,
             ticket=tickets_.view(ticket),
             actor=actor,
             at=self.now,
             cause=self.cause,
+            came_from=told if told != home else None,
             **fields,
         )
         self.tx.emit(payload, key=ticket_id)

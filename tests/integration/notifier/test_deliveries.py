@@ -9,7 +9,7 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 from services.notifier.handlers.deliverer import Deliverer
 from services.notifier.settings import NotifierSettings
 from shared.events import tickets
-from tests.support.outgoing import happened, ticket
+from tests.support.outgoing import ANN, happened, ticket
 from tests.support.pushing import QUICK, pushing
 from tests.support.receiving import receiving
 from tests.support.waiting import eventually
@@ -42,6 +42,24 @@ async def test_only_what_was_subscribed_to_arrives_and_the_cursor_passes_the_res
         await push.happen(kind=tickets.TicketCreated, workspace="w2", view=product)
         await eventually(lambda: receiver.sequences == [7])
         await push.reads(endpoint, "behind", 0)
+
+
+async def test_an_endpoint_of_one_team_hears_that_a_ticket_has_left_and_not_where_it_went(database):
+    moved = {"view": ticket(team="product"), "came_from": tickets.Home(team="care", owner=ANN.id)}
+    async with pushing(database, endpoint_retries_ms=(20,) * 100) as push, receiving() as receiver:
+        # The first try fails: what is tried again tells no more.
+        receiver.always(500)
+        endpoint = await push.endpoint(receiver, teams=["care"])
+        await push.happen(**moved)
+        await push.happen(view=ticket(team="product"))
+        await eventually(lambda: len(receiver.pushes) >= 2)
+        receiver.always(200)
+        await push.reads(endpoint, "behind", 0)
+    assert {push.body["type"] for push in receiver.pushes} == {"ticket.left.v1"}
+    assert {push.body["sequence"] for push in receiver.pushes} == {1}
+    assert {str(push.body["data"]) for push in receiver.pushes} == {
+        str({"workspace_id": "w1", "ticket": {"id": "tkt_1"}})
+    }
 
 
 async def test_nothing_from_before_the_subscription_arrives(push):

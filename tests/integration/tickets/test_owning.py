@@ -8,6 +8,7 @@ from services.tickets.handlers.owning import Target
 from services.tickets.handlers.ticks import handlers, lock
 from shared.db.timers import Timers
 from shared.errors import Forbidden, NotFound
+from shared.events.tickets import Home
 from tests.support.floor import HOME, OTHER, Floor, agent, message, routed
 
 
@@ -162,6 +163,9 @@ async def test_a_transfer_goes_to_the_named_agent_with_its_reason(floor: Floor) 
         lambda tx: owning.transfer(tx, floor.desk, agent(ann), ticket["id"], version=ticket["version"], target=target)
     )
     assert (moved.team, moved.owner) == ("product", bea)
+    left = [event.data.came_from for event in await floor.events() if event.data.came_from]
+    care, product = Home(team="care"), Home(team="product")
+    assert left == [care, Home(team="care", owner=ann), care, product]
     [line] = await floor.rows("SELECT actor, data FROM tickets.entry WHERE kind = 'transferred'")
     assert (line["actor"]["id"], line["data"]["reason"]) == (ann, "a product question")
     await floor.check_books()

@@ -62,3 +62,44 @@ def test_a_type_that_does_not_exist_is_named(name):
 )
 def test_only_what_is_wanted_and_may_be_seen_passes(chosen, team, owner, passes):
     assert chosen.passes(type_name="ticket.created.v1", team=team, owner=owner) is passes
+
+
+def moved(**changes):
+    """An event with which a ticket went from care to product, and from Ann to Ben."""
+    fields = {"team": "product", "owner": "ben", "from_team": "care", "from_owner": "ann"} | changes
+    at = datetime(2026, 11, 22, tzinfo=UTC)
+    return Entry("w1", 7, "evt_1", "ticket.updated.v1", "t1", at=at, data=b'{"ticket":{"team":"product"}}', **fields)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "sees"),
+    [
+        (Filter(), "ticket.updated.v1"),
+        (Filter(teams=frozenset({"product"})), "ticket.updated.v1"),
+        (Filter(teams=frozenset({"care"})), "ticket.left.v1"),
+        (Filter(teams=frozenset({"brand"})), None),
+        (Filter(teams=frozenset(), agent_id="ann"), "ticket.left.v1"),
+        (Filter(teams=frozenset({"care"}), agent_id="ben"), "ticket.updated.v1"),
+        (Filter(only_team="care"), "ticket.left.v1"),
+        (Filter(only_owner="ann"), "ticket.left.v1"),
+        (Filter(teams=frozenset({"care"}), types=frozenset({"ticket.left.v1"})), "ticket.left.v1"),
+        (Filter(teams=frozenset({"care"}), types=frozenset({"ticket.updated.v1"})), None),
+        (Filter(types=frozenset({"ticket.left.v1"})), None),
+    ],
+)
+def test_whom_a_ticket_leaves_hears_that_it_is_gone(chosen, sees):
+    shown = chosen.shown(moved())
+    assert (shown and shown.type) == sees
+
+
+def test_a_ticket_that_stays_elsewhere_leaves_nobody():
+    assert Filter(teams=frozenset({"care"})).shown(moved(from_team=None, from_owner=None)) is None
+
+
+def test_the_farewell_tells_nothing_of_where_it_went():
+    shown = Filter(teams=frozenset({"care"})).shown(moved())
+    told = json.loads(feed.body(shown))
+    assert told["data"] == {"workspace_id": "w1", "ticket": {"id": "t1"}}
+    assert (told["sequence"], told["type"]) == (7, "ticket.left.v1")
+    # Somebody with two keys must not take one for the other.
+    assert told["id"] != "evt_1"
