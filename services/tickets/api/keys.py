@@ -134,7 +134,7 @@ async def amend_workspace(body: WorkspacePatch, call: Steward) -> Response:
 
     async def work(tx: Transaction) -> Answer:
         return _workspace(
-            await administration.amend(tx, call.workspace_id, version=version, name=name, settings=settings)
+            await administration.amend(tx, call.ids, call.principal, version=version, name=name, settings=settings)
         )
 
     return await call.perform(work)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from services.tickets.handlers.scope import revoke_all
 from shared.db.transaction import Transaction
 from shared.errors import Forbidden, Invalid, NotFound
 from shared.ids import Ids
@@ -75,9 +76,10 @@ async def workspace(tx: Transaction, workspace_id: str) -> Workspace:
 
 
 async def amend(
-    tx: Transaction, workspace_id: str, *, version: int, name: str | None, settings: dict[str, Any]
+    tx: Transaction, ids: Ids, who: Principal, *, version: int, name: str | None, settings: dict[str, Any]
 ) -> Workspace:
-    """Another name, other settings; Invalid when they contradict each other."""
+    """Another name, other settings; Invalid when they contradict each other. Another scope of leases ends them all."""
+    workspace_id = who.workspace_id
     found = await workspaces.load(tx, workspace_id, lock=True)
     if found is None:
         raise NotFound(f"there is no workspace {workspace_id}")
@@ -87,4 +89,6 @@ async def amend(
     saved = await workspaces.save(tx, changed)
     if saved is None:
         raise stale(found.version)
+    if saved.settings.lease_scope != found.settings.lease_scope:
+        await revoke_all(tx, ids, who)
     return saved

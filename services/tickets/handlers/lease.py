@@ -76,7 +76,11 @@ async def enter(tx: Transaction, desk: Desk, principal: Principal, ticket_id: st
         others = set(await leases.covered(tx, [(ticket.workspace_id, ticket.customer_id)])) - {ticket.id}
         locked |= await tickets.lock_many(tx, others) if others else {}
     scope = ticket.customer_id if settings.lease_scope == "customer" else ticket.id
-    found = await leases.lock(tx, scope)
+    found = await leases.lock(tx, ticket.customer_id, *locked)
+    for other, lease in found.leases.items():
+        # Taken by somebody who had read the settings before they changed: the two must not meet on one ticket.
+        if other != scope and lease.is_live(found.at) and not lease.is_held_by(actor_of(principal)):
+            raise leases_.held(lease)
     changes = Changes(tx, desk.ids, now=found.at)
     changes.adopt(*locked.values())
     return Room(

@@ -72,6 +72,15 @@ JOIN tickets.ticket t ON t.workspace_id = c.workspace_id AND t.customer_id = c.i
 WHERE t.state IN ('open', 'pending', 'snoozed') OR (t.state <> 'merged' AND EXISTS (
     SELECT FROM tickets.reply r WHERE r.ticket_id = t.id AND r.state IN ('queued', 'sending', 'unknown')))
 """
+_HELD_CUSTOMERS: Final = """
+WITH living AS (
+    SELECT scope FROM tickets.lease
+    WHERE workspace_id = $1 AND holder_id IS NOT NULL AND expires_at > clock_timestamp()
+)
+SELECT c.id FROM living l JOIN tickets.customer c ON c.id = l.scope
+UNION
+SELECT t.customer_id FROM living l JOIN tickets.ticket t ON t.id = l.scope
+"""
 
 
 class Locked(msgspec.Struct, frozen=True, kw_only=True):
@@ -155,6 +164,11 @@ async def covered(tx: Transaction, customers: Collection[tuple[str, str]]) -> di
     pairs = sorted(customers)
     rows = await tx.fetch(_COVERED, [pair[0] for pair in pairs], [pair[1] for pair in pairs])
     return {row["id"]: row["customer_id"] for row in rows}
+
+
+async def held_customers(tx: Transaction, workspace_id: str) -> list[str]:
+    """The customers of a workspace whom living leases cover, wholly or one of their tickets; locks nothing."""
+    return [row["id"] for row in await tx.fetch(_HELD_CUSTOMERS, workspace_id)]
 
 
 async def clock(tx: Transaction) -> datetime:

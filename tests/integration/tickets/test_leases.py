@@ -1,11 +1,18 @@
 """The right to answer: one holder, ever-growing fences, and only the database's clock decides when it ends."""
 
+from datetime import timedelta
+
 import pytest
 
 from services.tickets.domain.lease import FencedOff, LeaseHeld
+from services.tickets.handlers import administration
+from shared.clock import SystemClock
+from shared.db.transaction import Workspace
 from shared.errors import Forbidden
 from tests.support.answers import HOME, Answers, agent, bot
-from tests.support.floor import AT, Floor, message, routed
+from tests.support.clock import ManualClock
+from tests.support.floor import AT, Floor, message, open_floor, routed
+from tests.support.postgres import open_database
 
 ANN = agent("agt_ann")
 BEN = agent("agt_ben")
@@ -245,3 +252,57 @@ async def test_another_customers_ticket_has_its_own_lease(answers: Answers) -> N
     [other] = await answers.floor.rows("SELECT id FROM tickets.ticket WHERE id <> $1", answers.ticket_id)
     await answers.lease(ANN)
     assert (await answers.lease(BEN, ticket=other["id"]))["holder"].id == "agt_ben"
+
+
+async def rescope(answers: Answers, scope: str) -> None:
+    """An admin changes what leases cover."""
+    async with answers.floor.database.transaction(Workspace(HOME), schema="tickets") as tx:
+        found = await administration.workspace(tx, HOME)
+        changes = {"version": found.version, "name": None, "settings": {"lease_scope": scope}}
+        await administration.amend(tx, answers.floor.database.ids, agent("agt_adm", role="admin"), **changes)
+
+
+@pytest.mark.parametrize(("before", "after"), [("customer", "ticket"), ("ticket", "customer")])
+async def test_another_scope_ends_the_leases_of_the_old_one(answers: Answers, before: str, after: str) -> None:
+    await answers.choose(lease_scope=before)
+    first = await answers.lease(ANN)
+    await answers.mark()
+    await rescope(answers, after)
+    assert isinstance(await answers.beat(ANN, first["fence"]), FencedOff)
+    [revoked] = [event.data for event in await answers.heard() if event.type == "lease.revoked.v1"]
+    assert (revoked.reason, revoked.actor.id, revoked.lease.fence) == ("scope-changed", "agt_adm", first["fence"])
+    [line] = await answers.floor.rows("SELECT actor, data FROM tickets.entry WHERE kind = 'lease-revoked'")
+    assert (line["actor"]["id"], line["data"]["reason"]) == ("agt_adm", "scope-changed")
+    assert (await answers.lease(BEN))["fence"] > first["fence"]
+
+
+async def test_a_setting_that_stays_ends_no_lease(answers: Answers) -> None:
+    held = await answers.lease(ANN)
+    await rescope(answers, "customer")
+    assert (await answers.beat(ANN, held["fence"]))["fence"] == held["fence"]
+
+
+@pytest.mark.parametrize(("before", "after"), [("customer", "ticket"), ("ticket", "customer")])
+async def test_a_lease_that_was_taken_while_the_scope_changed_still_keeps_others_out(
+    answers: Answers, before: str, after: str
+) -> None:
+    await answers.choose(lease_scope=before)
+    await answers.lease(ANN)
+    # As if its taker had read the settings before, and committed after the change.
+    await answers.choose(lease_scope=after)
+    assert isinstance(await answers.lease(BEN), LeaseHeld)
+    assert isinstance(await answers.write(BEN), LeaseHeld)
+
+
+@pytest.mark.parametrize("minutes", [-10, 10])
+async def test_a_process_whose_clock_is_wrong_neither_shortens_nor_lengthens_a_lease(dsn: str, minutes: int) -> None:
+    clock = ManualClock(SystemClock().now() + timedelta(minutes=minutes))
+    async with open_database(dsn) as right, open_database(dsn, clock=clock) as wrong, open_floor(right) as floor:
+        answers = await Answers(floor).open()
+        elsewhere = Answers(Floor(wrong, floor.desk), ticket_id=answers.ticket_id)
+        mine = await elsewhere.lease(ANN)
+        assert 29_000 < mine["expires_in_ms"] <= 30_000
+        assert isinstance(await answers.lease(BEN), LeaseHeld)
+        await answers.age(31)
+        assert (await elsewhere.lease(BEN))["fence"] > mine["fence"]
+        assert isinstance(await answers.lease(ANN), LeaseHeld)

@@ -10,6 +10,7 @@ from services.tickets.domain.lease import FencedOff, LeaseHeld
 from services.tickets.domain.reply import ThreadMoved, TurnTaken
 from services.tickets.handlers import joining
 from services.tickets.handlers.joining import Evidence
+from shared.db.transaction import Owner
 from shared.errors import Refusal
 from tests.support.answers import HOME, Answers, agent, bot
 from tests.support.floor import AT, Floor, at_once, message, routed
@@ -226,3 +227,15 @@ async def test_of_two_who_settle_an_unknown_answer_one_is_believed(answers: Answ
     )
     assert isinstance(one, dict) != isinstance(two, dict)
     assert (await answers.told()).count("reply.settled") == 2
+
+
+async def test_without_presence_the_second_answer_is_refused_all_the_same(answers: Answers) -> None:
+    async with answers.floor.database.transaction(Owner()) as tx:
+        await tx.execute("ALTER TABLE tickets.presence RENAME TO gone")
+    first, second = await answers.write(ANN), await answers.write(BEN)
+    assert first["state"] == "queued"
+    assert isinstance(second, LeaseHeld)
+    [draft] = await answers.drafts()
+    assert draft["agent_id"] == BEN.id
+    async with answers.floor.database.transaction(Owner()) as tx:
+        await tx.execute("ALTER TABLE tickets.gone RENAME TO presence")
