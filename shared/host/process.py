@@ -147,6 +147,7 @@ class _Process:
     async def _keep_up(self) -> None:
         database, days = self._runtime.database, self._runtime.settings.log_retention_days
         while True:
+            await retention.purge(database, "platform.stream_ticket", "expires_at < now()")
             for service in self._services:
                 await idempotency.purge(database, service.name)
                 # Not before the events themselves are gone: until then they may be delivered again.

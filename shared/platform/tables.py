@@ -1,4 +1,7 @@
-"""The tables of the `platform` schema; each is written by one service's API (channels: ingest, the rest: tickets)."""
+"""The tables of the `platform` schema; each is written by one service's API.
+
+Channels by ingest's, stream tickets by the notifier's, the rest by tickets'.
+"""
 
 from pathlib import Path
 from typing import Final
@@ -78,6 +81,16 @@ api_key = sa.Table(
     stamp(),
     sa.Index("ix_api_key_workspace", "workspace_id", "id"),
     info={"scan": "SELECT"},
+)
+stream_ticket = sa.Table(
+    "stream_ticket",
+    METADATA,
+    column("secret_hash", pg.BYTEA, primary_key=True),
+    column("workspace_id", sa.Text),
+    column("key_id", sa.Text),
+    column("expires_at", INSTANT),
+    sa.Index("ix_stream_ticket_expiry", "expires_at"),
+    comment="opens one live stream with the rights of a key; whoever deletes the row has used it",
 )
 channel = sa.Table(
     "channel",

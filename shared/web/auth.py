@@ -80,6 +80,27 @@ class Authenticator:
         self._known.pop(digest, None)
         return await self._verify(digest, token)
 
+    async def redeem(self, ticket: str) -> Principal:
+        """The principal behind a one-time ticket, which is used up."""
+        verified = None
+        if parse(ticket):
+            async with self._database.transaction(Scan()) as tx:
+                verified = await keys.redeem(tx, ticket)
+        if verified is None:
+            raise Unauthorized("the ticket is unknown, used or expired: ask for another", headers=_CHALLENGE)
+        return self._remembered(verified.key.id.encode(), verified)
+
+    async def confirm(self, key_id: str) -> Principal:
+        """The principal behind a key that was shown before; Unauthorized once it is no longer in force."""
+        known = self._known.get(key_id.encode())
+        if known and known.until > self._clock.elapsed():
+            return known.principal
+        async with self._database.transaction(Scan()) as tx:
+            verified = await keys.in_force(tx, key_id)
+        if verified is None:
+            raise Unauthorized("the key is expired or revoked", headers=_CHALLENGE)
+        return self._remembered(key_id.encode(), verified)
+
     def forget(self, key_id: str) -> None:
         """Drops a key from memory at once, in the process that revoked it."""
         for digest in [digest for digest, known in self._known.items() if known.principal.key_id == key_id]:
@@ -95,9 +116,12 @@ class Authenticator:
                 "the key is unknown, expired or revoked",
                 headers={"WWW-Authenticate": f'{_CHALLENGE["WWW-Authenticate"]}, error="invalid_token"'},
             )
+        return self._remembered(digest, verified)
+
+    def _remembered(self, name: bytes, verified: keys.Verified) -> Principal:
         principal = _principal(verified)
         seconds = self._remember if verified.seconds_left is None else min(self._remember, verified.seconds_left)
-        self._known[digest] = _Known(principal=principal, until=self._clock.elapsed() + seconds)
+        self._known[name] = _Known(principal=principal, until=self._clock.elapsed() + seconds)
         while len(self._known) > _REMEMBER_KEYS:
             self._known.popitem(last=False)
         return principal

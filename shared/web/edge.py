@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from typing import Final
+from urllib.parse import parse_qs
 
 import structlog
 from starlette.requests import ClientDisconnect
@@ -13,11 +14,15 @@ from shared.telemetry import spans, traces
 from shared.telemetry.logs import bound
 from shared.telemetry.metrics import Metrics
 from shared.web import bodies, problems
+from shared.web.auth import Principal
 from shared.web.calls import EXCHANGE, Exchange, Face
 from shared.web.limits import RateLimiter
 
 PUBLIC: Final = frozenset({"/livez", "/readyz", "/metrics", "/openapi.json", "/problems"})
 """Paths that need no key."""
+
+TICKETED: Final = frozenset({"/v1/stream"})
+"""Paths that a one-time ticket opens, too: a browser's `EventSource` can send no header."""
 
 PUBLIC_PREFIXES: Final = ("/problems/",)
 
@@ -27,6 +32,9 @@ SECURITY_HEADERS: Final = (
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"cache-control", b"no-store"),
 )
+
+TICKET: Final = "ticket"
+"""The parameter that holds one."""
 
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9_.-]{8,64}")
 _NO_BODY: Final = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
@@ -107,7 +115,7 @@ class Edge:
 
     async def _admit(self, scope: Scope, receive: Receive, headers: Headers, exchange: Exchange) -> Receive:
         if not is_public(scope["path"]):
-            exchange.principal = await self._face.authenticator.authenticate(headers.get("authorization"))
+            exchange.principal = await self._identify(scope, headers)
             exchange.headers = self._limiter.take(exchange.principal.key_id)
         announced = _length(headers)
         if not announced and "transfer-encoding" not in headers and (announced == 0 or scope["method"] in _NO_BODY):
@@ -115,6 +123,13 @@ class Edge:
         body = await bodies.read(receive, announced=announced, limit=self._body_limit)
         bodies.refuse_deep(body, limit=self._json_depth)
         return bodies.replay(body, receive)
+
+    async def _identify(self, scope: Scope, headers: Headers) -> Principal:
+        if scope["path"] in TICKETED and (query := scope["query_string"]):
+            ticket = parse_qs(query.decode("latin-1")).get(TICKET)
+            if ticket:
+                return await self._face.authenticator.redeem(ticket[0])
+        return await self._face.authenticator.authenticate(headers.get("authorization"))
 
     def _request_id(self, headers: Headers) -> str:
         given = headers.get("x-request-id", "")

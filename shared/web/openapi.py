@@ -8,7 +8,7 @@ from fastapi.routing import APIRoute
 
 from shared.platform.scopes import SCOPES
 from shared.web.calls import Requires
-from shared.web.edge import is_public
+from shared.web.edge import TICKET, TICKETED, is_public
 from shared.web.problems import Problem, problems
 
 VERSION: Final = "1.0.0"
@@ -56,7 +56,13 @@ def document(routes: Sequence[APIRoute], mounted: Mapping[str, Any]) -> dict[str
             "type": "http",
             "scheme": "bearer",
             "description": "An API key. Scopes: " + "; ".join(f"`{name}`: {text}" for name, text in SCOPES.items()),
-        }
+        },
+        "ticket": {
+            "type": "apiKey",
+            "in": "query",
+            "name": TICKET,
+            "description": "A one-time ticket of `POST /v1/stream/tickets`, for clients that can send no header.",
+        },
     }
     return result
 
@@ -78,7 +84,7 @@ def _complete(operation: dict[str, Any], route: APIRoute, method: str) -> None:
     if not is_public(route.path):
         added |= {401, 403, 429, 503}
         scopes = required_scopes(route) or ()
-        operation["security"] = [{"key": []}]
+        operation["security"] = [{"key": []}, *([{"ticket": []}] if route.path in TICKETED else [])]
         operation["x-required-scopes"] = list(scopes)
         if method in _WRITES:
             # The same Idempotency-Key at once, or with another request.

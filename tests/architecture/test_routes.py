@@ -69,7 +69,7 @@ def test_a_write_takes_more_than_the_right_to_read(route: APIRoute) -> None:
     assert not is_write or route.path.endswith(HARMLESS) or not all(scope.endswith(":read") for scope in scopes)
 
 
-HARMLESS: Final = ("/test", "/backtest", "/shadow", "/preferences", "/presence")
+HARMLESS: Final = ("/test", "/backtest", "/shadow", "/preferences", "/presence", "/stream/tickets")
 """Writes that change nothing but what the caller sees."""
 
 

@@ -1,15 +1,19 @@
 """`GET /v1/stream`: what happens, as it happens, as server-sent events."""
 
+from datetime import datetime
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Header, Query
+from pydantic import BaseModel
 from starlette.responses import Response
 
 from services.notifier.domain import feed
 from services.notifier.domain.event_types import FEED_TYPES
 from services.notifier.domain.feed import Filter
 from services.notifier.handlers.streaming import PRESENCE_TYPE, Streams
+from shared.db.transaction import Transaction
 from shared.errors import BadRequest
+from shared.platform.store import keys
 from shared.web.auth import Principal
 from shared.web.calls import Call, requires
 from shared.web.problems import problems
@@ -22,6 +26,13 @@ _STREAM: Final[dict[int | str, dict[str, Any]]] = {
 }
 
 router = APIRouter(tags=["feed"])
+
+
+class StreamTicket(BaseModel):
+    """Stands for the key that asked for it, once."""
+
+    ticket: str
+    expires_at: datetime
 
 
 async def wanted_types(
@@ -57,6 +68,10 @@ async def follow_stream(
     *,
     team: Annotated[str | None, Query(max_length=64, description="Only tickets of this team")] = None,
     mine: Annotated[bool, Query(description="Only tickets of the key's own agent")] = False,
+    after: Annotated[
+        int | None, Query(ge=0, le=2**62, description="As `Last-Event-ID`, for clients that can send no header")
+    ] = None,
+    ticket: Annotated[str | None, Query(max_length=200, description="Instead of a key; opens one stream, once")] = None,
     last_event_id: Annotated[str | None, Header(max_length=20, description="Resume behind this number")] = None,
 ) -> Response:
     """Resumes behind `Last-Event-ID` without gaps. `resync` says that the client must read anew what it shows."""
@@ -68,14 +83,32 @@ async def follow_stream(
         only_team=team,
         only_owner=call.agent_id() if mine else None,
     )
-    header = call.request.headers.get("authorization")
+    del ticket  # the edge has taken it
+    number = _number(last_event_id)
     return await call.resource(Streams).open(
         call.workspace_id,
         key_id=call.principal.key_id,
-        after=_number(last_event_id),
+        after=after if number is None else number,
         chosen=chosen,
-        recheck=lambda: call.authenticator.authenticate(header),
+        recheck=lambda: call.authenticator.confirm(call.principal.key_id),
     )
+
+
+@router.post(
+    "/v1/stream/tickets",
+    operation_id="createStreamTicket",
+    status_code=201,
+    response_model=StreamTicket,
+    responses=problems(403),
+)
+async def create_stream_ticket(call: Listener) -> Response:
+    """For a browser's `EventSource`, which can send no key: `GET /v1/stream?ticket=…`, once, within 30 seconds."""
+
+    async def work(tx: Transaction) -> StreamTicket:
+        ticket, expires_at = await keys.issue_ticket(tx, call.workspace_id, call.principal.key_id)
+        return StreamTicket(ticket=ticket, expires_at=expires_at)
+
+    return await call.perform(work)
 
 
 def _number(text: str | None) -> int | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, cast
 
 import asyncpg
@@ -55,11 +55,23 @@ _TOUCH: Final = """
 UPDATE platform.api_key SET last_used_at = now()
 WHERE workspace_id = $1 AND id = $2 AND (last_used_at IS NULL OR last_used_at < now() - interval '1 minute')
 """
+_ISSUE_TICKET: Final = """
+INSERT INTO platform.stream_ticket (secret_hash, workspace_id, key_id, expires_at)
+VALUES ($1, $2, $3, clock_timestamp() + $4::interval) RETURNING expires_at
+"""
+_REDEEM: Final = """
+DELETE FROM platform.stream_ticket WHERE secret_hash = $1 AND key_id = $2 RETURNING expires_at > clock_timestamp()
+"""
+
+TICKET: Final = "stream"
+"""What a ticket names where a key names its environment."""
+
+TICKET_LIFE: Final = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verified:
-    """A key whose secret was right and that is in force."""
+    """A key that is in force, and whose secret, or ticket, was right."""
 
     key: ApiKey
     agent_name: str | None
@@ -131,6 +143,36 @@ async def verify(tx: Transaction, token: str) -> Verified | None:
     row = await tx.fetchrow(_FIND, parsed.key_id) if parsed else None
     if parsed is None or row is None or not keys.is_secret(parsed.secret, row["secret_hash"]):
         return None
+    return await _verified(tx, row)
+
+
+async def issue_ticket(tx: Transaction, workspace_id: str, key_id: str) -> tuple[str, datetime]:
+    """Opens one live stream, once and soon, with the rights that the key has then; and until when it does."""
+    secret = keys.new_secret()
+    until = await tx.fetchval(_ISSUE_TICKET, keys.secret_hash(secret), workspace_id, key_id, TICKET_LIFE)
+    return keys.token(TICKET, key_id, secret), until
+
+
+async def redeem(tx: Transaction, ticket: str) -> Verified | None:
+    """The key behind a ticket, which is used up by this commit; begins as a scan. None: used, too old, or never one."""
+    parsed = keys.parse(ticket)
+    row = await tx.fetchrow(_FIND, parsed.key_id) if parsed else None
+    if parsed is None or row is None:
+        return None
+    await tx.admit([row["workspace_id"]])
+    # Of those who come with the same ticket, one finds the row.
+    if not await tx.fetchval(_REDEEM, keys.secret_hash(parsed.secret), row["id"]):
+        return None
+    return await _verified(tx, row)
+
+
+async def in_force(tx: Transaction, key_id: str) -> Verified | None:
+    """A key that somebody has shown before, if it is still good; begins as a scan."""
+    row = await tx.fetchrow(_FIND, key_id)
+    return await _verified(tx, row) if row else None
+
+
+async def _verified(tx: Transaction, row: asyncpg.Record) -> Verified | None:
     workspace, agent_id = row["workspace_id"], row["agent_id"]
     agent = None
     if agent_id is not None or row["is_stale"]:
