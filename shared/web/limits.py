@@ -1,4 +1,4 @@
-"""How often a key may call: a token bucket per key, in memory."""
+"""How often a key may call: a token bucket per key in the memory of this process, and so per process."""
 
 import math
 from collections import OrderedDict
@@ -7,6 +7,9 @@ from typing import Final
 
 from shared.clock import Clock
 from shared.errors import RateLimited
+
+POLICY: Final = "key-per-process"
+"""What the quota is counted by: nobody should take it for one that all processes share."""
 
 _MOST_BUCKETS: Final = 16_384
 
@@ -25,7 +28,7 @@ class RateLimiter:
         self._rate = rate
         self._burst = burst
         self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
-        self._policy = f'"key";q={burst};w={math.ceil(burst / rate)}'.encode()
+        self._policy = f'"{POLICY}";q={burst};w={math.ceil(burst / rate)}'.encode()
 
     def take(self, key: str) -> tuple[tuple[bytes, bytes], ...]:
         """Spends one request, and returns the headers that tell what is left; RateLimited when nothing is."""
@@ -45,10 +48,10 @@ class RateLimiter:
             headers = {
                 "Retry-After": wait,
                 "RateLimit-Policy": self._policy.decode(),
-                "RateLimit": f'"key";r=0;t={wait}',
+                "RateLimit": f'"{POLICY}";r=0;t={wait}',
             }
             raise RateLimited("this key calls too often", headers=headers)
         bucket.tokens -= 1
         full_in = math.ceil((self._burst - bucket.tokens) / self._rate)
-        left = f'"key";r={int(bucket.tokens)};t={full_in}'.encode()
+        left = f'"{POLICY}";r={int(bucket.tokens)};t={full_in}'.encode()
         return ((b"ratelimit-policy", self._policy), (b"ratelimit", left))

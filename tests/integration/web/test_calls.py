@@ -101,7 +101,7 @@ async def test_a_key_that_calls_too_often_is_slowed_down_and_others_are_not(data
         other = await http.get("/v1/teams", headers={"Authorization": f"Bearer {await api.new_key(database)}"})
 
     assert [answer.status_code for answer in answers] == [200, 429]
-    assert answers[0].headers["ratelimit"] == '"key";r=0;t=1000'
+    assert answers[0].headers["ratelimit"] == '"key-per-process";r=0;t=1000'
     assert int(answers[1].headers["retry-after"]) > 900
     assert other.status_code == 200
 

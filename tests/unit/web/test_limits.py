@@ -13,13 +13,13 @@ def test_a_burst_is_allowed_and_then_refused() -> None:
 
     left = [dict(limiter.take("a"))[b"ratelimit"] for _ in range(3)]
 
-    assert left == [b'"key";r=2;t=1', b'"key";r=1;t=1', b'"key";r=0;t=2']
+    assert left == [b'"key-per-process";r=2;t=1', b'"key-per-process";r=1;t=1', b'"key-per-process";r=0;t=2']
     with pytest.raises(RateLimited) as refused:
         limiter.take("a")
     assert refused.value.headers == {
         "Retry-After": "1",
-        "RateLimit-Policy": '"key";q=3;w=2',
-        "RateLimit": '"key";r=0;t=1',
+        "RateLimit-Policy": '"key-per-process";q=3;w=2',
+        "RateLimit": '"key-per-process";r=0;t=1',
     }
 
 
@@ -40,7 +40,7 @@ def test_tokens_come_back_with_time_but_never_exceed_the_burst() -> None:
     limiter.take("a")
     clock.advance(3600)
 
-    assert dict(limiter.take("a"))[b"ratelimit"] == b'"key";r=2;t=1'
+    assert dict(limiter.take("a"))[b"ratelimit"] == b'"key-per-process";r=2;t=1'
 
 
 def test_the_memory_of_keys_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
