@@ -10,6 +10,7 @@ from services.tickets.api import acting, bulk, collision, customers, keys, lease
 from services.tickets.handlers import ticks
 from services.tickets.handlers.administration import Environment
 from services.tickets.handlers.deliveries import on_delivery
+from services.tickets.handlers.lease import Heart
 from services.tickets.handlers.ledger import Desk
 from services.tickets.handlers.routed import on_routed
 from services.tickets.settings import TicketsSettings
@@ -44,5 +45,5 @@ def build(runtime: Runtime) -> Service:
             Consume(group=DELIVERIES_GROUP, topics=(DELIVERIES,), schema=NAME, handler=partial(on_delivery, desk=desk)),
         ],
         tasks={"timers": timers.run},
-        resources=[desk, Environment(settings.key_environment)],
+        resources=[desk, Heart(runtime.database, desk), Environment(settings.key_environment)],
     )

@@ -131,6 +131,11 @@ class Call:
         return self._exchange.request_id
 
     @property
+    def is_keyed(self) -> bool:
+        """Whether its answer must be stored with its effects, for the next request with its Idempotency-Key."""
+        return "idempotency-key" in self.request.headers
+
+    @property
     def clock(self) -> Clock:
         """The process's clock."""
         return self._exchange.face.clock

@@ -43,6 +43,16 @@ SELECT 'cus_' || n, '{WORKSPACE}', {FENCE}, '{AGENT}', 'agent', 'Bench', now(), 
     now() + interval '1 day', interval '1 hour', interval '1 hour'
 FROM generate_series(1, {TICKETS}) n;
 """
+_WHO: Final = Principal(
+    workspace_id=WORKSPACE,
+    key_id="key_bench",
+    agent_id=AGENT,
+    name="Bench",
+    kind="human",
+    role="agent",
+    scopes=frozenset(),
+    teams=None,
+)
 _NAMES: Final = {"$1": ":ticket", "$2": ":holder", "$3": ":fence", "$4": ":active"}
 
 
@@ -174,34 +184,23 @@ def _read_log(folder: Path) -> Iterable[float]:
 
 
 def _heartbeat(database: Database, most: int) -> Callable[[], Awaitable[Any]]:
+    heart = handlers.Heart(database, Desk(ids=database.ids, metrics=Metrics()))
+
     async def beat() -> None:
-        ticket = str(random.randint(1, most))
-        async with database.transaction(Workspace(WORKSPACE), schema="tickets") as tx:
-            found = await leases.beat(tx, ticket, AGENT, FENCE, active=True)
-        if found is None:
-            raise RuntimeError("a heartbeat lost a lease that nobody else wants")
+        if await heart.beat(_WHO, str(random.randint(1, most)), fence=FENCE, active=True) is None:
+            raise RuntimeError("a heartbeat had to go alone although nobody else is there")
 
     return beat
 
 
 def _acquire(database: Database) -> Callable[[], Awaitable[Any]]:
     desk = Desk(ids=database.ids, metrics=Metrics())
-    who = Principal(
-        workspace_id=WORKSPACE,
-        key_id="key_bench",
-        agent_id=AGENT,
-        name="Bench",
-        kind="human",
-        role="agent",
-        scopes=frozenset(),
-        teams=None,
-    )
     tickets = iter(range(1, TICKETS + 1))
 
     async def acquire() -> None:
         ticket = str(next(tickets))
         async with database.transaction(Workspace(WORKSPACE), schema="tickets") as tx:
-            await handlers.acquire(tx, desk, who, ticket, session=None)
+            await handlers.acquire(tx, desk, _WHO, ticket, session=None)
 
     return acquire
 

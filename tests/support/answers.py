@@ -42,7 +42,11 @@ class Answers:
     told_before: int = 0
     network: str = "api"
     """The generic one takes answers for ever."""
+    heart: lease.Heart = field(init=False)
     _counter: int = field(default=0)
+
+    def __post_init__(self) -> None:
+        self.heart = lease.Heart(self.floor.database, self.floor.desk)
 
     async def open(self, **fields: Any) -> "Answers":
         """A customer's first message."""
@@ -94,7 +98,9 @@ class Answers:
         return await self.attempt(who, lambda tx: lease.acquire(tx, desk, who, ticket_id, session=session))
 
     async def beat(self, who: Principal, fence: int, *, active: bool = False) -> Any:
-        """A heartbeat."""
+        """A heartbeat, as the HTTP face runs it."""
+        if kept := await self.heart.beat(who, self.ticket_id, fence=fence, active=active):
+            return kept
         desk = self.floor.desk
         return await self.attempt(
             who, lambda tx: lease.heartbeat(tx, desk, who, self.ticket_id, fence=fence, active=active)

@@ -127,6 +127,10 @@ async def renew(ticket_id: str, body: Heartbeat, call: Writer) -> Response:
         desk = call.resource(Desk)
         return await lease.heartbeat(tx, desk, call.principal, ticket_id, fence=body.fence, active=body.active)
 
+    if not call.is_keyed:
+        heart = call.resource(lease.Heart)
+        if kept := await heart.beat(call.principal, ticket_id, fence=body.fence, active=body.active):
+            return call.answer(kept)
     return await call.perform(work)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from services.tickets import NAME
 from services.tickets.domain import lease as leases_
 from services.tickets.domain.lease import (
     Ask,
@@ -21,9 +22,12 @@ from services.tickets.domain.lease import (
 from services.tickets.domain.ticket import Ticket
 from services.tickets.handlers.access import actor_of, check_visible
 from services.tickets.handlers.changes import Changes
+from services.tickets.handlers.grouping import Lanes
 from services.tickets.handlers.ledger import Desk
 from services.tickets.store import leases, tickets
-from shared.db.transaction import Transaction
+from services.tickets.store.leases import Beat, Heartbeat
+from shared.db.pool import Database
+from shared.db.transaction import Transaction, Workspace
 from shared.errors import Forbidden, NotFound
 from shared.events.payload import Actor
 from shared.events.tickets import (
@@ -117,13 +121,46 @@ async def heartbeat(
     tx: Transaction, desk: Desk, principal: Principal, ticket_id: str, *, fence: int, active: bool
 ) -> dict[str, Any]:
     """A sign of life of the holder: keeps the fence, locks no ticket, tells nobody; FencedOff when it came too late."""
-    beat = await leases.beat(tx, ticket_id, principal.id, fence, active=active)
+    beat = await leases.beat(tx, Heartbeat(ticket_id, principal.id, fence, active))
     outcome = "renewed" if beat else "fenced-off"
     tx.after_commit(desk.metrics.counter("baton_lease_total", outcome=outcome).inc)
     if beat is None:
         check_visible(principal, await _load(tx, ticket_id))
         raise FencedOff(f"fence {fence} is no longer yours", fence=fence)
     return shown(beat.lease, at=beat.at)
+
+
+class Heart:
+    """The heartbeats of all who hold a lease: those that come at once go out in one statement per workspace.
+
+    Even a single one goes without waiting for a lock: others would have to wait behind it.
+    """
+
+    def __init__(self, database: Database, desk: Desk) -> None:
+        self._database = database
+        self._renewed = desk.metrics.counter("baton_lease_total", outcome="renewed")
+        self._lanes: Lanes[Heartbeat, Beat] = Lanes(self._beat)
+
+    async def beat(self, principal: Principal, ticket_id: str, *, fence: int, active: bool) -> dict[str, Any] | None:
+        """The lease, kept; None where only `heartbeat` can tell what became of it, or has to wait for its lock."""
+        asked = Heartbeat(ticket_id, principal.id, fence, active)
+        beat = await self._lanes.ask(principal.workspace_id, asked)
+        if beat is None:
+            return None
+        self._renewed.inc()
+        return shown(beat.lease, at=beat.at)
+
+    async def _beat(self, workspace_id: str, asked: Sequence[Heartbeat]) -> Sequence[Beat | None]:
+        # The same lease's at the same moment are one sign of life.
+        merged: dict[tuple[str, str, int], bool] = {}
+        for ticket_id, holder_id, fence, active in asked:
+            key = ticket_id, holder_id, fence
+            merged[key] = active or merged.get(key, False)
+        beats = [Heartbeat(*key, active) for key, active in merged.items()]
+        async with self._database.transaction(Workspace(workspace_id), schema=NAME) as tx:
+            found = await leases.beat_many(tx, beats)
+        kept = dict(zip(merged, found, strict=True))
+        return [kept[one.ticket_id, one.holder_id, one.fence] for one in asked]
 
 
 async def release(tx: Transaction, desk: Desk, principal: Principal, ticket_id: str, *, fence: int | None) -> None:

@@ -1,8 +1,8 @@
 """Leases: one narrow row per scope, whose deadline only the database's clock decides."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 import asyncpg
 import msgspec
@@ -49,6 +49,24 @@ FROM tickets.ticket t, (SELECT set_config('synchronous_commit', 'off', true)) AS
 WHERE t.id = $1 AND l.scope IN (t.customer_id, t.id) AND l.holder_id = $2 AND l.fence = $3
     AND l.expires_at > clock_timestamp()
 RETURNING {_FIELDS}, clock_timestamp() AS clock
+"""
+# Several at once. What somebody else has locked is skipped, so that nobody waits for another's ticket and no two
+# transactions for each other; of several for one lease, one is done.
+HEARTBEATS: Final = f"""
+WITH kept AS MATERIALIZED (
+    SELECT l.scope, a.n, a.active
+    FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bool[]) WITH ORDINALITY AS a(ticket, holder, fence, active, n)
+    JOIN tickets.ticket t ON t.id = a.ticket
+    JOIN tickets.lease l ON l.scope IN (t.customer_id, t.id) AND l.holder_id = a.holder AND l.fence = a.fence
+        AND l.expires_at > clock_timestamp()
+    FOR UPDATE OF l SKIP LOCKED
+)
+UPDATE tickets.lease l SET active_at = CASE WHEN k.active THEN clock_timestamp() ELSE l.active_at END,
+    expires_at = least(clock_timestamp() + l.ttl, l.hard_until,
+                       CASE WHEN k.active THEN clock_timestamp() ELSE l.active_at END + l.idle)
+FROM kept k, (SELECT set_config('synchronous_commit', 'off', true)) AS hasty
+WHERE l.scope = k.scope
+RETURNING k.n, {_FIELDS}, clock_timestamp() AS clock
 """
 _RELEASE: Final = """
 UPDATE tickets.lease SET holder_id = NULL, holder_kind = NULL, holder_name = NULL, session = NULL, expires_at = NULL,
@@ -97,6 +115,15 @@ class Beat(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime
 
 
+class Heartbeat(NamedTuple):
+    """A holder's sign of life; `active`: somebody is typing."""
+
+    ticket_id: str
+    holder_id: str
+    fence: int
+    active: bool
+
+
 async def lock(tx: Transaction, *scopes: str) -> Locked:
     """The leases of these scopes, those that exist, locked by scope; the tickets' locks are held already."""
     rows = await tx.fetch(_LOCK, sorted(scopes))
@@ -136,10 +163,20 @@ async def renew(tx: Transaction, scope: str) -> Lease:
     return _only(await tx.fetchrow(_RENEW, scope))
 
 
-async def beat(tx: Transaction, ticket_id: str, holder_id: str, fence: int, *, active: bool) -> Beat | None:
+async def beat(tx: Transaction, heartbeat: Heartbeat) -> Beat | None:
     """A heartbeat: one statement, no other lock; None when the lease is no longer this holder's under this fence."""
-    row = await tx.fetchrow(HEARTBEAT, ticket_id, holder_id, fence, active)
+    row = await tx.fetchrow(HEARTBEAT, *heartbeat)
     return Beat(lease=_lease(row), at=row["clock"]) if row else None
+
+
+async def beat_many(tx: Transaction, beats: Sequence[Heartbeat]) -> list[Beat | None]:
+    """Several heartbeats in one statement that waits for nobody; None for one that must go alone: its lease is locked
+    at this moment, had another heartbeat in this statement, or is no longer this holder's."""
+    found: list[Beat | None] = [None] * len(beats)
+    columns = [list(column) for column in zip(*beats, strict=True)]
+    for row in await tx.fetch(HEARTBEATS, *columns):
+        found[row["n"] - 1] = Beat(lease=_lease(row), at=row["clock"])
+    return found
 
 
 async def end(tx: Transaction, *scopes: str, revoked: bool) -> None:

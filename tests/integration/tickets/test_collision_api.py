@@ -34,7 +34,10 @@ async def office(floor: Floor) -> AsyncIterator[Office]:
     answers = await Answers(floor).open()
     app = new_app(
         floor.database,
-        *[Stub(name="tickets", router=part.router, resources=[floor.desk]) for part in (lease, reply, collision)],
+        *[
+            Stub(name="tickets", router=part.router, resources=[floor.desk, answers.heart])
+            for part in (lease, reply, collision)
+        ],
     )
     async with (
         _someone(floor.database, app, "Ann", "agent") as ann,
