@@ -32,6 +32,9 @@ WARM_UP: Final = 10
 RARE: Final = 5_000
 """Of so many texts, one has the rare word."""
 
+SOME: Final = 30
+"""Of so many texts, one has a word that is neither rare nor common."""
+
 _SEED: Final = f"""
 CREATE TEMPORARY TABLE seeded AS
 SELECT n, 'tkt_' || lpad(n::text, 12, '0') AS id,
@@ -43,6 +46,8 @@ SELECT n, 'tkt_' || lpad(n::text, 12, '0') AS id,
     (ARRAY[2, 2, 2, 2, 2, 2, 3, 1, 1, 0])[1 + floor(random() * 10)::int]::smallint AS rank,
     ARRAY['tag-' || floor(power(random(), 2) * {TAGS})::int, 'vip-' || floor(random() * 3)::int] AS tags,
     ARRAY[(ARRAY['facebook', 'instagram', 'x', 'whatsapp'])[1 + floor(random() * 4)::int]] AS networks,
+    'Where is my order ' || md5(n::text) || CASE WHEN n % {RARE} = 0 THEN ' zeppelin' ELSE '' END
+        || CASE WHEN n % {SOME} = 0 THEN ' refund' ELSE '' END || '? It has been a week and nobody answers' AS text,
     now() - random() * interval '90 days' AS updated_at
 FROM generate_series(1, $1::int) n
 """
@@ -63,12 +68,11 @@ WHERE state IN ('open', 'pending', 'snoozed')
 INSERT INTO tickets.message (id, workspace_id, ticket_id, conversation_id, channel_id, network, kind, direction, origin,
     external_id, seq, text, received, data, occurred_at)
 SELECT 'msg_' || n, workspace_id, id, 'cnv_' || n, 'chn_1', networks[1], 'dm', 'in', 'customer', 'm' || n, 1,
-    'Where is my order ' || n || '?', true, '{}', updated_at FROM seeded
+    text, true, '{}', updated_at FROM seeded
 """,
-    f"""
+    """
 INSERT INTO tickets.search (id, workspace_id, text, at)
-SELECT 'msg_' || n, workspace_id, 'Where is my order ' || md5(n::text) || CASE WHEN n % {RARE} = 0 THEN ' zeppelin' ELSE '' END
-    || '? It has been a week and nobody answers', updated_at FROM seeded
+SELECT 'msg_' || n, workspace_id, text, updated_at FROM seeded
 """,
     "DROP TABLE seeded",
 )
@@ -101,22 +105,29 @@ PRIORITY_CASES: Final[dict[str, Case]] = {
     },
     "rare word": lambda _: {"words": "zeppelin"},
     "common word": lambda _: {"words": "order"},
+    "some word": lambda _: {"words": "refund"},
     "common word in a team": lambda chance: {"words": "nobody answers", "team": _team(chance)},
     "resolved": lambda _: {"states": frozenset({"resolved"})},
     "resolved of a team": lambda chance: {"states": frozenset({"resolved"}), "team": _team(chance)},
+    "resolved of an owner": lambda chance: {"states": frozenset({"resolved"}), "owner": _owner(chance)},
+    "any state": lambda _: {"states": ACTIVE | {"resolved"}},
+    "any state of a team": lambda chance: {"states": ACTIVE | {"resolved"}, "team": _team(chance)},
 }
 UPDATED_CASES: Final[dict[str, Case]] = {
     "all active": PRIORITY_CASES["all active"],
-    "any state": lambda _: {"states": ACTIVE | {"resolved"}},
+    "any state": PRIORITY_CASES["any state"],
     "resolved": PRIORITY_CASES["resolved"],
     "team": PRIORITY_CASES["team"],
     "resolved of a team": PRIORITY_CASES["resolved of a team"],
     "owner": PRIORITY_CASES["owner"],
+    "resolved of an owner": PRIORITY_CASES["resolved of an owner"],
+    "a key of two teams": PRIORITY_CASES["a key of two teams"],
     "tag": PRIORITY_CASES["tag"],
     "resolved with a tag": lambda chance: {"states": frozenset({"resolved"}), "tags": (_tag(chance),)},
     "network": PRIORITY_CASES["network"],
     "rare word": PRIORITY_CASES["rare word"],
     "common word": PRIORITY_CASES["common word"],
+    "some word": PRIORITY_CASES["some word"],
 }
 
 

@@ -15,6 +15,15 @@ add_kernel_tables(METADATA)
 ACTIVE: Final = "state IN ('open', 'pending', 'snoozed')"
 """A customer has at most one ticket in these states."""
 
+CLOSED: Final = "state IN ('resolved', 'merged')"
+"""The archive: far more than what is active."""
+
+_ARCHIVES: Final = {
+    "": ("workspace_id", "state"),
+    "_team": ("workspace_id", "state", "team_id"),
+    "_owner": ("workspace_id", "state", "owner_id"),
+}
+
 fence = sa.Sequence("fence", metadata=METADATA, schema="tickets")
 """One sequence for all leases: a later holder's number is greater, whatever the scope."""
 
@@ -79,7 +88,13 @@ ticket = sa.Table(
     sa.Index("ix_ticket_all", "workspace_id", "rank", "id", postgresql_where=sa.text(ACTIVE)),
     sa.Index("ix_ticket_team", "workspace_id", "team_id", "rank", "id", postgresql_where=sa.text(ACTIVE)),
     sa.Index("ix_ticket_owner", "workspace_id", "owner_id", "rank", "id", postgresql_where=sa.text(ACTIVE)),
-    sa.Index("ix_ticket_updated", "workspace_id", "updated_at", "id"),
+    sa.Index("ix_ticket_recent", "workspace_id", "updated_at", "id", postgresql_where=sa.text(ACTIVE)),
+    # Those of the archive are written when a ticket is resolved, and not with every message.
+    *(
+        sa.Index(f"ix_ticket_closed{whose}_{key}", *columns, key, "id", postgresql_where=sa.text(CLOSED))
+        for whose, columns in _ARCHIVES.items()
+        for key in ("rank", "updated_at")
+    ),
     # Where a queue is listed and drained: what nobody owns.
     sa.Index(
         "ix_ticket_queue",
