@@ -21,7 +21,7 @@ WORDS: Final = {"Every": 1, "seventh": 7, "rarely": 400, "never": 10**9, "é1": 
 _TICKETS: Final = f"""
 INSERT INTO tickets.ticket (id, workspace_id, customer_id, customer_name, state, team_id, owner_id, rank, tags, networks,
     changed_by, change, updated_at)
-SELECT $1 || lpad(n::text, 6, '0'), $1, $1 || 'cus_' || n / 2, CASE WHEN n % 300 = 0 THEN 'Rarely Seen' END,
+SELECT $1 || lpad(n::text, 6, '0'), $1, $1 || 'cus_' || n / 2, CASE WHEN n / 2 % 150 = 0 THEN 'Rarely Seen' END,
     CASE WHEN n % 2 = 1 THEN (ARRAY['resolved', 'resolved', 'merged'])[1 + n % 3]
          ELSE (ARRAY['open', 'open', 'pending', 'snoozed'])[1 + n / 2 % 4] END,
     (ARRAY['care', 'care', 'care', 'product', 'press'])[1 + n % 5],
@@ -84,7 +84,7 @@ def is_wanted(ticket: Ticket, wanted: Filter) -> bool:
     number = int(ticket.id[-6:])
     every = next((every for word, every in WORDS.items() if word.lower() == (wanted.words or "Every").lower()), 1)
     # "Rarely" is somebody's name too.
-    says = number % every == 0 or (every == 400 and number % 300 == 0) or (every == 400 and _shares_a_name(number))
+    says = number % every == 0 or (every == 400 and number // 2 % 150 == 0)
     own = ticket.owner is not None and ticket.owner == wanted.visible_owner
     seen = wanted.visible_teams is None or ticket.team in wanted.visible_teams or own
     owner = wanted.owner in (None, ticket.owner) or (wanted.owner == listing.NOBODY and ticket.owner is None)
@@ -99,11 +99,6 @@ def is_wanted(ticket: Ticket, wanted: Filter) -> bool:
         and wanted.customer in (None, ticket.customer_id)
         and set(wanted.tags) <= set(ticket.tags)
     )
-
-
-def _shares_a_name(number: int) -> bool:
-    """Whoever is called so is found with all of the customer's tickets."""
-    return number % 2 == 1 and (number - 1) % 300 == 0
 
 
 def filters(chance: random.Random) -> Iterator[Filter]:
