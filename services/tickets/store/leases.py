@@ -50,12 +50,27 @@ WHERE t.id = $1 AND l.scope IN (t.customer_id, t.id) AND l.holder_id = $2 AND l.
     AND l.expires_at > clock_timestamp()
 RETURNING {_FIELDS}, clock_timestamp() AS clock
 """
+# The same, but what somebody else has locked is left to them.
+_HEARTBEAT_NOW: Final = f"""
+UPDATE tickets.lease l SET active_at = CASE WHEN $4 THEN clock_timestamp() ELSE l.active_at END,
+    expires_at = least(clock_timestamp() + l.ttl, l.hard_until,
+                       CASE WHEN $4 THEN clock_timestamp() ELSE l.active_at END + l.idle)
+FROM (
+    SELECT l.scope FROM tickets.ticket t JOIN tickets.lease l ON l.scope IN (t.customer_id, t.id)
+    WHERE t.id = $1 AND l.holder_id = $2 AND l.fence = $3 AND l.expires_at > clock_timestamp()
+    FOR UPDATE OF l SKIP LOCKED
+) AS k, (SELECT set_config('synchronous_commit', 'off', true)) AS hasty
+WHERE l.scope = k.scope
+RETURNING {_FIELDS}, clock_timestamp() AS clock
+"""
 # Several at once. What somebody else has locked is skipped, so that nobody waits for another's ticket and no two
-# transactions for each other; of several for one lease, one is done.
+# transactions for each other; of several for one lease, one is done. `(SELECT $1)` keeps their number from the planner,
+# who would make a new plan for each.
 HEARTBEATS: Final = f"""
 WITH kept AS MATERIALIZED (
     SELECT l.scope, a.n, a.active
-    FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bool[]) WITH ORDINALITY AS a(ticket, holder, fence, active, n)
+    FROM unnest((SELECT $1::text[]), (SELECT $2::text[]), (SELECT $3::bigint[]), (SELECT $4::bool[]))
+        WITH ORDINALITY AS a(ticket, holder, fence, active, n)
     JOIN tickets.ticket t ON t.id = a.ticket
     JOIN tickets.lease l ON l.scope IN (t.customer_id, t.id) AND l.holder_id = a.holder AND l.fence = a.fence
         AND l.expires_at > clock_timestamp()
@@ -163,9 +178,10 @@ async def renew(tx: Transaction, scope: str) -> Lease:
     return _only(await tx.fetchrow(_RENEW, scope))
 
 
-async def beat(tx: Transaction, heartbeat: Heartbeat) -> Beat | None:
-    """A heartbeat: one statement, no other lock; None when the lease is no longer this holder's under this fence."""
-    row = await tx.fetchrow(HEARTBEAT, *heartbeat)
+async def beat(tx: Transaction, heartbeat: Heartbeat, *, waits: bool = True) -> Beat | None:
+    """A heartbeat: one statement, no other lock; None when the lease is no longer this holder's under this fence, or
+    else somebody has locked it and it was not to wait."""
+    row = await tx.fetchrow(HEARTBEAT if waits else _HEARTBEAT_NOW, *heartbeat)
     return Beat(lease=_lease(row), at=row["clock"]) if row else None
 
 
