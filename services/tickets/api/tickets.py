@@ -69,7 +69,13 @@ async def _wanted(
     network: Annotated[str | None, Query(max_length=64)] = None,
     customer: Annotated[str | None, Query(max_length=128)] = None,
     q: Annotated[
-        str | None, Query(min_length=2, max_length=200, description="Part of a message's text or a customer's name")
+        str | None,
+        Query(
+            min_length=2,
+            max_length=200,
+            description="Part of a message's text or a customer's name; words that very many messages have are looked "
+            "for in the next 2,500 tickets that the other filters leave",
+        ),
     ] = None,
 ) -> Wanted:
     return Wanted(
