@@ -13,13 +13,15 @@ DECLARE
     sample CONSTANT integer := 200;
     many CONSTANT integer := 3;
     recent CONSTANT integer := 10000;
-    here CONSTANT text := current_setting('baton.workspace');
     looked_at integer;
     hits text[];
 BEGIN
     SELECT count(*), coalesce(array_agg(r.id ORDER BY r.at DESC) FILTER (WHERE r.text ILIKE pattern), '{}')
         INTO looked_at, hits
-        FROM (SELECT s.id, s.text, s.at FROM search s WHERE s.workspace_id = here ORDER BY s.at DESC LIMIT sample) AS r;
+        FROM (
+            SELECT s.id, s.text, s.at FROM search s
+            WHERE s.workspace_id = current_setting('baton.workspace') ORDER BY s.at DESC LIMIT sample
+        ) AS r;
     IF looked_at < sample THEN
         RETURN hits;
     END IF;
@@ -30,12 +32,14 @@ BEGIN
     -- Less than three characters are in no index.
     IF length(pattern) < 5 THEN
         RETURN ARRAY(SELECT r.id FROM (
-            SELECT s.id, s.text FROM search s WHERE s.workspace_id = here ORDER BY s.at DESC LIMIT recent
+            SELECT s.id, s.text FROM search s
+            WHERE s.workspace_id = current_setting('baton.workspace') ORDER BY s.at DESC LIMIT recent
         ) AS r WHERE r.text ILIKE pattern LIMIT most);
     END IF;
     -- Materialized, or else it might be found by reading all texts from the newest to the oldest.
     RETURN ARRAY(WITH hit AS MATERIALIZED (
-        SELECT s.id, s.at FROM search s WHERE s.workspace_id = here AND s.text ILIKE pattern
+        SELECT s.id, s.at FROM search s
+        WHERE s.workspace_id = current_setting('baton.workspace') AND s.text ILIKE pattern
     ) SELECT hit.id FROM hit ORDER BY hit.at DESC LIMIT most);
 END $$
 """
