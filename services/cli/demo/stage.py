@@ -66,7 +66,7 @@ async def own_system() -> AsyncIterator[System]:
             sys.executable,
             *("-m", "services.cli.main", "up", "--json", "--port", "0", "--data-dir", folder),
             stdout=asyncio.subprocess.PIPE,
-            env=os.environ | {"BATON_ALLOW_PRIVATE_EGRESS": "1", "BATON_LOG_LEVEL": "warning"},
+            env=_own_environment(),
         )
         try:
             assert process.stdout is not None  # noqa: S101 - it was asked for
@@ -80,6 +80,12 @@ async def own_system() -> AsyncIterator[System]:
                 process.terminate()
             async with asyncio.timeout(30):
                 await process.wait()
+
+
+def _own_environment() -> dict[str, str]:
+    # Nothing of Baton's own: with the database or the Kafka of another system it would eat that one's events.
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("BATON_")}
+    return kept | {"BATON_ALLOW_PRIVATE_EGRESS": "1", "BATON_LOG_LEVEL": "warning"}
 
 
 def summarize(day: Day) -> dict[str, Any]:
