@@ -169,6 +169,8 @@ class HookProtocol(HttpToolsProtocol):
         self._is_ordinary = False
         self.url = b""
         self.headers = []
+        # What a hook took may still be here; the next request must not be told of it.
+        self._body = b""
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Kept as it is; what trails a body is uvicorn's."""
@@ -182,7 +184,6 @@ class HookProtocol(HttpToolsProtocol):
         hook = self._hooks.find(self.url)
         if hook is not None and self._is_usual():
             self._hook = hook
-            self._body = b""
             return
         self._hand_over()
 

@@ -60,7 +60,7 @@ def shop():
 
 @asynccontextmanager
 async def opened(shop, **options) -> AsyncIterator[Served]:
-    stub = api.Stub(mounts={"/hooks/": shop.mount}, hooks={"/hooks/": shop.take})
+    stub = api.Stub(mounts={"/hooks/": shop.mount, "/other/": shop.mount}, hooks={"/hooks/": shop.take})
     async with served(api.new_app(inert_runtime("demo").database, stub), **options) as there:
         yield there
 
@@ -130,6 +130,13 @@ async def test_pipelined_requests_are_answered_in_order_whoever_answers_them(sho
     assert [answer.body for answer in answers[::2]][:2] == [b"taken", b"POST 9 yes again"]
     assert answers[3].body == b"GET 0 "
     assert after.body == b"taken"
+
+
+async def test_a_body_that_a_hook_took_is_not_the_next_requests(there):
+    async with there.line() as line:
+        for request, expected in ((post(b"yes, please"), b"taken"), (post(b"own", path="/other/a"), b"POST 3 own")):
+            await line.send(request)
+            assert (await line.read()).body == expected
 
 
 async def test_many_usual_requests_in_one_packet_are_each_taken(shop, there):
