@@ -158,7 +158,8 @@ async def check(system: Mortal, page: Page, clerks: list[Clerk], story: Round, *
         return set(story.items) <= set(where)
 
     await until(everything, within=30, every=0.5)
-    assert set(where) == set(story.items), "messages that nobody wrote, or echoes taken for messages"
+    strange = set(where) - set(story.items)
+    assert not strange, await told(admin, where, strange)
     assert {item: ids for item, ids in where.items() if len(ids) > 1} == {}
     assert set(per_customer.values()) == {1}
     await answers(page, clerks, rounds=rounds)
@@ -166,6 +167,19 @@ async def check(system: Mortal, page: Page, clerks: list[Clerk], story: Round, *
         for fences in clerk.fences.values():
             assert fences == sorted(fences)
     assert await system.problems() == []
+
+
+async def told(admin: Api, where: dict[str, list[str]], items: set[str]) -> str:
+    """The stories of tickets with messages that nobody wrote, or with echoes that were taken for somebody's answer."""
+    lines = []
+    for item in items:
+        for ticket in where[item]:
+            for line in await admin.timeline(ticket):
+                reply = await admin.get(f"/v1/replies/{line['reply']['id']}") if line.get("reply") else {}
+                message = line.get("message") or {}
+                said = {key: message.get(key) for key in ("external_id", "conversation_id", "text", "direction")}
+                lines.append(f"{line['seq']} {line['kind']} {line.get('at')} {said} {reply}")
+    return f"{items}:\n" + "\n".join(lines)
 
 
 async def answers(page: Page, clerks: list[Clerk], *, rounds: int) -> None:

@@ -41,12 +41,14 @@ async def ensure_topics(cluster: Cluster, topics: Mapping[str, Topic], *, copies
             copies = copies or min(_SAFE_COPIES, brokers)
             names = {cluster.name(topic): wanted for topic, wanted in topics.items()}
             created = await _create(admin, names, copies)
-            grown = await _grow(admin, names)
-            kept = await _retain(admin, names)
+            # New ones are as they should be, and not every broker knows of them yet.
+            old = {name: wanted for name, wanted in names.items() if name not in created}
+            grown = await _grow(admin, old)
+            kept = await _retain(admin, old)
     finally:
         with suppress(KafkaError, OSError):
             await admin.close()
-    return [*created, *grown, *kept]
+    return [*(f"topic {name}" for name in created), *grown, *kept]
 
 
 async def _create(admin: AIOKafkaAdminClient, topics: Mapping[str, Topic], copies: int) -> list[str]:
@@ -73,10 +75,12 @@ async def _create(admin: AIOKafkaAdminClient, topics: Mapping[str, Topic], copie
         error = for_code(code)
         if code and error is not TopicAlreadyExistsError:
             raise Retryable(f"Kafka did not create topic {name}: {error.__name__}")
-    return [f"topic {name}" for name in sorted(missing)]
+    return sorted(missing)
 
 
 async def _grow(admin: AIOKafkaAdminClient, topics: Mapping[str, Topic]) -> list[str]:
+    if not topics:
+        return []
     grown = {
         topic["topic"]: topics[topic["topic"]].partitions
         for topic in await admin.describe_topics(list(topics))
@@ -92,6 +96,8 @@ async def _grow(admin: AIOKafkaAdminClient, topics: Mapping[str, Topic]) -> list
 
 
 async def _retain(admin: AIOKafkaAdminClient, topics: Mapping[str, Topic]) -> list[str]:
+    if not topics:
+        return []
     resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in topics]
     (described,) = await admin.describe_configs(resources)
     changed = []
@@ -99,6 +105,8 @@ async def _retain(admin: AIOKafkaAdminClient, topics: Mapping[str, Topic]) -> li
         name = resource["resource_name"]
         wanted = str(topics[name].retention_ms)
         configs = {entry["config_names"]: entry for entry in resource["config_entries"]}
+        if not configs:
+            raise Retryable(f"Kafka does not say how {name} is set: error {resource['error_code']}")
         if configs["retention.ms"]["config_value"] == wanted:
             continue
         own = {key: entry["config_value"] for key, entry in configs.items() if _is_own(entry)}
