@@ -162,7 +162,8 @@ async def check(system: Mortal, page: Page, clerks: list[Clerk], story: Round, *
     assert not strange, await told(admin, where, strange)
     assert {item: ids for item, ids in where.items() if len(ids) > 1} == {}
     assert set(per_customer.values()) == {1}
-    await answers(page, clerks, rounds=rounds)
+    if clerks:
+        await answers(page, clerks, rounds=rounds)
     for clerk in clerks:
         for fences in clerk.fences.values():
             assert fences == sorted(fences)
