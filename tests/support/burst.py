@@ -132,7 +132,8 @@ async def burst(
         await striking
         await asyncio.sleep(0.5)
         done.set()
-        await asyncio.wait(working)
+        if working:
+            await asyncio.wait(working)
 
 
 async def check(system: Mortal, page: Page, clerks: list[Clerk], story: Round, *, rounds: int) -> None:
