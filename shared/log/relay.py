@@ -1,7 +1,7 @@
 """The relay: carries the events that transactions appended to a broker, in order per key, and deletes what it took."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Protocol
@@ -11,7 +11,7 @@ import structlog
 from shared import failpoints
 from shared.db.pool import Database
 from shared.db.shares import Shares
-from shared.db.transaction import Scan, Transaction, decode_headers
+from shared.db.transaction import Scan, decode_headers
 from shared.errors import Retryable
 from shared.events.envelope import Headers
 from shared.log.background import persevering, running, woken
@@ -21,23 +21,23 @@ from shared.retry import Backoff
 SHARES: Final = Shares(shards="log.shard", members="log.relay")
 
 # By shard and in id order: whoever writes an event of a key holds the row that orders the key, so ids of one key grow
-# in the order of their commits.
-_NEXT: Final = """
+# in the order of their commits. Both halves see the same rows, so what is deleted is left out by name.
+_STEP: Final = """
+WITH taken AS (
+    DELETE FROM log.queue q USING unnest($4::int[], $5::bigint[]) AS d(shard, id)
+    WHERE q.shard = d.shard AND q.event_id = d.id
+), gone AS (
+    DELETE FROM log.event WHERE id = ANY ($5)
+)
 SELECT s.id AS shard, e.id, e.topic, e.key, e.headers, e.value, e.created_at
 FROM log.shard s
 CROSS JOIN LATERAL (
-    SELECT q.event_id FROM log.queue q WHERE q.shard = s.id ORDER BY q.event_id LIMIT $3
+    SELECT q.event_id FROM log.queue q WHERE q.shard = s.id AND q.event_id <> ALL ($5)
+    ORDER BY q.event_id LIMIT $3
 ) next
 JOIN log.event e ON e.id = next.event_id
 WHERE s.owner = $1 AND s.id <> ALL ($2::int[])
 ORDER BY e.id
-"""
-_FORGET: Final = """
-WITH gone AS (
-    DELETE FROM log.queue q USING unnest($1::int[], $2::bigint[]) AS d(shard, id)
-    WHERE q.shard = d.shard AND q.event_id = d.id
-)
-DELETE FROM log.event WHERE id = ANY ($2)
 """
 
 
@@ -140,9 +140,10 @@ class Relay:
 
     async def _leave(self) -> None:
         try:
-            async with asyncio.timeout(2), self._database.transaction(Scan()) as tx:
-                await _forget(tx, self._acknowledged)
-                await SHARES.leave(tx, self._name)
+            async with asyncio.timeout(2):
+                await self._database.look(_STEP, self._name, [], 0, *_places(self._acknowledged))
+                async with self._database.transaction(Scan()) as tx:
+                    await SHARES.leave(tx, self._name)
         except (Retryable, TimeoutError):
             # The lease ends by itself, and what was acknowledged is sent again.
             return
@@ -159,10 +160,17 @@ class Relay:
         """Deletes what was acknowledged, reads what is next and starts sending it; says whether it started any."""
         # Taken together: a shard that finishes while we look is looked at in the next step, after its delete.
         done, busy = list(self._acknowledged), list(self._sending)
-        async with self._database.transaction(Scan()) as tx:
-            await _forget(tx, done)
-            pieces = await self._next(tx, busy)
+        if self._surplus and not busy:
+            await self._give()
+        # Nothing new while there is a surplus: when what is on its way has arrived, it can change hands.
+        free = 0 if self._surplus else self._pace.chunk
+        # Not waiting for the disk: what a crash takes back is sent again, by the same ids.
+        rows = await self._database.look(_STEP, self._name, busy, free, *_places(done))
         del self._acknowledged[: len(done)]
+        pieces: dict[int, list[Outgoing]] = {}
+        for shard, number, topic, key, headers, value, created_at in rows:
+            event = Outgoing(shard, number, topic, key, decode_headers(headers), value, created_at)
+            pieces.setdefault(shard, []).append(event)
         if done:
             failpoints.hit("relay.deleted")
         if not pieces or self._database.clock.elapsed() > self._deadline:
@@ -172,21 +180,11 @@ class Relay:
             self._sending[shard] = group.create_task(self._send(shard, piece))
         return True
 
-    async def _next(self, tx: Transaction, busy: Sequence[int]) -> Mapping[int, list[Outgoing]]:
-        if self._surplus:
-            if busy:
-                # Nothing new until what is on its way has arrived: then the surplus can change hands.
-                return {}
+    async def _give(self) -> None:
+        async with self._database.transaction(Scan()) as tx:
             await SHARES.give(tx, self._name, self._surplus)
-            self._surplus = 0
-            self._owns_all = False
-        pieces: dict[int, list[Outgoing]] = {}
-        for shard, number, topic, key, headers, value, created_at in await tx.fetch(
-            _NEXT, self._name, busy, self._pace.chunk
-        ):
-            event = Outgoing(shard, number, topic, key, decode_headers(headers), value, created_at)
-            pieces.setdefault(shard, []).append(event)
-        return pieces
+        self._surplus = 0
+        self._owns_all = False
 
     async def _send(self, shard: int, piece: Sequence[Outgoing]) -> None:
         try:
@@ -203,6 +201,5 @@ class Relay:
             self._appended.set()
 
 
-async def _forget(tx: Transaction, events: Sequence[Outgoing]) -> None:
-    if events:
-        await tx.execute(_FORGET, [event.shard for event in events], [event.id for event in events])
+def _places(events: Sequence[Outgoing]) -> tuple[list[int], list[int]]:
+    return [event.shard for event in events], [event.id for event in events]
