@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
@@ -112,13 +113,29 @@ async def test_a_static_member_comes_back_to_its_partitions(rig: KafkaRig) -> No
             assert by_key(await read(one, again, 1)) == {"k": [2]}
 
 
-async def test_a_member_that_gets_nothing_is_replaced_and_then_the_process_ends(rig: KafkaRig) -> None:
+def _gets_nothing(subscription: KafkaSubscription) -> None:
+    subscription._consumer.pause(*subscription._consumer.assignment())
+
+
+def _has_lost_its_place(subscription: KafkaSubscription) -> None:
+    _gets_nothing(subscription)
+    subscription._consumer.position = lambda _: asyncio.Event().wait()
+
+
+async def _waits_for_its_group(subscription: KafkaSubscription) -> None:
+    _gets_nothing(subscription)
+    await subscription.on_partitions_revoked(subscription._consumer.assignment())
+
+
+@pytest.mark.parametrize("fault", [_gets_nothing, _has_lost_its_place, _waits_for_its_group])
+async def test_a_member_that_gets_nothing_is_replaced_and_then_the_process_ends(rig: KafkaRig, fault: Any) -> None:
     impatient = replace(rig.cluster, pace=replace(rig.cluster.pace, stall=timedelta(milliseconds=600)))
 
     async def be_deaf(process: Process) -> None:
         async with process.log.subscribe("g", [MESSAGES]) as deaf, asyncio.timeout(20):
             assert isinstance(deaf, KafkaSubscription)
-            deaf._consumer.pause(*deaf._consumer.assignment())
+            if (waiting := fault(deaf)) is not None:
+                await waiting
             while True:
                 assert (await fetch(deaf, max_wait=timedelta(milliseconds=100)))[1] == []
 

@@ -1,7 +1,7 @@
 """One member of a consumer group on Kafka: fetches ahead of what is committed, commits after the batch's effects."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,6 +18,9 @@ from shared.log.port import Fetched, Record, StaleMember, Subscription
 
 CHECK_EVERY: Final = 3
 """Looks for a stall in the time after which it counts as one."""
+
+PLACE_SECONDS: Final = 2
+"""How long a client may look for its places in the partitions that it owns, while nothing comes."""
 
 
 class Stalled(Retryable):
@@ -54,6 +57,8 @@ class KafkaSubscription(Subscription, ConsumerRebalanceListener):  # type: ignor
         self._consumer = consumer
         self._cluster = cluster
         self._places: dict[TopicPartition, Place] = {}
+        self._expected: list[TopicPartition] = []
+        """What the group has given us, or, while it hands out partitions again, what we had."""
         self._settled = asyncio.Event()
         self.has_got_something = False
         self._heard_at = 0.0
@@ -74,6 +79,7 @@ class KafkaSubscription(Subscription, ConsumerRebalanceListener):  # type: ignor
         """New places, even of partitions that were ours before: somebody else may have had them in between."""
         # Some may exist already: the client hands out records before it tells us whose they are.
         self._places = {each: self._places.get(each) or Place() for each in assigned}
+        self._expected = list(self._places)
         self._heard_at = self._checked_at = _now()
 
     # -- reading ------------------------------------------------------------------------------------------------
@@ -120,20 +126,28 @@ class KafkaSubscription(Subscription, ConsumerRebalanceListener):  # type: ignor
 
     async def _check_progress(self) -> None:
         stall, now = self._cluster.pace.stall.total_seconds(), _now()
-        if not self._places or now - self._checked_at < stall / CHECK_EVERY:
+        if not self._expected or now - self._checked_at < stall / CHECK_EVERY:
             return
         self._checked_at = now
         waiting = 0
         # A broker that cannot be asked is away: then nothing can be expected of us.
         with suppress(Retryable), reaching("ask for the ends"):
             async with asyncio.timeout(self._cluster.pace.request.total_seconds()):
-                ends = await self._consumer.end_offsets(list(self._places))
-                for partition, end in ends.items():
-                    waiting += max(0, end - await self._consumer.position(partition))
+                ends = await self._consumer.end_offsets(self._expected)
+            waiting = await self._behind(ends)
         if not waiting:
             self._heard_at = now
         elif now - self._heard_at >= stall:
             raise Stalled(f"{waiting} events wait, and this member has got none of them for {stall:.0f} s")
+
+    async def _behind(self, ends: Mapping[TopicPartition, int]) -> int:
+        """Events in front of us. A client that has lost its place, although the broker answers, has all of them."""
+        places = dict.fromkeys(ends, 0)
+        with suppress(TimeoutError, IllegalStateError):
+            async with asyncio.timeout(PLACE_SECONDS):
+                for each in ends:
+                    places[each] = await self._consumer.position(each)
+        return sum(max(0, ends[each] - places[each]) for each in ends)
 
     # -- committing ---------------------------------------------------------------------------------------------
 
