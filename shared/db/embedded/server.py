@@ -34,6 +34,7 @@ _LONGEST_SOCKET_PATH: Final = 100
 _SOCKET_FILE: Final = ".s.PGSQL.5432"
 _LEFTOVER_PATIENCE: Final = 5.0
 _START_PATIENCE: Final = 120.0
+_RELAUNCH_SECONDS: Final = 1.0
 _LONGEST_LOG: Final = 8 * 1024 * 1024
 _LOCALES: Final = ("C.UTF-8", "en_US.UTF-8")
 _STOP_LADDER: Final = ((signal.SIGINT, 30.0), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0))
@@ -151,11 +152,16 @@ class EmbeddedPostgres:
         return await finished(self._running()) or 0
 
     async def keep_running(self) -> None:
-        """Starts the server again whenever it dies, until cancelled; fails if it cannot be started again."""
+        """Starts the server again whenever it dies, until cancelled; one that does not start is tried again."""
+        log = structlog.get_logger().bind(data_dir=str(self._setup.data_dir))
         while True:
-            code = await self.exited()
-            structlog.get_logger().warning("embedded_postgres_died", exit_code=code, data_dir=str(self._setup.data_dir))
-            await self._launch()
+            log.warning("embedded_postgres_died", exit_code=await self.exited())
+            try:
+                await self._launch()
+            except (Misconfigured, OSError) as error:
+                # A full disk, most likely: whoever makes room should not have to start us as well.
+                log.critical("embedded_postgres_stays_down", reason=str(error), again_in=_RELAUNCH_SECONDS)
+                await asyncio.sleep(_RELAUNCH_SECONDS)
 
     async def _bring_up(self) -> None:
         setup = self._setup

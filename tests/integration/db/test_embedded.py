@@ -14,11 +14,13 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from structlog.testing import capture_logs
 
 from shared.db.embedded import EmbeddedPostgres
 from shared.db.embedded.binaries import by_pg_config, find, in_debian_layout, in_package
 from shared.db.embedded.process import Account, choose_account, run, spawn
 from shared.errors import Misconfigured
+from shared.log.background import running
 
 _SYSTEM = in_debian_layout() or by_pg_config()
 _SOURCES = [
@@ -108,6 +110,25 @@ async def test_a_watched_server_comes_back_after_its_postmaster_is_killed(tmp_pa
                 await asyncio.sleep(0.02)
         assert server.pid != first
         watch.cancel()
+
+
+async def test_a_watched_server_that_cannot_start_comes_back_once_it_can(tmp_path: Path) -> None:
+    needed = tmp_path / "data" / "postgres" / "global" / "pg_control"
+    async with EmbeddedPostgres.start(tmp_path / "data") as server:
+        with capture_logs() as told:
+            async with running(server.keep_running):
+                needed.rename(tmp_path / "aside")
+                os.kill(server.pid, signal.SIGKILL)
+                async with asyncio.timeout(10):
+                    while "embedded_postgres_stays_down" not in [line["event"] for line in told]:
+                        await asyncio.sleep(0.02)
+                    (tmp_path / "aside").rename(needed)
+                    while True:
+                        with contextlib.suppress(OSError, asyncpg.PostgresError):
+                            assert await _query(server, "SELECT 1") == 1
+                            break
+                        await asyncio.sleep(0.02)
+    assert "pg_control" in next(line["reason"] for line in told if line["event"] == "embedded_postgres_stays_down")
 
 
 async def test_the_server_dies_with_its_parent_and_the_next_start_succeeds(tmp_path: Path) -> None:
