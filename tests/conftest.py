@@ -9,7 +9,7 @@ import pytest
 pytest.register_assert_rewrite("tests.contract", "tests.support")
 
 from shared.db.pool import Database  # noqa: E402 - assertions of helpers are rewritten only before their import
-from tests.support import kafka  # noqa: E402
+from tests.support import disk, kafka  # noqa: E402
 from tests.support.kafka import SharedBroker  # noqa: E402
 from tests.support.postgres import Server, open_database  # noqa: E402
 
@@ -43,7 +43,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Where Kafka was missing, the last lines say so: a run without it has not seen half of the promises."""
+    """What could not be tried for want of Kafka, or of the right to mount, is said last: nobody shall overlook it."""
     left_out = [report for report in terminalreporter.getreports("skipped") if _WITHOUT in str(report.longrepr)]
     if left_out:
         terminalreporter.write_line("")
@@ -51,6 +51,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             f"{len(left_out)} tests were left out {_WITHOUT} ({kafka.missing()}): install a JDK (17 or newer) and Maven",
             red=True,
         )
+    if any(disk.WITHOUT in str(report.longrepr) for report in terminalreporter.getreports("skipped")):
+        terminalreporter.write_line("")
+        terminalreporter.write_line(f"Nothing was tried on a full disk: {disk.missing()}", red=True)
 
 
 def _wants(item: pytest.Item, fixture: str) -> bool:

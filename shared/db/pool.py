@@ -104,12 +104,24 @@ class Database:
 
     async def load_topology(self) -> None:
         """Reads which shards each topic has; at start, and after topics were added."""
-        async with self.pool.acquire(timeout=10) as connection:
+        async with self.connection() as connection:
             rows = await connection.fetch("SELECT id, topic FROM log.shard ORDER BY topic, partition")
         shards: dict[str, list[int]] = {}
         for row in rows:
             shards.setdefault(row["topic"], []).append(row["id"])
         self.topology.shards = shards
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator["asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"]:
+        """A bare connection as the role that owns the schemas, for what is asked of the catalogue alone.
+
+        Raises Retryable as `transaction` does.
+        """
+        try:
+            async with self.pool.acquire(timeout=10) as connection:
+                yield connection
+        except AWAY as error:
+            raise Retryable(f"the database is away or busy: {type(error).__name__}: {error}") from error
 
     async def look(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
         """One statement by the scanning role, in one round trip: for what is asked all the time.

@@ -100,8 +100,8 @@ def inert_runtime(service: str) -> Runtime:
 
 
 async def pending(database: Database, schemas: Sequence[Schema]) -> list[str]:
-    """The names of schemas that are behind this program."""
-    async with database.pool.acquire(timeout=10) as connection:
+    """The names of schemas that are behind this program; Retryable while the database is away."""
+    async with database.connection() as connection:
         return [schema.name for schema in await migrations.pending(cast("Any", connection), schemas)]
 
 

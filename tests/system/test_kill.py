@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.burst import Clerk, Round, burst, check
 from tests.support.callers import Api, connected, until
+from tests.support.database import PATIENCE, Outage
 from tests.support.page import Page, connected_page, unique
 from tests.support.system import System
 
@@ -50,6 +51,20 @@ async def test_a_process_that_is_killed_in_a_burst_loses_and_doubles_nothing(sys
         for _ in range(ROUNDS):
             await burst(system, page, clerks, story, chance, size=BURST)
         await check(system, page, clerks, story, rounds=ROUNDS)
+
+
+@pytest.mark.timeout(600 if SOAK else 150)
+async def test_a_database_that_is_killed_in_a_burst_is_started_again_and_loses_and_doubles_nothing(system: System):
+    chance = random.Random(ROUNDS)
+    async with connected(system) as http, connected_page(Api(http, system.admin)) as page:
+        clerks = [Clerk(Api(http, agent.key, agent=agent), page, chance) for agent in system.agents]
+        story = Round()
+        outage = Outage(system=system, dsn=system.database_url)
+        await burst(outage, page, clerks, story, chance, size=BURST if SOAK else BURST // 3, people=40)
+        await check(outage, page, clerks, story, rounds=1)
+    print(f"{len(story.items)} messages; moving {outage.recovered_after:.1f} s after the database was back")  # noqa: T201
+    assert outage.recovered_after < PATIENCE
+    assert system.process.poll() is None
 
 
 # -- at one place -----------------------------------------------------------------------------------------------------
