@@ -120,7 +120,7 @@ async def test_a_watched_server_that_cannot_start_comes_back_once_it_can(tmp_pat
                 needed.rename(tmp_path / "aside")
                 os.kill(server.pid, signal.SIGKILL)
                 async with asyncio.timeout(10):
-                    while "embedded_postgres_stays_down" not in [line["event"] for line in told]:
+                    while "embedded_postgres_stays_down" not in [line["event"] for line in told]:  # noqa: ASYNC110 - nobody tells a test
                         await asyncio.sleep(0.02)
                     (tmp_path / "aside").rename(needed)
                     while True:
