@@ -1,6 +1,12 @@
-"""A clock that moves only when a test says so."""
+"""Clocks that move only when a test says so, or are wrong."""
 
+import time
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+
+import uuid_utils
+
+from shared.clock import SystemClock
 
 
 class ManualClock:
@@ -22,3 +28,26 @@ class ManualClock:
         """Lets time pass."""
         self._now += timedelta(seconds=seconds)
         self._elapsed += seconds
+
+
+@dataclass(frozen=True)
+class WrongClock(SystemClock):
+    """The machine's, with a wall time that is off; what has elapsed since boot is not."""
+
+    off: timedelta
+
+    def now(self) -> datetime:
+        """Wall time as this process believes it."""
+        return super().now() + self.off
+
+
+@dataclass(frozen=True)
+class WrongIds:
+    """Identifiers as such a process makes them."""
+
+    off: timedelta
+
+    def new(self, prefix: str) -> str:
+        """They sort among those of another time."""
+        at = time.time_ns() + self.off // timedelta(microseconds=1) * 1000
+        return f"{prefix}_{uuid_utils.uuid7(nanoseconds=at).hex}"

@@ -32,6 +32,7 @@ class _Batch:
     """Replies that one of the items may be the echo of, each with the ticket in which its story goes on."""
     awaited: set[str]
     sharing: dict[str, list[str]]
+    """The tickets of each conversation, newest first."""
     parents: dict[tuple[str, str], str]
     waits: list[Waiting] = field(default_factory=list)
     stays: list[Record] = field(default_factory=list)
@@ -44,7 +45,7 @@ class _Batch:
 
     def tickets_for(self, item: Message) -> list[str]:
         parent = self.parents.get((item.conversation_id, item.parent_external_id or ""))
-        shared = sorted(self.sharing.get(item.conversation_id, ()), reverse=True)
+        shared = self.sharing.get(item.conversation_id, [])
         return [parent] if parent in shared else shared
 
 

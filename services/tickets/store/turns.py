@@ -35,17 +35,20 @@ SELECT rt.reply_id, rt.message_id, rt.after, t.answer_id, t.answer_actor FROM ti
 LEFT JOIN tickets.turn t ON t.message_id = rt.message_id
 WHERE rt.reply_id = ANY($1::text[]) ORDER BY rt.reply_id, t.seq, rt.message_id
 """
-# Of each customer in a conversation the newest ticket that shares in it: older ones are history.
+# Of each customer in a conversation the newest ticket that shares in it: older ones are history. Not by id, which tells
+# the time of whatever process made it.
 _SHARED: Final = """
 WITH RECURSIVE chain AS (
-    SELECT c.id AS conversation_id, t.id, t.workspace_id, t.customer_id, t.merged_into
+    SELECT c.id AS conversation_id, t.id, t.workspace_id, t.customer_id, t.merged_into, t.created_at
     FROM tickets.conversation c JOIN tickets.ticket t ON t.id = c.ticket_id WHERE c.id = ANY($1::text[])
     UNION
-    SELECT chain.conversation_id, t.id, t.workspace_id, t.customer_id, t.merged_into
+    SELECT chain.conversation_id, t.id, t.workspace_id, t.customer_id, t.merged_into, t.created_at
     FROM chain JOIN tickets.ticket t ON t.id = chain.merged_into
+), newest AS (
+    SELECT DISTINCT ON (conversation_id, customer_id) conversation_id, id AS ticket_id, created_at FROM chain
+    WHERE merged_into IS NULL ORDER BY conversation_id, customer_id, created_at DESC, id DESC
 )
-SELECT DISTINCT ON (conversation_id, customer_id) conversation_id, id AS ticket_id FROM chain
-WHERE merged_into IS NULL ORDER BY conversation_id, customer_id, id DESC
+SELECT conversation_id, ticket_id FROM newest ORDER BY created_at DESC, ticket_id DESC
 """
 _THREADS: Final = """
 SELECT t.ticket_id, t.conversation_id, t.message_id, t.seq, t.answer_id, t.answer_actor, m.occurred_at
@@ -127,7 +130,7 @@ async def of_replies(tx: Transaction, reply_ids: Iterable[str]) -> dict[str, lis
 
 
 async def sharing(tx: Transaction, conversations: Collection[str]) -> dict[str, list[str]]:
-    """The tickets that take part in each conversation: the newest one of each customer."""
+    """The tickets that take part in each conversation, newest first: the newest one of each customer."""
     found: dict[str, list[str]] = {}
     for row in await tx.fetch(_SHARED, list(conversations)):
         found.setdefault(row["conversation_id"], []).append(row["ticket_id"])

@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 
 from services.tickets.domain.reply import ThreadMoved, TurnTaken
+from services.tickets.handlers.ledger import Desk
 from shared.events.payload import Actor
 from shared.events.tickets import AnswerDetected, EchoMatched
 from tests.support.answers import HOME, Answers, agent
+from tests.support.clock import WrongIds
 from tests.support.floor import AT, Floor, message, routed
 
 ANN = agent("agt_ann")
@@ -271,3 +273,18 @@ async def test_somebody_elses_answer_has_no_agent_id(answers: Answers) -> None:
     await answers.floor.deliver(answers.shows("e1", text="From the app"))
     [line] = await answers.floor.rows("SELECT actor FROM tickets.entry WHERE kind = 'native'")
     assert line["actor"] == {"kind": Actor(kind="agent").kind}
+
+
+async def test_a_native_answer_is_in_the_newest_ticket_of_a_conversation_whatever_clock_named_it(floor: Floor) -> None:
+    ahead = Floor(floor.database, Desk(ids=WrongIds(timedelta(days=1)), metrics=floor.desk.metrics))
+    old = await Answers(ahead).open()
+    await old.choose(reopen_within_hours=0)
+    await floor.rows("UPDATE tickets.ticket SET state = 'resolved', resolved_at = now() RETURNING id")
+    new = Answers(floor)
+    given = await new.says("m2")
+    native = new.shows("e1", text="From the app")
+    await floor.deliver(native)
+    [line] = await floor.rows("SELECT ticket_id FROM tickets.entry WHERE kind = 'native'")
+    assert line["ticket_id"] != old.ticket_id
+    [turn] = await floor.rows("SELECT answer_id FROM tickets.turn WHERE message_id = $1", given.id)
+    assert turn["answer_id"] == native.data.message.id
