@@ -86,8 +86,7 @@ async def test_a_burst_survives_the_broker_and_one_process_of_each_kind(fleet: F
     chance = random.Random(7)
     async with connected(fleet) as http, connected_page(Api(http, fleet.admin)) as page:
         agents = await hired(page.admin, 2)
-        # Answers under kills are an open fault (docs/explanation/delivery-guarantees.md): the soak looks for it.
-        clerks = [Clerk(agent, page, chance) for agent in agents if SOAK]
+        clerks = [Clerk(agent, page, chance) for agent in agents]
         story = Round()
         mortals = Mortals(fleet, broker)
         await burst(mortals, page, clerks, story, chance, size=BURST, people=PEOPLE)

@@ -41,12 +41,10 @@ def system(home: System) -> Iterator[System]:
 
 
 @pytest.mark.timeout(3600 if SOAK else 240)
-async def test_a_process_that_is_killed_in_a_burst_loses_and_doubles_nothing(system: System, event_log: str):
+async def test_a_process_that_is_killed_in_a_burst_loses_and_doubles_nothing(system: System):
     chance = random.Random(ROUNDS)
-    # On Kafka answers under kills are an open fault (docs/explanation/delivery-guarantees.md): the soak looks for it.
-    answering = system.agents if SOAK or event_log == "postgres" else []
     async with connected(system) as http, connected_page(Api(http, system.admin)) as page:
-        clerks = [Clerk(Api(http, agent.key, agent=agent), page, chance) for agent in answering]
+        clerks = [Clerk(Api(http, agent.key, agent=agent), page, chance) for agent in system.agents]
         story = Round()
         for _ in range(ROUNDS):
             await burst(system, page, clerks, story, chance, size=BURST)
