@@ -85,6 +85,15 @@ async def ensure_topics(connection: "asyncpg.Connection[asyncpg.Record]", topics
     )
 
 
+async def system(dsn: str) -> str:
+    """Which system a database is; it has been migrated."""
+    connection = await _connect(dsn)
+    try:
+        return str(await connection.fetchval("SELECT id FROM log.system"))
+    finally:
+        await connection.close(timeout=5)
+
+
 async def _connect(dsn: str) -> "asyncpg.Connection[asyncpg.Record]":
     try:
         return await asyncpg.connect(dsn, timeout=10, command_timeout=300)

@@ -123,6 +123,11 @@ class Database:
         except AWAY as error:
             raise Retryable(f"the database is away or busy: {type(error).__name__}: {error}") from error
 
+    async def system(self) -> str:
+        """Which system this database is, among others that share something with it."""
+        async with self.pool.acquire(timeout=10) as connection:
+            return str(await connection.fetchval("SELECT id FROM log.system"))
+
     async def look(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
         """One statement by the scanning role, in one round trip: for what is asked all the time.
 

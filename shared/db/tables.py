@@ -56,6 +56,11 @@ def log_tables() -> sa.MetaData:
         column("expires_at", INSTANT),
     )
     sa.Table(
+        "system",
+        metadata,
+        column("id", sa.Text, primary_key=True),
+    )
+    sa.Table(
         "event",
         metadata,
         # No sequence cache: ids of one key must grow in the order in which its row lock was held.

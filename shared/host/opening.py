@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final, cast
 
@@ -127,11 +128,12 @@ async def _migrate(dsn: str, settings: KernelSettings, schemas: Sequence[Schema]
         lambda: migrations.migrate(dsn, schemas, topics=topics), within=DATABASE_PATIENCE, stop=stop
     )
     if settings.kafka_servers:
-        changed += await retrying(lambda: _migrate_kafka(settings), within=DATABASE_PATIENCE, stop=stop)
+        system = await migrations.system(dsn)
+        changed += await retrying(lambda: _migrate_kafka(settings, system), within=DATABASE_PATIENCE, stop=stop)
     return changed
 
 
-async def _migrate_kafka(settings: KernelSettings) -> list[str]:
+async def _migrate_kafka(settings: KernelSettings, system: str) -> list[str]:
     from shared.log.kafka import Topic, ensure_topics, from_settings
 
     days = {topic: PRESENCE_RETENTION if topic == PRESENCE else settings.log_retention_days for topic in TOPICS}
@@ -139,7 +141,8 @@ async def _migrate_kafka(settings: KernelSettings) -> list[str]:
         name: Topic(partitions=settings.log_partitions, retention_ms=round(timedelta(days=kept) / MILLISECOND))
         for name, kept in days.items()
     }
-    return await ensure_topics(from_settings(settings), topics, copies=settings.kafka_replication)
+    cluster = replace(from_settings(settings), system=system)
+    return await ensure_topics(cluster, topics, copies=settings.kafka_replication)
 
 
 @asynccontextmanager

@@ -6,7 +6,8 @@ import signal
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,10 @@ from shared.ids import TimeOrderedIds
 from shared.log.kafka import Topic, ensure_topics
 from shared.log.kafka.admin import LARGEST_EVENT
 from shared.log.kafka.noise import Noise
+from shared.log.kafka.producer import Producer
 from shared.log.kafka.subscription import KafkaSubscription, Stalled
 from shared.log.port import StaleMember
+from shared.log.relay import Outgoing
 from shared.telemetry.metrics import Metrics
 from tests.contract.log_contract import LogContract
 from tests.support.kafka.member import Member
@@ -195,6 +198,27 @@ async def test_topics_are_prepared_once_and_only_changed_where_asked(rig: KafkaR
         assert await says("min.insync.replicas", "1")
     finally:
         await admin.close()
+
+
+async def test_two_systems_on_one_prefix_are_told_apart(rig: KafkaRig) -> None:
+    ours, theirs = (replace(rig.cluster, system=name) for name in ("ours", "theirs"))
+    wanted = {MESSAGES: Topic(partitions=PARTITIONS, retention_ms=86_400_000)}
+    for _ in range(2):
+        await ensure_topics(ours, wanted)
+    refused = partial(pytest.raises, Misconfigured, match="belong to another system.*ours.*BATON_KAFKA_PREFIX")
+    with refused():
+        await ensure_topics(theirs, wanted)
+    # The rig's database is a third one.
+    async with rig.process() as process:
+        with refused():
+            async with process.log.subscribe("g", [MESSAGES]):
+                pass
+        with refused():
+            async with process.log.tail([MESSAGES]):
+                pass
+    with refused():
+        async with Producer.open(theirs) as producer:
+            await producer.send([Outgoing(0, 1, MESSAGES, "k", (), b"{}", datetime(2026, 1, 1, tzinfo=UTC))])
 
 
 async def test_a_topic_that_is_missing_names_the_remedy(broker: str, dsn: str) -> None:

@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from shared.errors import Retryable
 from shared.log.kafka.cluster import Cluster, reaching
+from shared.log.kafka.owner import check_owner, mark
 
 LARGEST_EVENT: Final = 4 * 1024 * 1024
 """Bytes; a delivery of the largest accepted body becomes events far smaller than this."""
@@ -28,10 +29,14 @@ class Topic:
     retention_ms: int
 
 
+_MARK: Final = Topic(partitions=1, retention_ms=86_400_000)
+
+
 async def ensure_topics(cluster: Cluster, topics: Mapping[str, Topic], *, copies: int | None = None) -> list[str]:
     """Creates what is missing, adds partitions, sets retention; returns what changed. Never takes anything away.
 
-    `copies`: replicas of a new topic; None: three, or as many as there are brokers.
+    `copies`: replicas of a new topic; None: three, or as many as there are brokers. Misconfigured: the topics are
+    another system's.
     """
     admin = AIOKafkaAdminClient(**cluster.options(), client_id="baton-migrate")
     try:
@@ -40,7 +45,15 @@ async def ensure_topics(cluster: Cluster, topics: Mapping[str, Topic], *, copies
             brokers = len((await admin.describe_cluster())["brokers"])
             copies = copies or min(_SAFE_COPIES, brokers)
             names = {cluster.name(topic): wanted for topic, wanted in topics.items()}
-            created = await _create(admin, names, copies)
+            there = set(await admin.list_topics())
+            check_owner(cluster, there)
+            marks = {mark(cluster): _MARK} if cluster.system else {}
+            created = await _create(
+                admin, {name: wanted for name, wanted in (names | marks).items() if name not in there}, copies
+            )
+            if marks:
+                # Of two systems that begin at once, at least one sees the other's mark here.
+                check_owner(cluster, await admin.list_topics())
             # New ones are as they should be, and not every broker knows of them yet.
             old = {name: wanted for name, wanted in names.items() if name not in created}
             grown = await _grow(admin, old)
@@ -48,12 +61,11 @@ async def ensure_topics(cluster: Cluster, topics: Mapping[str, Topic], *, copies
     finally:
         with suppress(KafkaError, OSError):
             await admin.close()
-    return [*(f"topic {name}" for name in created), *grown, *kept]
+    return [*(f"topic {name}" for name in created if name in names), *grown, *kept]
 
 
 async def _create(admin: AIOKafkaAdminClient, topics: Mapping[str, Topic], copies: int) -> list[str]:
-    missing = set(topics) - set(await admin.list_topics())
-    if not missing:
+    if not topics:
         return []
     response = await admin.create_topics(
         [
@@ -68,14 +80,14 @@ async def _create(admin: AIOKafkaAdminClient, topics: Mapping[str, Topic], copie
                     "min.insync.replicas": str(max(1, copies - 1)),
                 },
             )
-            for name in sorted(missing)
+            for name in sorted(topics)
         ]
     )
     for name, code, *_ in response.topic_errors:
         error = for_code(code)
         if code and error is not TopicAlreadyExistsError:
             raise Retryable(f"Kafka did not create topic {name}: {error.__name__}")
-    return sorted(missing)
+    return sorted(topics)
 
 
 async def _grow(admin: AIOKafkaAdminClient, topics: Mapping[str, Topic]) -> list[str]:

@@ -65,6 +65,8 @@ class Cluster:
     servers: tuple[str, ...]
     prefix: str = ""
     """In front of every topic and group: several systems may share a cluster."""
+    system: str = ""
+    """Which system this is, by its database; empty: nobody asks whose the topics are."""
     member: str | None = None
     """Static membership: the name of this process among its replicas, the same after a restart."""
     security: dict[str, Any] = field(default_factory=dict, repr=False)

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from typing import Final, Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -18,6 +19,7 @@ from shared.log.background import running
 from shared.log.kafka.closing import SECONDS, stop_consumer
 from shared.log.kafka.cluster import Cluster, reaching
 from shared.log.kafka.noise import Noise
+from shared.log.kafka.owner import check_owner
 from shared.log.kafka.producer import Producer
 from shared.log.kafka.subscription import KafkaSubscription, Stalled
 from shared.log.kafka.tail import KafkaTail
@@ -54,6 +56,7 @@ class KafkaLog(Log):
         cls, database: Database, cluster: Cluster, *, metrics: Metrics, relay: RelayPace | None = None
     ) -> AsyncIterator[Self]:
         """Runs the relay beside the block; begins while the broker is away, too."""
+        cluster = replace(cluster, system=await database.system())
         log = cls(database, cluster)
         async with Producer.open(cluster) as producer:
             carrier = Relay(database, producer, pace=relay)
@@ -92,6 +95,7 @@ class KafkaLog(Log):
             with reaching("join a group"):
                 async with asyncio.timeout(pace.join.total_seconds()):
                     await consumer.start()
+                    check_owner(self._cluster, await consumer.topics())
             yield subscription
         except Stalled as error:
             self._stalled(group, error)
@@ -121,6 +125,7 @@ class KafkaLog(Log):
             with reaching("tail"):
                 async with asyncio.timeout(self._cluster.pace.join.total_seconds()):
                     await consumer.start()
+                    check_owner(self._cluster, await consumer.topics())
             tail = KafkaTail(consumer, topic=self._cluster.topic, patience=patience)
             await tail.begin()
             yield tail

@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from shared.errors import Retryable
 from shared.log.kafka.closing import abandon_producer
 from shared.log.kafka.cluster import Cluster, reaching
+from shared.log.kafka.owner import check_owner
 from shared.log.relay import Outgoing
 
 LARGEST_PIECE: Final = 512 * 1024
@@ -118,6 +119,7 @@ class _Life:
         try:
             async with asyncio.timeout(cluster.pace.delivery.total_seconds()):
                 await client.start()
+                check_owner(cluster, (await client.client.fetch_all_metadata()).topics())
         except BaseException:
             await abandon_producer(client)
             raise
