@@ -84,6 +84,7 @@ def new_app(runtime: Runtime, services: Sequence[Service], health: Health) -> Ap
         metrics=runtime.metrics,
         health=health,
         settings=runtime.settings,
+        keyring=runtime.keyring,
         web=WebSettings.load(),
         spans=runtime.spans,
     )

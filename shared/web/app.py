@@ -15,6 +15,7 @@ from shared.clock import Clock
 from shared.db.pool import Database
 from shared.errors import NotFound, Refusal
 from shared.ids import Ids
+from shared.sealing import KeyRing
 from shared.settings import KernelSettings
 from shared.telemetry import spans as steps
 from shared.telemetry import traces
@@ -134,6 +135,7 @@ def create_app(
     metrics: Metrics,
     health: Health,
     settings: KernelSettings,
+    keyring: KeyRing,
     web: WebSettings,
     spans: Spans = OFF,
 ) -> App:
@@ -161,6 +163,7 @@ def create_app(
         clock=clock,
         ids=ids,
         authenticator=Authenticator(database, clock),
+        keyring=keyring,
         routes=facts,
         spans=spans,
     )

@@ -14,6 +14,7 @@ from shared.db.transaction import Transaction, Workspace
 from shared.errors import BadRequest, Forbidden, Refusal, VersionRequired, VersionStale
 from shared.ids import Ids
 from shared.platform.scopes import Scope
+from shared.sealing import KeyRing
 from shared.telemetry.spans import OFF, Spans
 from shared.web import idempotency, pages, problems
 from shared.web.auth import Authenticator, Principal
@@ -53,6 +54,7 @@ class Face:
     clock: Clock
     ids: Ids
     authenticator: Authenticator
+    keyring: KeyRing
     routes: Mapping[int, RouteFacts]
     """By identity of the route object, because routes compare by value and cannot be hashed."""
     spans: Spans = OFF
@@ -186,11 +188,11 @@ class Call:
         """
         attempt = await self._attempt()
         async with self.transaction() as tx:
-            if attempt and (before := await idempotency.begin(tx, attempt)):
+            if attempt and (before := await idempotency.begin(tx, attempt, self._exchange.face.keyring)):
                 return _response(before, replayed=True)
             stored = await self._run(tx, work, stores=attempt is not None)
             if attempt and _is_final(stored.status):
-                await idempotency.keep(tx, attempt, stored)
+                await idempotency.keep(tx, attempt, stored, self._exchange.face.keyring)
         return _response(stored)
 
     def answer(self, body: Any, *, version: int | None = None, headers: Mapping[str, str] | None = None) -> Response:

@@ -1,4 +1,7 @@
-"""Idempotency-Key: one stored answer per workspace, principal, route and key, written with the effects it tells of."""
+"""Idempotency-Key: one stored answer per workspace, principal, route and key, written with the effects it tells of.
+
+Answers are sealed: some of them tell a secret, once.
+"""
 
 import hashlib
 import re
@@ -11,6 +14,7 @@ from shared.db.pool import Database
 from shared.db.transaction import Transaction
 from shared.errors import BadRequest, Conflict, Invalid
 from shared.platform.store import retention
+from shared.sealing import KeyRing
 
 KEEP: Final = timedelta(hours=48)
 """How long an answer is kept; at least 24 hours are promised."""
@@ -50,6 +54,11 @@ class Attempt:
     key: str
     fingerprint: str
 
+    @property
+    def place(self) -> str:
+        """What its sealed answer is bound to."""
+        return f"{self.workspace_id}\x1f{self.principal}\x1f{self.route}\x1f{self.key}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
@@ -75,7 +84,7 @@ def fingerprint(*parts: str, body: bytes) -> str:
     return digest.hexdigest()
 
 
-async def begin(tx: Transaction, attempt: Attempt) -> Stored | None:
+async def begin(tx: Transaction, attempt: Attempt, ring: KeyRing) -> Stored | None:
     """The answer that this key got before, or None: then the key is this transaction's until it ends."""
     # Two statements: one would read with a snapshot older than the lock, and miss what its last holder wrote.
     if not await tx.fetchval("SELECT pg_try_advisory_xact_lock($1)", _lock(tx.schema, attempt)):
@@ -87,10 +96,10 @@ async def begin(tx: Transaction, attempt: Attempt) -> Stored | None:
         return None
     if row["fingerprint"] != attempt.fingerprint:
         raise IdempotencyKeyReused("this Idempotency-Key was used with another payload")
-    return Stored(status=row["status"], headers=row["headers"], body=row["body"])
+    return Stored(status=row["status"], headers=row["headers"], body=ring.open(row["body"], context=attempt.place))
 
 
-async def keep(tx: Transaction, attempt: Attempt, stored: Stored) -> None:
+async def keep(tx: Transaction, attempt: Attempt, stored: Stored, ring: KeyRing) -> None:
     """Stores the answer with the effects that it tells of."""
     await tx.execute(
         _KEEP.format(schema=tx.schema),
@@ -101,7 +110,7 @@ async def keep(tx: Transaction, attempt: Attempt, stored: Stored) -> None:
         attempt.fingerprint,
         stored.status,
         dict(stored.headers),
-        stored.body,
+        ring.seal(stored.body, context=attempt.place),
     )
 
 
@@ -111,5 +120,4 @@ async def purge(database: Database, schema: str, *, older_than: timedelta = KEEP
 
 
 def _lock(schema: str, attempt: Attempt) -> int:
-    text = f"{schema}\x1f{attempt.workspace_id}\x1f{attempt.principal}\x1f{attempt.route}\x1f{attempt.key}"
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], signed=True)
+    return int.from_bytes(hashlib.sha256(f"{schema}\x1f{attempt.place}".encode()).digest()[:8], signed=True)

@@ -13,6 +13,7 @@ from shared.db.pool import Database
 from shared.db.transaction import Workspace
 from shared.platform.scopes import Role, Scope
 from shared.platform.store import agents, keys, teams, workspaces
+from shared.sealing import KeyRing
 from shared.settings import KernelSettings
 from shared.telemetry.metrics import Metrics
 from shared.web.app import App, Hosted, create_app
@@ -99,6 +100,7 @@ def new_app(
         metrics=Metrics(),
         health=health or Health(clock),
         settings=settings or KernelSettings(),
+        keyring=KeyRing([bytes(32)]),
         web=web or WebSettings(),
     )
 

@@ -32,6 +32,15 @@ async def test_the_second_answer_is_the_first_one(http: httpx.AsyncClient, effec
     assert await effects.names() == ["VIP"]
 
 
+async def test_what_an_answer_tells_is_not_in_the_database(http: httpx.AsyncClient, database: Database) -> None:
+    await http.post("/v1/teams", json={"id": "vip", "name": "canary-8731"}, headers=KEY)
+
+    async with database.transaction(Owner()) as tx:
+        kept: bytes = await tx.fetchval("SELECT body FROM demo.idempotency")
+    assert len(kept) > len("canary")
+    assert b"canary" not in kept
+
+
 async def test_an_empty_answer_is_kept_too(http: httpx.AsyncClient, effects: Effects) -> None:
     answers = [await http.delete("/v1/teams/product", headers=KEY) for _ in range(2)]
 
