@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 import structlog
 
 from shared import sealing
-from shared.clock import SystemClock
+from shared.clock import Clock, SystemClock
 from shared.db import migrate as migrations
 from shared.db.embedded import EmbeddedPostgres
 from shared.db.migrate import Schema
@@ -20,7 +20,7 @@ from shared.egress import AddressPolicy, Egress
 from shared.errors import Retryable
 from shared.events.catalogue import PRESENCE, TOPICS
 from shared.host.runtime import Runtime
-from shared.ids import TimeOrderedIds
+from shared.ids import Ids, TimeOrderedIds
 from shared.log.background import running
 from shared.log.port import Log
 from shared.log.postgres import Pace, PostgresLog
@@ -46,6 +46,8 @@ async def open_runtime(
     migrate: bool = True,
     service: str = "platform",
     stop: asyncio.Event | None = None,
+    clock: Clock | None = None,
+    ids: Ids | None = None,
 ) -> AsyncIterator[Runtime]:
     """The runtime of a process. Without `migrate`, it waits until somebody else has migrated the database.
 
@@ -53,7 +55,7 @@ async def open_runtime(
     """
     stop = stop or asyncio.Event()
     keyring = sealing.from_settings(settings)
-    clock, ids = SystemClock(), TimeOrderedIds()
+    clock, ids = clock or SystemClock(), ids or TimeOrderedIds()
     async with AsyncExitStack() as stack:
         dsn = await stack.enter_async_context(_postgres(settings))
         if migrate:
@@ -146,9 +148,7 @@ async def _migrate_kafka(settings: KernelSettings, system: str) -> list[str]:
 
 
 @asynccontextmanager
-async def _database(
-    dsn: str, clock: SystemClock, ids: TimeOrderedIds, size: int, stop: asyncio.Event
-) -> AsyncIterator[Database]:
+async def _database(dsn: str, clock: Clock, ids: Ids, size: int, stop: asyncio.Event) -> AsyncIterator[Database]:
     async with AsyncExitStack() as stack:
 
         async def connect() -> Database:

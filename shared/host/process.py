@@ -12,11 +12,13 @@ from typing import Any, Final
 
 import structlog
 
+from shared.clock import Clock
 from shared.db.migrate import Schema
 from shared.errors import Misconfigured, Retryable
 from shared.host.opening import answers, inert_runtime, open_runtime, pending
 from shared.host.runtime import Runtime, Service
 from shared.host.supervision import Supervisor
+from shared.ids import Ids
 from shared.log.consumer import Consume, Consumer
 from shared.log.port import Subscription
 from shared.platform.store import retention
@@ -47,6 +49,8 @@ async def serve(
     prepare: Prepare | None = None,
     ready: Ready | None = None,
     stop: asyncio.Event | None = None,
+    clock: Clock | None = None,
+    ids: Ids | None = None,
 ) -> None:
     """Runs services until SIGTERM, SIGINT or `stop`; raises what an operator must act upon."""
     logs.configure(level=settings.log_level, form=settings.log_format)
@@ -55,7 +59,7 @@ async def serve(
     with closing(server.listen(settings.host, settings.port)) as listener, _signals(stop), _single_errors():
         async with AsyncExitStack() as stack:
             try:
-                opening = open_runtime(settings, schemas=schemas, migrate=migrate, stop=stop)
+                opening = open_runtime(settings, schemas=schemas, migrate=migrate, stop=stop, clock=clock, ids=ids)
                 runtime = await stack.enter_async_context(opening)
             except Retryable:
                 if stop.is_set():
