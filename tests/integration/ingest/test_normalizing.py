@@ -1,6 +1,7 @@
 """From the inbox to the log: once each, in order, by one owner, whatever the bodies and whoever dies."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -11,6 +12,7 @@ from shared.db.pool import Database
 from shared.db.transaction import Scan
 from shared.networks.port import Parsed
 from tests.support import ingest
+from tests.support.clock import WrongIds
 from tests.support.ingest import Changeable, Door, eventually, page
 from tests.support.items import item
 from tests.support.networks.facebook import (
@@ -384,3 +386,15 @@ async def test_a_batch_costs_the_same_statements_however_much_is_in_it(dsn: str)
 
     assert one == many
     assert mixed <= one + 2
+
+
+async def test_what_waits_is_ordered_by_the_clocks_that_took_it_and_once_all_the_same(database: Database):
+    # The edge of the order: ids tell the time of the process that made them. Nothing is lost by that.
+    ahead = replace(database, ids=WrongIds(timedelta(days=1)))
+    async with ingest.open_door(ahead) as early, ingest.open_door(database) as door:
+        path = (await door.connect())["webhook_path"]
+        for where, number in ((early, 1), (door, 2)):
+            assert (await where.post(path, page(facebook_comment(number)))).status_code == 200
+        await door.normalize()
+        texts = [event.data.message.text for event in await door.events()]
+    assert texts == ["Where is my order 2? 📦", "Where is my order 1? 📦"]
