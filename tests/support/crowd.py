@@ -89,7 +89,9 @@ class Client:
         while not done.is_set():
             async with connected(self.system, connections=1) as http:
                 while not done.is_set():
-                    if not await self._next(http, chance.choice(stories)):
+                    # Whoever answers somebody stays there for a while.
+                    own = [story for story in stories if story.id == self.screen.at and chance.random() < 0.5]
+                    if not await self._next(http, chance.choice(own or stories)):
                         break
             await asyncio.sleep(0.02)
 
@@ -105,7 +107,7 @@ class Client:
         except httpx.TransportError:
             response = None
         end = time.monotonic()
-        if response is not None and response.status_code >= 500:
+        if response is not None and response.status_code == 503:
             response = None
         self.heard += response is not None
         lease = of_lease(request.lease, response) if request.lease and response is not None else None
@@ -135,11 +137,11 @@ class Client:
 
 
 async def gather_crowd(system: System, admin: Api, chance: random.Random) -> list[Client]:
-    """Sixteen screens: twelve agents, two of them with two, a lead and a bot."""
-    agents = await hired(admin, 12)
+    """Sixteen screens: nine agents, five of them with two, a lead and a bot."""
+    agents = await hired(admin, 9)
     [lead], [bot] = await hired(admin, 1, role="lead"), await hired(admin, 1, role="bot", kind="bot")
     screens: list[tuple[Api, str, dict[str, bool]]] = [(api, "one", {}) for api in agents]
-    screens += [(api, "two", {}) for api in agents[:2]]
+    screens += [(api, "two", {}) for api in agents[:5]]
     screens += [(lead, "one", {"may_force": True}), (bot, "one", {"is_human": False})]
     return [
         Client(

@@ -25,6 +25,7 @@ HAPPENS = {
     ("amend", "done"),
     ("amend", "stale"),
     ("beat", "fenced-off"),
+    ("beat", "granted"),
     ("crash", "crashed"),
     ("read", "held"),
     ("take over", "granted"),
