@@ -1,10 +1,10 @@
 """Facebook: the Page's feed, mentions, reviews and Messenger, in and out."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import ClassVar
 
 from shared.networks.facebook import inbound, outbound, queries
-from shared.networks.meta import graph, sending, webhook
+from shared.networks.meta import MetaWebhooks, graph, sending
 from shared.networks.port import (
     Account,
     Capabilities,
@@ -16,12 +16,10 @@ from shared.networks.port import (
     Parsed,
     Sent,
     Unknown,
-    WebhookAnswer,
-    WebhookRequest,
 )
 
 
-class Facebook:
+class Facebook(MetaWebhooks):
     """One Page. Its external id is the Page's id; people's ids mean something to this Page only."""
 
     name: ClassVar[str] = "facebook"
@@ -37,28 +35,10 @@ class Facebook:
         text_limit=outbound.TEXT_LIMIT,
         query_lag=timedelta(seconds=60),
     )
-    secret_names: ClassVar[tuple[str, ...]] = (*webhook.SECRETS, "access_token")
-    required_credentials: ClassVar[tuple[str, ...]] = ("app_secret", "verify_token", "access_token")
-
-    def handshake(self, request: WebhookRequest, account: Account) -> WebhookAnswer | None:
-        """Answers the challenge of a subscription."""
-        return webhook.handshake(request, account)
-
-    def verify(self, request: WebhookRequest, account: Account, *, now: datetime) -> bool:  # noqa: ARG002
-        """Checks the signature; Facebook signs no time, so a repeated body is caught by its digest alone."""
-        return webhook.verify(request, account)
-
-    def delivery_key(self, request: WebhookRequest) -> str:
-        """Facebook names no delivery and repeats the same bytes: their digest."""
-        return webhook.delivery_key(request)
 
     def parse(self, raw: bytes) -> Parsed:
         """Feed, mention, ratings and Messenger."""
         return inbound.parse(raw)
-
-    def acknowledge(self) -> WebhookAnswer:
-        """Any 200 within five seconds will do."""
-        return webhook.acknowledge()
 
     def reply(self, account: Account, reply: OutboundReply) -> HttpRequest:
         """A comment, a private answer to a comment, or a direct message."""
