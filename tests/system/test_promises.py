@@ -2,16 +2,74 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
+import pytest
 
-from tests.support.callers import Api, at_once, hired, until
-from tests.support.page import REFUSED, THROTTLED, Page, deliver, unique
+from shared.log.background import running
+from tests.support.callers import Api, at_once, hired, other_workspace, until
+from tests.support.page import REFUSED, SECRET, THROTTLED, Facebook, Page, connected_page, deliver, unique
+from tests.support.system import System
 
 CROWD = 50
 MANY = 100
 REFUSALS = {"lease-held", "turn-taken", "thread-moved"}
+
+
+class Twofold(Facebook):
+    """A Page that two workspaces have connected: whatever it tells the first, it tells the other as well."""
+
+    def __init__(self) -> None:
+        super().__init__(app_secret=SECRET, page=str(unique()))
+        self.said: asyncio.Queue[bytes] = asyncio.Queue()
+
+    def sign(self, body: bytes) -> dict[str, str]:
+        """As the network, and the other workspace will hear of it."""
+        self.said.put_nowait(body)
+        return super().sign(body)
+
+    async def tell(self, http: httpx.AsyncClient, path: str) -> None:
+        """Tells the other workspace, until cancelled."""
+        while True:
+            body = await self.said.get()
+            try:
+                answer = await http.post(path, content=body, headers=super().sign(body))
+                assert answer.status_code == 200, answer.text
+            finally:
+                self.said.task_done()
+
+
+@pytest.fixture
+async def page(system: System, http: httpx.AsyncClient, admin: Api) -> AsyncIterator[Page]:
+    """A Page that another workspace has, too, at the same time and with the same ids: neither notices the other."""
+    network = Twofold()
+    stranger = await other_workspace(system, http)
+    async with connected_page(stranger, network=Facebook(app_secret=SECRET, page=network.page)) as theirs:
+        async with running(lambda: network.tell(http, theirs.path)), connected_page(admin, network=network) as ours:
+            yield ours
+            await network.said.join()
+        await until(lambda: _is_normalized(stranger), within=20)
+        await _is_undisturbed(stranger)
+        assert theirs.network.received == []
+
+
+async def _is_normalized(caller: Api) -> bool:
+    return not (await caller.get("/v1/inbox", state="pending", limit=1))["data"]
+
+
+async def _is_undisturbed(caller: Api) -> None:
+    """Every message is there once, and what the first workspace's agents did is seen only as the network shows it."""
+    assert (await caller.get("/v1/collisions"))["data"] == []
+    tickets = await caller.every("/v1/tickets", state="any")
+    assert tickets
+    for ticket in tickets:
+        lines = await caller.timeline(ticket["id"])
+        said = Counter(line["message"]["external_id"] for line in lines if line["kind"] == "message")
+        assert set(said.values()) <= {1}
+        assert {line["kind"] for line in lines} & {"reply", "answer", "lease"} == set()
+        assert await caller.get(f"/v1/tickets/{ticket['id']}/drafts") == []
 
 
 async def texts_kept(callers: list[Api], ticket_id: str) -> list[str]:
