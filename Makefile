@@ -25,7 +25,7 @@ run: .venv/.run ## Start everything on one port, with an embedded Postgres
 	$(BIN)/baton up --port $(PORT)
 
 .PHONY: demo
-demo: .venv/.run ## Play a day of messages into the running system
+demo: .venv/.run ## Play every network into the running system
 	$(BIN)/baton demo
 
 ##@ Develop

@@ -65,7 +65,7 @@ def migrate(*, data_dir: DataDir = None, as_json: Json = False) -> None:
 
 def demo(
     *,
-    messages: Annotated[int, typer.Option(min=1, max=1_000_000, help="Inbound messages to send.")] = 400,
+    messages: Annotated[int, typer.Option(min=1, max=1_000_000, help="Inbound messages of the day.")] = 400,
     rate: Annotated[float, typer.Option(min=0.1, max=10_000, help="Webhooks per second.")] = 40.0,
     customers: Annotated[int, typer.Option(min=1, max=1_000_000, help="People who write.")] = 150,
     seed: Annotated[int, typer.Option(help="The same seed plays the same day.")] = 7,
@@ -75,7 +75,7 @@ def demo(
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
-    """Plays a day of signed webhooks into a running system, with two agents who collide, and audits what is left."""
+    """Plays a conversation on every network, then a busy day with two agents who collide, and audits what is left."""
     from services.cli.demo.play import Plan
     from services.cli.demo.stage import rehearse, running_system
 
@@ -109,7 +109,7 @@ def _welcome(document: dict[str, Any], settings: KernelSettings) -> None:
         "",
         f"  These keys stay in {settings.data_dir / options.ACCESS_FILE} (mode 0600).",
         f"  Try: curl -s {document['url']}/v1/tickets -H 'Authorization: Bearer <key>'",
-        "  Play a day: baton demo          Stop: Ctrl-C",
+        "  Play: baton demo                Stop: Ctrl-C",
         "",
     ]
     typer.echo("\n".join(lines))

@@ -1,60 +1,28 @@
 """A connected Instagram account: what customers write is signed and posted, what Baton answers is taken and echoed."""
 
-import json
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from services.cli.demo.network import Received
+from services.cli.demo.networks.instagram import Instagram as SimulatedInstagram
+from services.cli.demo.networks.simulated import Received
 from tests.support.callers import Api, until
-from tests.support.page import CREDENTIALS, SECRET, Facebook, unique
+from tests.support.page import CREDENTIALS, SECRET, unique
 
 
-@dataclass(slots=True, kw_only=True)
-class Instagram(Facebook):
-    """The simulated network as Instagram has it: other paths, no metadata in echoes."""
+@dataclass(kw_only=True)
+class Instagram(SimulatedInstagram):
+    """The simulated network, which remembers what it was asked for."""
 
     bodies: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     """Path and body of every reply that was asked for."""
 
-    def _answer(self, method: str, path: str, body: bytes) -> tuple[int, dict[str, Any]]:
-        if method == "GET":
-            return 404, {}
-        payload = json.loads(body)
+    def take(self, path: str, payload: Any) -> tuple[Received, dict[str, Any]]:
+        """As the network."""
         self.bodies.append((path, payload))
-        direct = path == "/me/messages"
-        taken = Received(
-            target=next(iter(payload["recipient"].values())) if direct else path.split("/")[1],
-            text=payload["message"]["text"] if direct else payload["message"],
-            external_id=f"{unique()}",
-            metadata=None,
-        )
-        self.received.append(taken)
-        self._echoes.put_nowait(self._echo(taken, comment=not direct))
-        return 200, {"message_id": taken.external_id} if direct else {"id": taken.external_id}
-
-    def _echo(self, taken: Received, *, comment: bool) -> dict[str, Any]:
-        if comment:
-            writer = {"id": self.page, "username": "acme", "self_ig_scoped_id": "1"}
-            value = {"id": taken.external_id, "parent_id": taken.target, "from": writer, "text": taken.text}
-            return self.body(changes=[{"field": "comments", "value": value}])
-        message = {"mid": taken.external_id, "text": taken.text, "is_echo": True}
-        return self.messaging(self.page, taken.target, message)
-
-    def body(self, **content: Any) -> dict[str, Any]:
-        """One entry of the account."""
-        return {"object": "instagram", "entry": [{"id": self.page, "time": int(time.time()), **content}]}
-
-    def messaging(
-        self, sender: str, recipient: str, message: dict[str, Any], *, ago: timedelta = timedelta(0)
-    ) -> dict[str, Any]:
-        """The webhook of a direct message."""
-        at = int((time.time() - ago.total_seconds()) * 1000)
-        event = {"sender": {"id": sender}, "recipient": {"id": recipient}, "timestamp": at, "message": message}
-        return self.body(messaging=[event])
+        return super().take(path, payload)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,13 +44,15 @@ class Profile:
         """A new customer writes a direct message: the customer's id, and the ticket."""
         item, customer = f"m_{unique()}", str(unique())
         message = {"mid": item, "text": text}
-        return customer, await self.hears(item, self.network.messaging(customer, self.network.page, message, ago=ago))
+        return customer, await self.hears(
+            item, self.network.messaging(customer, self.network.account, message, ago=ago.total_seconds())
+        )
 
     def following(self, item: str, message: dict[str, Any]) -> dict[str, Any]:
         """The webhook of what the same customer adds to a message of theirs."""
         customer = message["author"]["external_id"]
         if message["kind"] == "dm":
-            return self.network.messaging(customer, self.network.page, {"mid": item, "text": "Thanks"})
+            return self.network.messaging(customer, self.network.account, {"mid": item, "text": "Thanks"})
         value = {"id": item, "parent_id": message["external_id"], "from": {"id": customer}, "text": "Thanks"}
         return self.network.body(changes=[{"field": "comments", "value": value}])
 
@@ -105,12 +75,12 @@ class Profile:
 @asynccontextmanager
 async def connected_profile(admin: Api) -> AsyncIterator[Profile]:
     """An account of its own, on a network that listens for as long as the block runs."""
-    network = Instagram(app_secret=SECRET, page=str(unique()))
+    network = Instagram(secret=SECRET, account=str(unique()))
     async with network.serving():
         body = {
             "network": "instagram",
             "name": "acme",
-            "external_id": network.page,
+            "external_id": network.account,
             "purpose": "care",
             "credentials": CREDENTIALS,
             "api_base_url": network.url,

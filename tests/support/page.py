@@ -12,7 +12,8 @@ from typing import Any, Final
 
 import httpx
 
-from services.cli.demo.network import Received, SimulatedFacebook
+from services.cli.demo.networks.facebook import Facebook as SimulatedFacebook
+from services.cli.demo.networks.simulated import Received
 from tests.support.callers import Api, until
 
 SECRET: Final = "s3cret"
@@ -73,7 +74,7 @@ class Page:
 
     def comment(self, author: int, text: str, *, item: str | None = None, parent: str | None = None) -> dict[str, Any]:
         """The webhook of a comment; its customer is called `Customer <author>`."""
-        post = f"{self.network.page}_{self.post}"
+        post = f"{self.network.account}_{self.post}"
         value = {
             "item": "comment",
             "verb": "add",
@@ -89,19 +90,19 @@ class Page:
     def direct(self, author: int, text: str, *, item: str | None = None) -> dict[str, Any]:
         """The webhook of a direct message."""
         message = {"mid": item or f"m_{unique()}", "text": text}
-        event = {"sender": {"id": str(author)}, "recipient": {"id": self.network.page}, "message": message}
+        event = {"sender": {"id": str(author)}, "recipient": {"id": self.network.account}, "message": message}
         return self.body(messaging=[event | {"timestamp": int(time.time() * 1000)}])
 
     def native(self, target: str, text: str) -> dict[str, Any]:
         """The webhook of an answer that the Page's staff wrote in the network's own app."""
-        post = f"{self.network.page}_{self.post}"
+        post = f"{self.network.account}_{self.post}"
         value = {
             "item": "comment",
             "verb": "add",
             "comment_id": f"{self.post}_{unique()}",
             "parent_id": target,
             "post_id": post,
-            "from": {"id": self.network.page, "name": "The Page"},
+            "from": {"id": self.network.account, "name": "The Page"},
             "message": text,
             # Ahead, because the network counts in seconds: an answer is not older than what it answers.
             "created_time": int(time.time()) + 1,
@@ -110,7 +111,7 @@ class Page:
 
     def body(self, **content: Any) -> dict[str, Any]:
         """One entry of the Page."""
-        return {"object": "page", "entry": [{"id": self.network.page, "time": int(time.time()), **content}]}
+        return {"object": "page", "entry": [{"id": self.network.account, "time": int(time.time()), **content}]}
 
     async def say(self, body: dict[str, Any]) -> None:
         """Posts a webhook, which must be acknowledged in the end."""
@@ -155,12 +156,12 @@ async def connected_page(
     admin: Api, *, network: Facebook | None = None, port: int = 0, **channel: Any
 ) -> AsyncIterator[Page]:
     """A Page of its own, on a network that listens for as long as the block runs."""
-    facebook = network or Facebook(app_secret=SECRET, page=str(unique()))
+    facebook = network or Facebook(secret=SECRET, account=str(unique()))
     async with facebook.serving(port):
         body = {
             "network": "facebook",
             "name": "Page",
-            "external_id": facebook.page,
+            "external_id": facebook.account,
             "purpose": "care",
             "credentials": CREDENTIALS,
             "api_base_url": facebook.url,

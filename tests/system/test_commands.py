@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from shared.networks.registry import NETWORKS
 from tests.support.callers import Api, until
 from tests.support.page import Page, unique
 from tests.support.system import System
@@ -25,6 +26,10 @@ async def test_the_demo_loses_nothing_doubles_nothing_and_prevents_collisions(sy
     assert code == 0, err + out
     [day] = lines(out)
     assert day["problems"] == []
+    told = day["conversations"]
+    assert {story["network"] for story in told} == set(NETWORKS)
+    assert {(story["answer"] != "", story["because"]) for story in told} == {(True, "turn-taken")}
+    assert all(story["ticket"] and story["owner"] == story["answered_by"] != story["refused"] for story in told)
     assert day["messages"] >= 150
     assert day["refused"] == 0
     prevented = {name: count for name, count in day["collisions"].items() if name.startswith("prevented")}
@@ -43,6 +48,11 @@ async def test_a_second_demo_is_another_day_and_leaves_the_customers_of_others_a
         assert (day["problems"], day["messages"]) == ([], 30)
         assert day["replies"].keys() <= {"sent", "held"}
         assert "idempotency-key-reused" not in day["attempts_to_answer"]
+    channels = [one for one in await page.admin.every("/v1/channels") if one["name"].startswith("Demo ")]
+    for channel in channels:
+        deliveries = await page.admin.every("/v1/inbox", channel_id=channel["id"])
+        assert {delivery["state"] for delivery in deliveries} <= {"normalized", "ignored"}
+    assert {channel["network"] for channel in channels} == set(NETWORKS)
     assert page.received(item) == []
     assert (await page.admin.get(f"/v1/tickets/{ticket['id']}"))["version"] == ticket["version"]
 

@@ -1,1 +1,1 @@
-"""A seeded, realistic day played into a running system: customers, a simulated network, two agents who collide."""
+"""One conversation on every network, then a seeded, realistic day on one, played into a running system and audited."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from services.cli.demo.network import SimulatedFacebook
+from services.cli.demo.networks.facebook import Facebook
 
 
 @dataclass(slots=True, kw_only=True)
@@ -35,7 +35,7 @@ class Auditor:
         self._headers = {"Authorization": f"Bearer {key}"}
 
     async def examine(
-        self, *, sent: list[str], accepted: list[str], network: SimulatedFacebook, channel: str, run: str
+        self, *, sent: list[str], accepted: list[str], network: Facebook, channel: str, run: str
     ) -> Findings:
         """Everything that was acknowledged is there once; every answer that left was accepted, and left once.
 
@@ -52,7 +52,7 @@ class Auditor:
         self._compare(findings, sent=sent, network=network)
         return findings
 
-    def _compare(self, findings: Findings, *, sent: list[str], network: SimulatedFacebook) -> None:
+    def _compare(self, findings: Findings, *, sent: list[str], network: Facebook) -> None:
         lost = [item for item in sent if item not in findings.messages]
         doubled = [item for item, count in findings.messages.items() if count > 1]
         foreign = set(findings.messages) - set(sent)

@@ -12,23 +12,12 @@ import httpx
 
 from services.cli.demo.agents import Agent, meet
 from services.cli.demo.audit import Auditor, Findings
-from services.cli.demo.network import PAGE, SimulatedFacebook
+from services.cli.demo.channels import System, connect
+from services.cli.demo.networks.facebook import Facebook
 from services.cli.demo.world import World
-from shared.errors import Misconfigured
 
 IN_FLIGHT: Final = 32
 SETTLE_SECONDS: Final = 30.0
-APP_SECRET: Final = "demo-app-secret"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class System:
-    """A running Baton: where it is, and the keys to it."""
-
-    url: str
-    admin: str
-    agents: tuple[tuple[str, str, str], ...]
-    """Id, name and key of each agent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +51,7 @@ async def play(system: System, plan: Plan, *, progress: Callable[[int], None]) -
     chance = random.Random(plan.seed)
     day = Day()
     world = World(plan.seed, customers=plan.customers, now=int(time.time()))
-    network = SimulatedFacebook(app_secret=APP_SECRET, chance=random.Random(plan.seed + 1))
+    network = Facebook(chance=random.Random(plan.seed + 1))
     limits = httpx.Limits(max_connections=IN_FLIGHT + 8)
     async with (
         httpx.AsyncClient(base_url=system.url, timeout=15, limits=limits, trust_env=False) as client,
@@ -108,40 +97,8 @@ async def play(system: System, plan: Plan, *, progress: Callable[[int], None]) -
     return day
 
 
-async def connect(client: httpx.AsyncClient, key: str, network: SimulatedFacebook) -> str:
-    """Connects the simulated Page, or takes the connection of an earlier demo over; returns the channel's id."""
-    headers = {"Authorization": f"Bearer {key}"}
-    credentials = {"app_secret": APP_SECRET, "verify_token": "demo", "access_token": "demo"}
-    body = {
-        "network": "facebook",
-        "name": "Demo Page",
-        "external_id": PAGE,
-        "purpose": "care",
-        "credentials": credentials,
-        "api_base_url": network.url,
-    }
-    answer = await client.post("/v1/channels", json=body, headers=headers)
-    if answer.status_code == 409:
-        channels = (await client.get("/v1/channels", params={"limit": 200}, headers=headers)).json()["data"]
-        found = next(one for one in channels if one["external_id"] == PAGE)
-        current = await client.get(f"/v1/channels/{found['id']}", headers=headers)
-        answer = await client.patch(
-            f"/v1/channels/{found['id']}",
-            json={"credentials": credentials, "api_base_url": network.url},
-            headers=headers | {"If-Match": current.headers["ETag"]},
-        )
-    if answer.status_code == 422:
-        raise Misconfigured(
-            "the running system may not call a simulated network on this machine: "
-            "start it with BATON_ALLOW_PRIVATE_EGRESS=1, or let `baton demo --own` start one of its own"
-        )
-    answer.raise_for_status()
-    network.webhook_url = f"{client.base_url}".rstrip("/") + answer.json()["webhook_path"]
-    return str(answer.json()["id"])
-
-
 async def send(
-    network: SimulatedFacebook,
+    network: Facebook,
     world: World,
     *,
     plan: Plan,

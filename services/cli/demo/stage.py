@@ -6,17 +6,21 @@ import os
 import sys
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from services.cli import options
-from services.cli.demo.play import Day, Plan, System, play
+from services.cli.demo.channels import System
+from services.cli.demo.play import Day, Plan, play
+from services.cli.demo.tour import Story, tour
 from shared.errors import Misconfigured
 
 START_SECONDS: Final = 60.0
@@ -34,6 +38,21 @@ def running_system(url: str | None, key: str | None, data_dir: Path | None) -> S
 
 async def rehearse(plan: Plan, system: System | None, *, as_json: bool) -> None:
     """Plays, shows, and ends with exit code 1 when something was lost or doubled."""
+    async with nullcontext(system) if system else own_system() as stage:
+        stories = await tour(stage)
+        if not as_json:
+            _tell(stories)
+        day = await _play(stage, plan, quiet=as_json)
+    summary = summarize(stories, day)
+    if as_json:
+        typer.echo(json.dumps(summary, ensure_ascii=False))
+    else:
+        _show(summary)
+    if summary["problems"]:
+        raise typer.Exit(1)
+
+
+async def _play(system: System, plan: Plan, *, quiet: bool) -> Day:
     console = Console(stderr=True)
     with Progress(
         TextColumn("{task.description}"),
@@ -41,21 +60,10 @@ async def rehearse(plan: Plan, system: System | None, *, as_json: bool) -> None:
         MofNCompleteColumn(),
         TimeRemainingColumn(),
         console=console,
-        disable=as_json or not console.is_terminal,
+        disable=quiet or not console.is_terminal,
     ) as progress:
         bar = progress.add_task("messages", total=plan.messages)
-        if system is not None:
-            day = await play(system, plan, progress=lambda count: progress.advance(bar, count))
-        else:
-            async with own_system() as started:
-                day = await play(started, plan, progress=lambda count: progress.advance(bar, count))
-    summary = summarize(day)
-    if as_json:
-        typer.echo(json.dumps(summary, ensure_ascii=False))
-    else:
-        _show(summary)
-    if summary["problems"]:
-        raise typer.Exit(1)
+        return await play(system, plan, progress=lambda count: progress.advance(bar, count))
 
 
 @asynccontextmanager
@@ -88,14 +96,15 @@ def _own_environment() -> dict[str, str]:
     return kept | {"BATON_ALLOW_PRIVATE_EGRESS": "1", "BATON_LOG_LEVEL": "warning"}
 
 
-def summarize(day: Day) -> dict[str, Any]:
-    """The day in numbers."""
+def summarize(stories: list[Story], day: Day) -> dict[str, Any]:
+    """The conversations, and the day in numbers."""
     findings = day.findings
     outcomes: dict[str, int] = {}
     for agent in day.agents:
         for code, count in agent.outcomes.items():
             outcomes[code] = outcomes.get(code, 0) + count
     return {
+        "conversations": [asdict(story) for story in stories],
         "webhooks": day.webhooks,
         "duplicates": day.duplicates,
         "refused": day.refused,
@@ -108,7 +117,10 @@ def summarize(day: Day) -> dict[str, Any]:
         "replies": dict(sorted(findings.replies.items())),
         "collisions": dict(sorted(findings.collisions.items())),
         "latency_ms": {name: _percentile(day.latencies, share) for name, share in _SHARES.items()},
-        "problems": findings.problems,
+        "problems": [
+            *(f"{story.network}, {story.what}: {story.problem}" for story in stories if story.problem),
+            *findings.problems,
+        ],
     }
 
 
@@ -120,10 +132,23 @@ def _percentile(values: list[float], share: float) -> float | None:
     return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))] * 1000, 1) if ordered else None
 
 
+def _tell(stories: list[Story]) -> None:
+    console = Console(soft_wrap=True, highlight=False)
+    for story in stories:
+        console.print(f"[bold]{story.network}[/], {story.what}")
+        console.print(f"  [cyan]→[/] {escape(story.customer)}: {escape(story.text)}")
+        if story.problem:
+            console.print(f"  [bold red]✗[/] {escape(story.problem)}\n")
+            continue
+        console.print(f"    ticket {story.ticket}, team {story.team}, owned by {story.owner}")
+        console.print(f"  [green]←[/] {story.answered_by}: {escape(story.answer)}  [dim]({escape(story.known_as)})[/]")
+        console.print(f"  [red]×[/] {story.refused} would answer too, and is refused: {story.because}\n")
+
+
 def _show(summary: dict[str, Any]) -> None:
-    table = Table("", "", title="The day", show_header=False, title_justify="left")
+    table = Table("", "", title="A day on Facebook", show_header=False, title_justify="left")
     for name, value in summary.items():
-        if name == "problems":
+        if name in {"conversations", "problems"}:
             continue
         shown = ", ".join(f"{key} {count}" for key, count in value.items()) if isinstance(value, dict) else str(value)
         table.add_row(name.replace("_", " "), shown or "none")

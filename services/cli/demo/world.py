@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from services.cli.demo.network import PAGE
+from services.cli.demo.networks.facebook import PAGE
 
 COMPLAINTS: Final = (
     "My parcel never arrived and I want a refund 😡",

@@ -2,11 +2,8 @@
 
 import json
 
-from services.cli.demo.network import PAGE, SimulatedFacebook
 from services.cli.demo.world import World
 from shared.networks import registry
-from shared.networks.port import Account, WebhookRequest
-from tests.support.messages import AT
 
 NOW = 1_795_000_000
 
@@ -46,12 +43,3 @@ def test_networks_send_twice_write_in_bursts_and_change_what_they_said():
     assert any(delivery.duplicate for delivery in deliveries)
     assert any(len(delivery.items) == 4 for delivery in deliveries)
     assert {"add", "edited", "remove", "hide"} <= verbs
-
-
-def test_the_simulated_network_signs_as_the_real_adapter_verifies():
-    simulated = SimulatedFacebook(app_secret="s3cret")
-    body = b'{"object":"page","entry":[]}'
-    headers = {name.lower(): value for name, value in simulated.sign(body).items()}
-    account = Account(channel_id="chn_1", external_id=PAGE, credentials={"app_secret": "s3cret"})
-    request = WebhookRequest(method="POST", headers=headers, body=body)
-    assert registry.get("facebook").verify(request, account, now=AT)

@@ -1,0 +1,50 @@
+"""A simulated Telegram bot: updates beside a secret, messages through the Bot API, and no word of what it sent."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from services.cli.demo.networks.simulated import Opening, Received, Simulated
+
+
+@dataclass(kw_only=True)
+class Telegram(Simulated):
+    """One bot."""
+
+    network: ClassVar[str] = "telegram"
+    account: str = "110201543"
+
+    @property
+    def credentials(self) -> dict[str, str]:
+        """What it says with each update, and the bot's token."""
+        return {"secret_token": self.secret, "bot_token": f"{self.account}:demo"}
+
+    def sign(self, body: bytes) -> dict[str, str]:
+        """A secret that vouches for the caller; nothing vouches for the body."""
+        del body
+        return {"X-Telegram-Bot-Api-Secret-Token": self.secret}
+
+    def openings(self) -> Iterator[Opening]:
+        """A message in a private chat with the bot."""
+        chat, message, text = self.number(), self.number() % 10**6, "Wo ist meine Bestellung?"
+        payload = {
+            "update_id": self.number(),
+            "message": {
+                "message_id": message,
+                "from": {"id": chat, "is_bot": False, "first_name": "Emil", "username": "emil"},
+                "chat": {"id": chat, "first_name": "Emil", "type": "private"},
+                "date": int(time.time()),
+                "text": text,
+            },
+        }
+        item = f"{chat}:{message}"
+        yield Opening(what="a message", customer="Emil", text=text, item=item, target=str(chat), payload=payload)
+
+    def take(self, path: str, payload: Any) -> tuple[Received, dict[str, Any]]:
+        """`/bot{token}/sendMessage`."""
+        del path
+        message, chat = self.number() % 10**6, payload["chat_id"]
+        taken = Received(target=str(chat), text=payload["text"], external_id=f"{chat}:{message}")
+        said = {"message_id": message, "chat": {"id": chat, "type": "private"}, "date": int(time.time())}
+        return taken, {"ok": True, "result": said | {"text": taken.text}}
