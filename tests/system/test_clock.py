@@ -141,7 +141,13 @@ async def test_a_cursor_of_one_process_is_good_at_the_other(admins: tuple[Api, A
     ahead, behind = admins
     _, _, ticket = await page.asked()
     await page.quiet(ticket)
-    told = [event["sequence"] for event in await feed(ahead)]
+
+    async def numbered() -> list[int] | None:
+        found = await feed(ahead)
+        is_there = any(event["data"].get("ticket", {}).get("id") == ticket["id"] for event in found)
+        return [event["sequence"] for event in found] if is_there else None
+
+    told = await until(numbered)
     assert told == sorted(set(told))
     half = told[len(told) // 2]
     assert [event["sequence"] for event in await feed(behind, after=half)][: len(told)] == [
