@@ -10,7 +10,7 @@ REGISTERED: Final[dict[str, str]] = {
     "inbox.before_store": "before the inbox batch is written",
     "normalizer.before_commit": "normalized events are written but not committed",
     "normalizer.committed": "after the normalizer's commit",
-    "sequencer.before_commit": "positions are assigned but not committed",
+    "sequencer.before_commit": "before the statement that assigns positions and commits them",
     "sequencer.committed": "after positions are committed, before readers wake",
     "relay.before_send": "events are read, before the broker gets them",
     "relay.sent": "the broker has acknowledged events, before they are deleted",
@@ -31,17 +31,24 @@ class InjectedFailure(Exception):
     """What a failpoint armed with `raise` raises."""
 
 
-def _armed() -> dict[str, str]:
-    """BATON_FAILPOINTS=name=action[,name=action]; actions: kill, stop, raise, sleep:<seconds>."""
+_ARMED: Final[dict[str, str]] = {}
+
+
+def arm() -> None:
+    """BATON_FAILPOINTS=name=action[,name=action]; actions: kill, stop (once), raise, sleep:<seconds>.
+
+    Read once, when this is imported; a process that was forked later reads it again.
+    """
     spec = os.environ.get("BATON_FAILPOINTS", "")
-    return dict(part.split("=", 1) for part in spec.split(",") if "=" in part)
+    _ARMED.clear()
+    _ARMED.update(dict(part.split("=", 1) for part in spec.split(",") if "=" in part))
 
 
-_ARMED: Final[dict[str, str]] = _armed()
+arm()
 
 
 def hit(name: str) -> None:
-    """Does what the environment armed this failpoint with; costs one look-up when nothing is armed."""
+    """Does what the environment armed this failpoint with, and says so; costs one look-up when nothing is armed."""
     if not _ARMED:
         return
     action = _ARMED.get(name)
@@ -49,10 +56,13 @@ def hit(name: str) -> None:
         return
     if name not in REGISTERED:
         raise KeyError(name)
+    # Past all buffers: what follows may be the end.
+    os.write(2, f"failpoint {name}: {action}\n".encode())
     match action.split(":", 1):
         case ["kill"]:
             os.kill(os.getpid(), signal.SIGKILL)
         case ["stop"]:
+            del _ARMED[name]
             os.kill(os.getpid(), signal.SIGSTOP)
         case ["sleep", seconds]:
             time.sleep(float(seconds))

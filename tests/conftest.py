@@ -10,11 +10,13 @@ pytest.register_assert_rewrite("tests.contract", "tests.support")
 
 from shared.db.pool import Database  # noqa: E402 - assertions of helpers are rewritten only before their import
 from tests.support import disk, kafka  # noqa: E402
+from tests.support.forks import Forks  # noqa: E402
 from tests.support.kafka import SharedBroker  # noqa: E402
 from tests.support.postgres import Server, open_database  # noqa: E402
 
 _SERVER: Final = pytest.StashKey[Server]()
 _BROKER: Final = pytest.StashKey[SharedBroker]()
+_FORKS: Final = pytest.StashKey[Forks]()
 _WITHOUT: Final = "without Apache Kafka"
 
 
@@ -23,12 +25,15 @@ def pytest_configure(config: pytest.Config) -> None:
     session = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
     config.stash[_SERVER] = Server(session)
     config.stash[_BROKER] = SharedBroker(session)
+    config.stash[_FORKS] = Forks(session)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Starts servers before the first test, whose time limit they would otherwise eat."""
     if session.config.option.collectonly:
         return
+    if any(_wants(item, "forks") for item in session.items):
+        session.config.stash[_FORKS].start()
     if any(_wants(item, "server_dsn") for item in session.items):
         session.config.stash[_SERVER].start()
     wanted = ("broker", "event_log")
@@ -40,6 +45,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """After all tests, outside of their time limits: other workers may still be busy."""
     config.stash[_SERVER].stop()
     config.stash[_BROKER].stop()
+    config.stash[_FORKS].stop()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -77,6 +83,12 @@ def kafka_is_here() -> None:
 def broker(pytestconfig: pytest.Config, kafka_is_here: None) -> str:
     """The session's Kafka, as `host:port`; nobody stops it. Tests use prefixes of their own."""
     return pytestconfig.stash[_BROKER].servers
+
+
+@pytest.fixture(scope="session")
+def forks(pytestconfig: pytest.Config) -> Forks:
+    """Where processes of Baton come from, without each of them loading it."""
+    return pytestconfig.stash[_FORKS]
 
 
 @pytest.fixture(scope="session")

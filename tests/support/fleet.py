@@ -17,6 +17,7 @@ import httpx
 from services import assembly
 from services.cli.inspect import routes_of
 from shared.sealing import new_key
+from tests.support.forks import Fork, Forks
 from tests.support.system import LOOSE, START_SECONDS, STOP_SECONDS, Agent
 
 SERVICES: Final = ("ingest", "router", "router", "tickets", "tickets", "notifier", "notifier")
@@ -26,48 +27,69 @@ SETTINGS: Final = LOOSE | {"BATON_KAFKA_SESSION_MS": "3000", "BATON_POOL_SIZE": 
 
 
 class Process:
-    """`baton run SERVICE`."""
+    """`baton run SERVICE…`, one word of `service` each."""
 
-    def __init__(self, service: str, log: Path, env: Mapping[str, str]) -> None:
+    def __init__(self, service: str, log: Path, env: Mapping[str, str], forks: Forks) -> None:
         self.service = service
         self.url = ""
         self._log = log
         self._env = env
-        self.popen: subprocess.Popen[bytes] | None = None
+        self._forks = forks
+        self.fork: Fork | None = None
 
     def spawn(self) -> None:
         """On its old port, so that callers find it again."""
         port = self.url.rpartition(":")[2] or "0"
-        command = [sys.executable, "-m", "services.cli.main", "run", self.service, "--json", "--port", port]
         with self._log.open("ab") as log:
-            self.popen = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, env=dict(self._env), cwd="/")
+            arguments = ["run", *self.service.split(), "--json", "--port", port]
+            self.fork = self._forks.spawn(arguments, env=self._env, stderr=log)
 
     def wait_ready(self) -> None:
         """Until it serves."""
-        assert self.popen is not None
-        assert self.popen.stdout is not None
+        assert self.fork is not None
         with selectors.DefaultSelector() as selector:
-            selector.register(self.popen.stdout, selectors.EVENT_READ)
+            selector.register(self.fork.stdout, selectors.EVENT_READ)
             assert selector.select(START_SECONDS), f"{self.service} said nothing: {self.said()}"
-        line = self.popen.stdout.readline()
+        line = self.fork.stdout.readline()
         assert line, f"{self.service} ended: {self.said()}"
         self.url = json.loads(line)["url"]
 
+    def arm(self, failpoints: str) -> None:
+        """As BATON_FAILPOINTS, from now on."""
+        assert self.fork is not None
+        self.fork.arm(failpoints)
+
+    def sleep(self) -> None:
+        """SIGSTOP."""
+        assert self.fork is not None
+        self.fork.send_signal(signal.SIGSTOP)
+
+    def wake(self) -> None:
+        """SIGCONT."""
+        assert self.fork is not None
+        self.fork.send_signal(signal.SIGCONT)
+
+    @property
+    def is_asleep(self) -> bool:
+        """Whether it is stopped, as the kernel sees it."""
+        assert self.fork is not None
+        return Path(f"/proc/{self.fork.pid}/stat").read_text().rpartition(") ")[2].startswith("T")
+
     def kill(self) -> None:
         """SIGKILL."""
-        assert self.popen is not None
-        self.popen.kill()
-        self.popen.wait(STOP_SECONDS)
+        assert self.fork is not None
+        self.fork.kill()
+        self.fork.wait(STOP_SECONDS)
         self._close()
 
     def stopped(self) -> int:
         """Its exit code, after SIGTERM."""
-        assert self.popen is not None
+        assert self.fork is not None
         try:
-            return self.popen.wait(STOP_SECONDS)
+            return self.fork.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            self.popen.kill()
-            return self.popen.wait(STOP_SECONDS)
+            self.fork.kill()
+            return self.fork.wait(STOP_SECONDS)
         finally:
             self._close()
 
@@ -76,21 +98,30 @@ class Process:
         return self._log.read_text("utf-8", "replace")[-3000:]
 
     def _close(self) -> None:
-        if self.popen is not None and self.popen.stdout is not None:
-            self.popen.stdout.close()
+        if self.fork is not None:
+            self.fork.stdout.close()
 
 
 class Fleet:
     """All of them, with a workspace, an admin and two agents."""
 
     def __init__(
-        self, home: Path, *, database_url: str, event_log: str, prefix: str, services: Sequence[str] = SERVICES
+        self,
+        home: Path,
+        forks: Forks,
+        *,
+        database_url: str,
+        event_log: str,
+        prefix: str,
+        services: Sequence[str] = SERVICES,
+        settings: Mapping[str, str] = SETTINGS,
     ) -> None:
         self.home = home
+        self._forks = forks
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("BATON_", "PG"))}
         self.env = {
             **kept,
-            **SETTINGS,
+            **settings,
             "PYTHONPATH": str(Path(__file__).parents[2]),
             "BATON_DATABASE_URL": database_url,
             "BATON_EVENT_LOG": event_log,
@@ -100,7 +131,8 @@ class Fleet:
         }
         home.mkdir(parents=True, exist_ok=True)
         self.processes = [
-            Process(service, home / f"{number}-{service}.log", self.env) for number, service in enumerate(services)
+            Process(service, home / f"{number}-{service}.log", self.env, forks)
+            for number, service in enumerate(services)
         ]
         self.workspace = ""
         self.admin = ""
@@ -119,10 +151,9 @@ class Fleet:
 
     def run(self, *arguments: str) -> str:
         """One command; its standard output."""
-        command = [sys.executable, "-m", "services.cli.main", *arguments]
-        done = subprocess.run(command, env=self.env, capture_output=True, check=False, timeout=120, cwd="/")
-        assert done.returncode == 0, done.stderr.decode()
-        return done.stdout.decode()
+        code, out, err = self._forks.run(arguments, env=self.env)
+        assert code == 0, err
+        return out
 
     @property
     def url(self) -> str:
@@ -131,7 +162,7 @@ class Fleet:
 
     def one(self, service: str) -> Process:
         """The first process of a service."""
-        return next(process for process in self.processes if process.service == service)
+        return next(process for process in self.processes if service in process.service.split())
 
     def show(self) -> None:
         """What they said goes into the test's output."""
@@ -140,21 +171,17 @@ class Fleet:
 
     def end(self) -> list[int]:
         """Everybody stops; returns their exit codes."""
-        living = [each for each in self.processes if each.popen is not None and each.popen.poll() is None]
+        living = [each for each in self.processes if each.fork is not None and each.fork.poll() is None]
         for process in living:
-            assert process.popen is not None
-            process.popen.send_signal(signal.SIGTERM)
+            assert process.fork is not None
+            process.fork.send_signal(signal.SIGTERM)
         return [process.stopped() for process in living]
 
     async def problems(self) -> list[dict[str, Any]]:
         """What `baton doctor` calls a problem."""
-        command = [sys.executable, "-m", "services.cli.main", "doctor", "--json"]
-        process = await asyncio.create_subprocess_exec(
-            *command, env=self.env, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, cwd="/"
-        )
-        out, err = await process.communicate()
-        findings = [json.loads(line) for line in out.decode().splitlines()]
-        assert findings, err.decode()
+        _, out, err = await asyncio.to_thread(self._forks.run, ["doctor", "--json"], env=self.env)
+        findings = [json.loads(line) for line in out.splitlines()]
+        assert findings, err
         return [finding for finding in findings if finding["level"] == "problem"]
 
     def door(self, limits: httpx.Limits) -> httpx.AsyncBaseTransport:

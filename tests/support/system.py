@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 from services.cli import main
 from shared.errors import BatonError
+from tests.support.forks import Fork, Forks
 
 START_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 40.0
@@ -50,6 +51,7 @@ class System:
     def __init__(
         self,
         home: Path,
+        forks: Forks,
         *,
         settings: Mapping[str, str] = LOOSE,
         event_log: str = "postgres",
@@ -57,14 +59,15 @@ class System:
     ) -> None:
         home.mkdir(parents=True, exist_ok=True)
         self.home = home
+        self._forks = forks
         self.data_dir = home / "data"
         topics = f"{zlib.crc32(str(home).encode()):08x}-"
         self.settings = {**settings, "BATON_EVENT_LOG": event_log, "BATON_KAFKA_PREFIX": topics}
         self.prefix = list(prefix)
-        """A command that runs the system as somebody else."""
+        """A command that runs the system as somebody else; as a process that loads everything itself."""
         self.access: dict[str, Any] = {}
         self.port = 0
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | Fork | None = None
         self._log = home / "stderr.log"
 
     # -- its life ---------------------------------------------------------------------------------------------------
@@ -77,11 +80,14 @@ class System:
 
     def spawn(self, *, port: int | None = None, **settings: str) -> None:
         """Starts without waiting. The port is the one of the last start, so that networks find it again."""
-        command = [*self.prefix, *self.command("up", "--json", "--port", str(self.port if port is None else port))]
+        arguments = self.arguments("up", "--json", "--port", str(self.port if port is None else port))
+        env = self.environment(**settings)
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=log, env=self.environment(**settings), cwd="/"
-            )
+            if self.prefix:
+                command = [*self.prefix, sys.executable, "-m", "services.cli.main", *arguments]
+                self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, env=env, cwd="/")
+            else:
+                self._process = self._forks.spawn(arguments, env=env, stderr=log)
 
     def wait_ready(self) -> None:
         """Blocks until the line is there; fails with what the system said if it ends instead."""
@@ -172,7 +178,7 @@ class System:
         return self._log.stat().st_size if self._log.exists() else 0
 
     @property
-    def process(self) -> "subprocess.Popen[bytes]":
+    def process(self) -> "subprocess.Popen[bytes] | Fork":
         """The child."""
         assert self._process is not None, "the system was not started"
         return self._process
@@ -210,10 +216,10 @@ class System:
 
     # -- commands ---------------------------------------------------------------------------------------------------
 
-    def command(self, *arguments: str) -> list[str]:
-        """A `baton` command on this data directory."""
-        place = [] if arguments[0] in {"parse", "structure", "openapi", "asyncapi"} else ["--data-dir"]
-        return [sys.executable, "-m", "services.cli.main", *arguments, *place, *([str(self.data_dir)] if place else [])]
+    def arguments(self, *arguments: str) -> list[str]:
+        """Of a `baton` command on this data directory."""
+        has_place = arguments[0] not in {"parse", "structure", "openapi", "asyncapi"}
+        return [*arguments, *(["--data-dir", str(self.data_dir)] if has_place else [])]
 
     def environment(self, **settings: str) -> dict[str, str]:
         """Nothing of the caller's own settings."""
@@ -222,20 +228,13 @@ class System:
 
     async def process_of(self, *arguments: str, **settings: str) -> tuple[int, str, str]:
         """Runs a command as a process; returns exit code, standard output and standard error."""
-        process = await asyncio.create_subprocess_exec(
-            *self.command(*arguments),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env=self.environment(**settings),
-        )
-        out, err = await process.communicate()
-        return process.returncode or 0, out.decode(), err.decode()
+        env = self.environment(**settings)
+        return await asyncio.to_thread(self._forks.run, self.arguments(*arguments), env=env)
 
     async def baton(self, *arguments: str, **settings: str) -> tuple[int, str, str]:
-        """The same within this process: a process of its own takes a second to load."""
-        command = self.command(*arguments)[3:]
+        """The same within this process."""
         env = {name: None for name in os.environ if name.startswith("BATON_")} | self.settings | settings
-        result = await asyncio.to_thread(CliRunner(env=env).invoke, main.build(), command)
+        result = await asyncio.to_thread(CliRunner(env=env).invoke, main.build(), self.arguments(*arguments))
         if isinstance(result.exception, BatonError):
             return 1, result.stdout, f"baton: {result.exception}\n"
         if result.exception and not isinstance(result.exception, SystemExit):

@@ -7,6 +7,7 @@ import pytest
 
 from tests.support.callers import Api, connected
 from tests.support.contract import Contract
+from tests.support.forks import Forks
 from tests.support.page import Page, connected_page
 from tests.support.possessions import possessions
 from tests.support.system import System
@@ -19,9 +20,9 @@ def event_log(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def shared_system(tmp_path_factory: pytest.TempPathFactory, event_log: str) -> Iterator[System]:
+def shared_system(tmp_path_factory: pytest.TempPathFactory, forks: Forks, event_log: str) -> Iterator[System]:
     """A system that runs for as long as the worker does."""
-    system = System(tmp_path_factory.mktemp("system"), event_log=event_log)
+    system = System(tmp_path_factory.mktemp("system"), forks, event_log=event_log)
     try:
         yield system.start()
     finally:

@@ -13,6 +13,7 @@ import pytest
 from tests.support.burst import Clerk, Round, burst, check
 from tests.support.callers import Api, connected, hired
 from tests.support.fleet import Fleet
+from tests.support.forks import Forks
 from tests.support.kafka import Broker
 from tests.support.page import connected_page
 
@@ -73,8 +74,8 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
 
 
 @pytest.fixture
-def fleet(tmp_path: Path, dsn: str, broker: Broker) -> Iterator[Fleet]:
-    fleet = Fleet(tmp_path / "fleet", database_url=dsn, event_log=f"kafka://{broker.servers}", prefix="")
+def fleet(tmp_path: Path, forks: Forks, dsn: str, broker: Broker) -> Iterator[Fleet]:
+    fleet = Fleet(tmp_path / "fleet", forks, database_url=dsn, event_log=f"kafka://{broker.servers}", prefix="")
     try:
         yield fleet.start()
     finally:

@@ -12,6 +12,7 @@ import pytest
 from tests.support.burst import Clerk, Round, burst, check
 from tests.support.callers import Api, connected, until
 from tests.support.database import PATIENCE, Outage
+from tests.support.forks import Forks
 from tests.support.page import Page, connected_page, unique
 from tests.support.system import System
 
@@ -21,9 +22,9 @@ BURST = 520
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory, event_log: str) -> Iterator[System]:
+def home(tmp_path_factory: pytest.TempPathFactory, forks: Forks, event_log: str) -> Iterator[System]:
     """A system that is killed and started again on the same data."""
-    system = System(tmp_path_factory.mktemp("kill"), event_log=event_log)
+    system = System(tmp_path_factory.mktemp("kill"), forks, event_log=event_log)
     try:
         yield system.start()
     finally:

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from tests.support.callers import Api, connected, until
+from tests.support.forks import Forks
 from tests.support.page import CREDENTIALS, Page, connected_page, deliver, unique
 from tests.support.system import LOOSE, System
 
@@ -19,10 +20,10 @@ CALLERS = 16
 
 
 @pytest.fixture
-def private(tmp_path: Path, event_log: str) -> Iterator[System]:
+def private(tmp_path: Path, forks: Forks, event_log: str) -> Iterator[System]:
     """A system whose data lie where only their owner can look."""
     tmp_path.chmod(0o700)
-    system = System(tmp_path / "home", event_log=event_log)
+    system = System(tmp_path / "home", forks, event_log=event_log)
     system.home.chmod(0o700)
     yield system
     system.show()
@@ -146,7 +147,7 @@ def can_import(prefix: list[str]) -> bool:
 
 @pytest.mark.timeout(120)
 @pytest.mark.skipif(os.geteuid() != 0, reason="whoever is not root runs all tests as themselves")
-async def test_it_runs_as_anybody(tmp_path: Path):
+async def test_it_runs_as_anybody(tmp_path: Path, forks: Forks):
     for folder in (tmp_path, *tmp_path.parents):
         if folder.owner() == "root" and not folder.stat().st_mode & stat.S_IXOTH:
             folder.chmod(0o711)
@@ -154,7 +155,7 @@ async def test_it_runs_as_anybody(tmp_path: Path):
     prefix = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
     if not can_import(prefix):
         pytest.skip("this checkout lies where others may not read: nobody else can run it")
-    system = System(home, settings=LOOSE | {"HOME": str(home)}, prefix=prefix)
+    system = System(home, forks, settings=LOOSE | {"HOME": str(home)}, prefix=prefix)
     os.chown(home, 65534, 65534)
     try:
         system.start()

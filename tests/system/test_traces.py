@@ -10,6 +10,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from tests.support.callers import Api, connected
+from tests.support.forks import Forks
 from tests.support.page import connected_page
 from tests.support.receiving import Receiver, receiving
 from tests.support.system import System
@@ -19,9 +20,9 @@ CALLER = "b7ad6b7169203331"
 
 
 @pytest.fixture
-def alone(tmp_path: Path) -> Iterator[System]:
+def alone(tmp_path: Path, forks: Forks) -> Iterator[System]:
     """A system of the test's own."""
-    system = System(tmp_path)
+    system = System(tmp_path, forks)
     yield system
     system.end()
 
@@ -55,6 +56,8 @@ async def test_one_trace_leads_from_the_answer_of_an_agent_to_the_networks_api(a
             queued = await alice.post(path, body, traceparent=f"00-{TRACE}-{CALLER}-01")
             assert queued.status_code == 202, queued.text
             assert (await alice.settled(queued.json()["id"]))["state"] == "sent"
+            # Its echo may have told so before the notifier's own event has arrived.
+            await page.quiet(ticket, calm=0.5)
             first = min(await page.admin.every("/v1/inbox", channel_id=page.id), key=lambda one: one["received_at"])
             refused = await http.get("/v1/tickets")
             assert refused.status_code == 401
