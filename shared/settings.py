@@ -152,6 +152,18 @@ class KernelSettings(Settings):
         le=256,
         description="Partitions of each topic; fixed once events exist on Postgres, grown by `baton migrate` on Kafka.",
     )
+    log_lease_ms: int = Field(
+        10_000,
+        ge=500,
+        description="After this long without a sign of life, by the database's clock, what a process reads of the "
+        "event log on Postgres moves.",
+    )
+    relay_lease_ms: int = Field(
+        4_000,
+        ge=500,
+        description="After this long without a sign of life, by the database's clock, others relay to Kafka what a "
+        "process had to relay.",
+    )
     log_retention_days: _Days = Field(7, description="How long events stay in the event log.")
     kafka_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{0,64}$")] = Field(
         "", description="In front of every topic and group on Kafka, so that several systems may share a cluster."

@@ -172,12 +172,15 @@ async def _log(settings: KernelSettings, database: Database, metrics: Metrics) -
     if settings.kafka_servers:
         # Imported where it is used: a process on Postgres need not pay for it.
         from shared.log.kafka import KafkaLog, from_settings
+        from shared.log.relay import RelayPace
 
-        async with KafkaLog.open(database, from_settings(settings), metrics=metrics) as log:
+        relay = RelayPace.of(timedelta(milliseconds=settings.relay_lease_ms))
+        async with KafkaLog.open(database, from_settings(settings), metrics=metrics, relay=relay) as log:
             yield log
         return
     retention = timedelta(days=settings.log_retention_days)
-    async with PostgresLog.open(database, retention=retention) as log:
+    pace = Pace.of(timedelta(milliseconds=settings.log_lease_ms))
+    async with PostgresLog.open(database, pace=pace, retention=retention) as log:
         yield log
 
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, Protocol
+from typing import Final, Protocol, Self
 
 import structlog
 
@@ -66,17 +66,25 @@ class Outlet(Protocol):
         ...
 
 
+_HEARTBEAT: Final = timedelta(seconds=1)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RelayPace:
     """Defaults are for production; tests shorten them."""
 
     poll: timedelta = timedelta(milliseconds=100)
     """Between two looks when nothing woke the relay."""
-    heartbeat: timedelta = timedelta(seconds=1)
+    heartbeat: timedelta = _HEARTBEAT
     ttl: timedelta = timedelta(seconds=4)
     """After this long without a heartbeat, by the database's clock, a relay's shards are free."""
     chunk: int = 250
     """Events of one shard that are sent together."""
+
+    @classmethod
+    def of(cls, lease: timedelta) -> Self:
+        """With heartbeats that a short lease survives, too."""
+        return cls(ttl=lease, heartbeat=min(_HEARTBEAT, lease / 4))
 
 
 _AGAIN: Final = Backoff(base=timedelta(milliseconds=50), cap=timedelta(seconds=1))

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from aiokafka.errors import (
     AuthenticationFailedError,
@@ -37,6 +37,8 @@ REFUSED: Final = (
 METADATA_AGE: Final = timedelta(seconds=20)
 """How soon new partitions are seen."""
 
+_HEARTBEAT: Final = timedelta(seconds=1)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
@@ -44,7 +46,7 @@ class Pace:
 
     session: timedelta = timedelta(seconds=6)
     """After this long without a heartbeat a member's partitions move."""
-    heartbeat: timedelta = timedelta(seconds=1)
+    heartbeat: timedelta = _HEARTBEAT
     hold: timedelta = timedelta(seconds=5)
     """How long a rebalance waits for the batch in hand, so that it need not be handled twice."""
     request: timedelta = timedelta(seconds=10)
@@ -56,6 +58,11 @@ class Pace:
     """A member that gets nothing for so long although there is something is replaced."""
     retry: timedelta = timedelta(milliseconds=250)
     """Between two tries to reach a broker that is away."""
+
+    @classmethod
+    def of(cls, session: timedelta) -> Self:
+        """With heartbeats that a short session survives, too."""
+        return cls(session=session, heartbeat=min(_HEARTBEAT, session / 4))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +119,7 @@ def from_settings(settings: KernelSettings) -> Cluster:
         prefix=settings.kafka_prefix,
         member=settings.kafka_member,
         security=security,
-        pace=Pace(session=timedelta(milliseconds=settings.kafka_session_ms)),
+        pace=Pace.of(timedelta(milliseconds=settings.kafka_session_ms)),
     )
 
 
