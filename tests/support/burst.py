@@ -37,6 +37,8 @@ class Clerk:
     api: Api
     page: Page
     chance: random.Random
+    takes_over: bool = False
+    """Takes the right to answer by force, whoever has it."""
     accepted: list[str] = field(default_factory=list)
     fences: dict[str, list[int]] = field(default_factory=dict)
 
@@ -60,6 +62,10 @@ class Clerk:
             return
         seen = max(line["seq"] for line in lines["data"])
         body = {"text": f"{self.api.agent.name} says {unique()}", "seen_seq": seen}
+        if self.takes_over:
+            taken = await self._post(f"/v1/tickets/{ticket['id']}/lease/takeover", {"mode": "force"})
+            assert taken.status_code == 200, taken.text
+            body["fence"] = taken.json()["fence"]
         answer = await self._post(f"/v1/tickets/{ticket['id']}/replies", body)
         assert answer.status_code in {202, 409, 423}, answer.text
         if answer.status_code == 202:
@@ -145,16 +151,19 @@ async def check(system: Mortal, page: Page, clerks: list[Clerk], story: Round, *
 
     await until(settled, within=30)
     where: dict[str, list[str]] = {}
-    tickets = await admin.every("/v1/tickets", network="facebook", state="any")
-    per_customer = Counter(ticket["customer"]["id"] for ticket in tickets)
+    per_customer: Counter[str] = Counter()
 
     async def everything() -> bool:
         where.clear()
-        for ticket in await admin.every("/v1/tickets", network="facebook", state="any"):
-            for line in await admin.timeline(ticket["id"]):
+        per_customer.clear()
+        tickets = await admin.every("/v1/tickets", network="facebook", state="any")
+        per_customer.update(ticket["customer"]["id"] for ticket in tickets)
+        ids = [ticket["id"] for ticket in tickets]
+        for ticket, lines in zip(ids, await at_once(map(admin.timeline, ids)), strict=True):
+            for line in lines:
                 message = line.get("message") or {}
                 if line["kind"] in {"message", "native"} and message.get("channel_id") == page.id:
-                    where.setdefault(message["external_id"], []).append(ticket["id"])
+                    where.setdefault(message["external_id"], []).append(ticket)
         return set(story.items) <= set(where)
 
     await until(everything, within=30, every=0.5)
@@ -188,7 +197,7 @@ async def answers(page: Page, clerks: list[Clerk], *, rounds: int) -> None:
     admin = page.admin
     accepted = [reply for clerk in clerks for reply in clerk.accepted]
     assert len(accepted) == len(set(accepted)) > rounds
-    ends = {shown["id"]: shown for shown in [await admin.settled(reply, within=100) for reply in accepted]}
+    ends = {shown["id"]: shown for shown in await at_once(admin.settled(reply, within=100) for reply in accepted)}
     assert {shown["state"] for shown in ends.values()} <= FINAL
     received = Counter(one.text for one in page.network.received)
     assert [text for text, count in received.items() if count > 1] == []
@@ -202,3 +211,8 @@ async def answers(page: Page, clerks: list[Clerk], *, rounds: int) -> None:
         for turn in texts[text]["turns"]:
             writers.setdefault(turn, set()).add(texts[text]["author"]["id"])
     assert {turn: who for turn, who in writers.items() if len(who) > 1} == {}
+    # Whoever had the right to answer a customer when a later one had taken it did not send any more.
+    fences: dict[str, list[int]] = {}
+    for one in page.network.received:
+        fences.setdefault(one.target, []).append(texts[one.text]["fence"])
+    assert {target: seen for target, seen in fences.items() if seen != sorted(seen)} == {}

@@ -64,7 +64,7 @@ class Sequencer:
         """Moves what waits, at most `chunk` rows of each shard; says whether a shard may have more."""
         failpoints.hit("sequencer.before_commit")
         rows = await self._database.look(_MOVE, self._chunk)
-        failpoints.hit("sequencer.committed")
         if rows:
+            failpoints.hit("sequencer.committed")
             self._wakes.wake(row["topic"] for row in rows)
         return any(row["n"] == self._chunk for row in rows)
