@@ -31,6 +31,13 @@ SESSION: Final = {
 }
 """Far below the lease TTL (30 s): a paused process must not keep a row locked past it."""
 
+TRANSACTION_TIMEOUT: Final = "20s"
+"""The same for a process that was paused inside of a statement, between its description and its arguments: there the
+server counts neither as idle nor as busy."""
+
+WITH_TRANSACTION_TIMEOUT: Final = 170_000
+"""The first version of Postgres that ends transactions for their age."""
+
 LOOKOUTS: Final = 4
 """Connections for `look`; its statements take a millisecond."""
 
@@ -49,6 +56,7 @@ AWAY: Final = (
     asyncpg.LockNotAvailableError,
     asyncpg.QueryCanceledError,
     asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.TransactionTimeoutError,
     asyncpg.DiskFullError,
     asyncpg.OutOfMemoryError,
 )
@@ -202,3 +210,6 @@ async def _prepare(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
 
     for name in ("json", "jsonb"):
         await connection.set_type_codec(name, schema="pg_catalog", encoder=encode, decoder=msgspec.json.decode)
+    version = connection.get_server_version()
+    if version.major * 10_000 + version.minor >= WITH_TRANSACTION_TIMEOUT:
+        await connection.execute(f"SET transaction_timeout = '{TRANSACTION_TIMEOUT}'")

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import asyncpg
 import pytest
 
-from shared.db.pool import Database
+from shared.db.pool import WITH_TRANSACTION_TIMEOUT, Database
 from shared.db.transaction import Batch, Owner, Scan, Scope, Transaction, Workspace, decode_headers, encode_headers
 from shared.errors import Misconfigured, Retryable
 from shared.events import envelope
@@ -454,3 +454,25 @@ async def test_a_look_scans_and_does_nothing_else(database: Database) -> None:
     assert await database.look("SELECT current_user::text AS name") == [("baton_scan",)]
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await database.look("SELECT name FROM demo.seen")
+
+
+# -- clients that sleep ---------------------------------------------------------------------------------------------
+
+PARSE_AND_FLUSH = b"P\x00\x00\x00\x10\x00SELECT 1\x00\x00\x00H\x00\x00\x00\x04"
+"""What a client sends of a new statement before it waits for its description."""
+
+
+async def test_whoever_falls_asleep_inside_of_a_statement_keeps_no_row_locked(database: Database) -> None:
+    async with database.transaction(Owner()) as tx:
+        if await tx.fetchval("SELECT current_setting('server_version_num')::int") < WITH_TRANSACTION_TIMEOUT:
+            pytest.skip("this Postgres ends no transaction for its age")
+        assert await tx.fetchval("SELECT current_setting('transaction_timeout')") == "20s"
+    sleeper = await asyncpg.connect(database.dsn, server_settings={"transaction_timeout": "300"})
+    try:
+        await sleeper.execute("BEGIN")
+        await sleeper.execute("SELECT FROM log.shard FOR UPDATE")
+        sleeper._transport.write(PARSE_AND_FLUSH)
+        async with database.transaction(Owner()) as tx:
+            await tx.execute("SELECT FROM log.shard FOR UPDATE")
+    finally:
+        sleeper.terminate()
