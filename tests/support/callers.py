@@ -71,9 +71,14 @@ class Api:
         return await self.every(f"/v1/tickets/{ticket_id}/timeline")
 
     async def reply(self, ticket: Mapping[str, Any], text: str, **more: Any) -> httpx.Response:
-        """Answers a ticket as it was read."""
+        """Answers a ticket as it was read; where too many wait in front of it, again."""
         body = {"text": text, "seen_seq": ticket["last_seq"], **more}
-        return await self.post(f"/v1/tickets/{ticket['id']}/replies", body)
+        for _ in range(5):
+            answer = await self.post(f"/v1/tickets/{ticket['id']}/replies", body)
+            if answer.status_code != 503:
+                break
+            await asyncio.sleep(int(answer.headers["retry-after"]))
+        return answer
 
     async def settled(self, reply_id: str, *, within: float = 15.0) -> dict[str, Any]:
         """A reply once it is neither queued nor being sent."""

@@ -83,11 +83,14 @@ class System:
         arguments = self.arguments("up", "--json", "--port", str(self.port if port is None else port))
         env = self.environment(**settings)
         with self._log.open("ab") as log:
-            if self.prefix:
-                command = [*self.prefix, sys.executable, "-m", "services.cli.main", *arguments]
+            if command := self.command(arguments):
                 self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, env=env, cwd="/")
             else:
                 self._process = self._forks.spawn(arguments, env=env, stderr=log)
+
+    def command(self, arguments: Sequence[str]) -> list[str]:
+        """What starts it as a process that loads everything itself; nothing: a fork will do."""
+        return [*self.prefix, sys.executable, "-m", "services.cli.main", *arguments] if self.prefix else []
 
     def wait_ready(self) -> None:
         """Blocks until the line is there; fails with what the system said if it ends instead."""

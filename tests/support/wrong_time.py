@@ -3,7 +3,7 @@
 import asyncio
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,22 +13,21 @@ from services.cli.welcome import prepare_demo
 from shared.host import serve
 from shared.settings import KernelSettings
 from tests.support.clock import WrongClock, WrongIds
+from tests.support.forks import Forks
 from tests.support.system import System
 
 
 class WrongSystem(System):
     """A system whose clock is off; what else it is stands in its settings."""
 
-    def __init__(self, home: Path, *, settings: Mapping[str, str], off: timedelta) -> None:
-        super().__init__(home, settings=settings)
+    def __init__(self, home: Path, forks: Forks, *, settings: Mapping[str, str], off: timedelta) -> None:
+        super().__init__(home, forks, settings=settings)
         self._off = off
 
-    def command(self, *arguments: str) -> list[str]:
-        """Only `up` is another: commands keep the machine's clock."""
-        usual = super().command(*arguments)
-        if arguments[0] != "up":
-            return usual
-        return [usual[0], "-m", "tests.support.wrong_time", str(self._off.total_seconds())]
+    def command(self, arguments: Sequence[str]) -> list[str]:
+        """Whatever `up` is asked: commands keep the machine's clock."""
+        del arguments
+        return [sys.executable, "-m", "tests.support.wrong_time", str(self._off.total_seconds())]
 
 
 async def up(off: timedelta) -> None:

@@ -14,6 +14,7 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 from shared.clock import SystemClock
 from shared.sealing import new_key
 from tests.support.callers import Api, connected, hired, until
+from tests.support.forks import Forks
 from tests.support.page import Page, connected_page, deliver, unique
 from tests.support.postgres import Server
 from tests.support.receiving import receiving
@@ -27,9 +28,9 @@ pytestmark = [pytest.mark.timeout(120), pytest.mark.slow]
 
 
 @contextmanager
-def started(home: Path, settings: dict[str, str], off: timedelta) -> Iterator[WrongSystem]:
+def started(home: Path, forks: Forks, settings: dict[str, str], off: timedelta) -> Iterator[WrongSystem]:
     """A system whose clock is off, for as long as the block runs; what it said is shown when the test fails."""
-    system = WrongSystem(home, settings=LOOSE | settings, off=off)
+    system = WrongSystem(home, forks, settings=LOOSE | settings, off=off)
     try:
         yield system.start()
     finally:
@@ -38,12 +39,17 @@ def started(home: Path, settings: dict[str, str], off: timedelta) -> Iterator[Wr
 
 
 @pytest.fixture(scope="module")
-def systems(tmp_path_factory: pytest.TempPathFactory, server: Server) -> Iterator[tuple[WrongSystem, WrongSystem]]:
+def systems(
+    tmp_path_factory: pytest.TempPathFactory, server: Server, forks: Forks
+) -> Iterator[tuple[WrongSystem, WrongSystem]]:
     """One ahead and one behind, with one workspace and its keys."""
     home = tmp_path_factory.mktemp("clock")
     with server.database() as dsn:
         settings = {"BATON_DATABASE_URL": dsn, "BATON_SEALING_KEYS": new_key(), "BATON_DATA_DIR": str(home)}
-        with started(home / "ahead", settings, DAY) as ahead, started(home / "behind", settings, -DAY) as behind:
+        with (
+            started(home / "ahead", forks, settings, DAY) as ahead,
+            started(home / "behind", forks, settings, -DAY) as behind,
+        ):
             yield ahead, behind
 
 

@@ -14,6 +14,7 @@ from tests.support.burst import Clerk, Round, burst, check
 from tests.support.callers import Api, connected, until
 from tests.support.database import PATIENCE, ForeignOutage, FullDisk, Outage
 from tests.support.disk import WITHOUT, Disk
+from tests.support.forks import Forks
 from tests.support.page import Page, connected_page, deliver, unique
 from tests.support.system import LOOSE, System
 
@@ -44,10 +45,10 @@ def server(tmp_path_factory: pytest.TempPathFactory, small_disk: Disk | None) ->
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory, server: EmbeddedPostgres) -> Iterator[System]:
+def home(tmp_path_factory: pytest.TempPathFactory, server: EmbeddedPostgres, forks: Forks) -> Iterator[System]:
     """A system on that Postgres."""
     settings = LOOSE | {"BATON_DATABASE_URL": server.dsn, "BATON_SEALING_KEYS": new_key()}
-    system = System(tmp_path_factory.mktemp("system"), settings=settings)
+    system = System(tmp_path_factory.mktemp("system"), forks, settings=settings)
     try:
         yield system.start()
     finally:

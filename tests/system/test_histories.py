@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.callers import Api, at_once, connected, until
 from tests.support.crowd import DURATIONS, Client, Story, ask_again, gather_crowd, open_stories, rushing
+from tests.support.forks import Forks
 from tests.support.page import Page, connected_page
 from tests.support.system import System
 
@@ -34,9 +35,9 @@ HAPPENS = {
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+def home(tmp_path_factory: pytest.TempPathFactory, forks: Forks) -> Iterator[System]:
     """A system that is killed and started again; the log, on which no lease depends, is the cheaper one."""
-    system = System(tmp_path_factory.mktemp("histories"))
+    system = System(tmp_path_factory.mktemp("histories"), forks)
     try:
         yield system.start()
     finally:
