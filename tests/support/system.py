@@ -20,7 +20,7 @@ from services.cli import main
 from shared.errors import BatonError
 from tests.support.forks import Fork, Forks
 
-START_SECONDS: Final = 60.0
+START_SECONDS: Final = 120.0
 STOP_SECONDS: Final = 40.0
 LOOSE: Final = {
     "BATON_ALLOW_PRIVATE_EGRESS": "1",
