@@ -3,6 +3,7 @@
 import errno
 import os
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,7 +43,10 @@ def missing() -> str | None:
     if os.geteuid() != 0:
         return "only root may mount"
     tried = subprocess.run(
-        ["unshare", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"], capture_output=True, check=False, timeout=10
+        ["unshare", "--mount", "mount", "-t", "tmpfs", "tmpfs", tempfile.gettempdir()],
+        capture_output=True,
+        check=False,
+        timeout=10,
     )
     return None if tried.returncode == 0 else tried.stderr.decode().strip()
 

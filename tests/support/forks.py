@@ -131,14 +131,16 @@ class Forks:
             self._parent.stdin.close()
             self._parent.wait(30)
 
-    def spawn(self, arguments: Sequence[str], *, env: Mapping[str, str], stderr: IO[bytes]) -> Fork:
-        """Starts `baton` with these arguments and nothing but this environment."""
+    def spawn(
+        self, arguments: Sequence[str], *, env: Mapping[str, str], stderr: IO[bytes], entry: str = "services.cli.main"
+    ) -> Fork:
+        """Starts `baton`, or another entry, with these arguments and nothing but this environment."""
         self.start()
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         connection.connect(str(self._door))
         heard, said = os.pipe()
         orders, order = os.pipe()
-        request = json.dumps({"arguments": list(arguments), "env": dict(env)}).encode()
+        request = json.dumps({"entry": entry, "arguments": list(arguments), "env": dict(env)}).encode()
         socket.send_fds(connection, [request], [said, stderr.fileno(), orders])
         os.close(said)
         os.close(orders)
@@ -162,6 +164,8 @@ class Forks:
 class _Request:
     """What a child is to become."""
 
+    entry: str
+    """A module with a `main`."""
     arguments: list[str]
     env: dict[str, str]
     stdout: int
@@ -278,7 +282,7 @@ def main() -> None:
     request = _Parent(socket.socket(fileno=int(sys.argv[1]))).serve()
     if request:
         request.become()
-        importlib.import_module("services.cli.main").main()
+        importlib.import_module(request.entry).main()
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, ClassVar, Final, Self
 
 from typer.testing import CliRunner
 
@@ -47,6 +47,9 @@ class Agent:
 
 class System:
     """`baton up` on a data directory; everything about it is known from its one line and its files."""
+
+    entry: ClassVar[str] = "services.cli.main"
+    """Whose `main` a fork runs to start it."""
 
     def __init__(
         self,
@@ -86,7 +89,7 @@ class System:
             if command := self.command(arguments):
                 self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, env=env, cwd="/")
             else:
-                self._process = self._forks.spawn(arguments, env=env, stderr=log)
+                self._process = self._forks.spawn(arguments, env=env, stderr=log, entry=self.entry)
 
     def command(self, arguments: Sequence[str]) -> list[str]:
         """What starts it as a process that loads everything itself; nothing: a fork will do."""

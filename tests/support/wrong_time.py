@@ -2,11 +2,12 @@
 
 import asyncio
 import json
+import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Final
 
 from services import assembly
 from services.cli.welcome import prepare_demo
@@ -16,18 +17,17 @@ from tests.support.clock import WrongClock, WrongIds
 from tests.support.forks import Forks
 from tests.support.system import System
 
+OFF: Final = "TEST_CLOCK_IS_OFF"
+"""In the environment, by how many seconds: no setting of Baton's, which has none for that."""
+
 
 class WrongSystem(System):
     """A system whose clock is off; what else it is stands in its settings."""
 
-    def __init__(self, home: Path, forks: Forks, *, settings: Mapping[str, str], off: timedelta) -> None:
-        super().__init__(home, forks, settings=settings)
-        self._off = off
+    entry: ClassVar[str] = __name__
 
-    def command(self, arguments: Sequence[str]) -> list[str]:
-        """Whatever `up` is asked: commands keep the machine's clock."""
-        del arguments
-        return [sys.executable, "-m", "tests.support.wrong_time", str(self._off.total_seconds())]
+    def __init__(self, home: Path, forks: Forks, *, settings: Mapping[str, str], off: timedelta) -> None:
+        super().__init__(home, forks, settings=settings | {OFF: str(off.total_seconds())})
 
 
 async def up(off: timedelta) -> None:
@@ -48,5 +48,6 @@ async def up(off: timedelta) -> None:
     )
 
 
-if __name__ == "__main__":
-    asyncio.run(up(timedelta(seconds=float(sys.argv[1]))))
+def main() -> None:
+    """In the process whose clock is wrong."""
+    asyncio.run(up(timedelta(seconds=float(os.environ[OFF]))))
