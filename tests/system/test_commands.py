@@ -11,6 +11,7 @@ import pytest
 
 from shared.networks.registry import NETWORKS
 from tests.support.callers import Api, until
+from tests.support.forks import Forks
 from tests.support.page import Page, unique
 from tests.support.system import System
 
@@ -21,8 +22,8 @@ def lines(out: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.timeout(120)
-async def test_the_demo_loses_nothing_doubles_nothing_and_prevents_collisions(system: System):
-    code, out, err = await system.process_of("demo", "--own", "--json", "--messages", "150", "--rate", "50")
+async def test_the_demo_loses_nothing_doubles_nothing_and_prevents_collisions(tmp_path: Path, forks: Forks):
+    code, out, err = await System(tmp_path, forks).process_of("demo", "--own", "--json", "--messages", "150", "--rate", "50")
     assert code == 0, err + out
     [day] = lines(out)
     assert day["problems"] == []
