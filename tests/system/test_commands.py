@@ -23,7 +23,9 @@ def lines(out: str) -> list[dict[str, Any]]:
 
 @pytest.mark.timeout(120)
 async def test_the_demo_loses_nothing_doubles_nothing_and_prevents_collisions(tmp_path: Path, forks: Forks):
-    code, out, err = await System(tmp_path, forks).process_of("demo", "--own", "--json", "--messages", "150", "--rate", "50")
+    code, out, err = await System(tmp_path, forks).process_of(
+        "demo", "--own", "--json", "--messages", "150", "--rate", "50"
+    )
     assert code == 0, err + out
     [day] = lines(out)
     assert day["problems"] == []
