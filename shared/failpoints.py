@@ -19,6 +19,7 @@ REGISTERED: Final[dict[str, str]] = {
     "consumer.committed": "after a batch is committed",
     "consumer.position_committed": "after a batch's position is committed, which on Kafka is a step of its own",
     "reply.claimed": "a reply is claimed and committed, before the request is sent",
+    "reply.checked": "the claim was fresh at the last look, before the request is sent",
     "reply.sent": "the network has answered, before the outcome is recorded",
     "reply.recorded": "after the outcome of a reply is committed",
     "delivery.claimed": "a webhook delivery is claimed, before the request is sent",

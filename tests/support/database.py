@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import asyncpg
 
@@ -46,10 +46,6 @@ class Outage:
 
         await until(moves, within=60)
         self.recovered_after = time.monotonic() - back
-
-    async def problems(self) -> list[dict[str, Any]]:
-        """What `baton doctor` finds."""
-        return await self.system.problems()
 
     @property
     def _pid(self) -> int:

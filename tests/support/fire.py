@@ -25,6 +25,7 @@ CASES: Final = {
     "consumer.committed": BOTH,
     "consumer.position_committed": BOTH,
     "reply.claimed": BOTH,
+    "reply.checked": BOTH,
     "reply.sent": BOTH,
     "reply.recorded": BOTH,
     "delivery.claimed": BOTH,

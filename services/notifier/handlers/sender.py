@@ -122,6 +122,7 @@ class Sender:
         if self._runtime.clock.elapsed() - claim.started > self._rules.fresh.total_seconds():
             # We slept, or were slow: the claim may be over, and somebody else may believe it unknown.
             return NotLeft(reason="the claim was too old to send under")
+        failpoints.hit("reply.checked")
         return await prepared.send(self._runtime.egress, request, within=self._rules.timeout)
 
     async def _surely(self, step: Callable[[], Awaitable[Reply | None]]) -> Reply | None:
