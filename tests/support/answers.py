@@ -97,19 +97,17 @@ class Answers:
         desk, ticket_id = self.floor.desk, ticket or self.ticket_id
         return await self.attempt(who, lambda tx: lease.acquire(tx, desk, who, ticket_id, session=session))
 
-    async def beat(self, who: Principal, fence: int, *, active: bool = False) -> Any:
+    async def beat(self, who: Principal, fence: int, *, active: bool = False, ticket: str | None = None) -> Any:
         """A heartbeat, as the HTTP face runs it."""
-        if kept := await self.heart.beat(who, self.ticket_id, fence=fence, active=active):
+        desk, ticket_id = self.floor.desk, ticket or self.ticket_id
+        if kept := await self.heart.beat(who, ticket_id, fence=fence, active=active):
             return kept
-        desk = self.floor.desk
-        return await self.attempt(
-            who, lambda tx: lease.heartbeat(tx, desk, who, self.ticket_id, fence=fence, active=active)
-        )
+        return await self.attempt(who, lambda tx: lease.heartbeat(tx, desk, who, ticket_id, fence=fence, active=active))
 
-    async def release(self, who: Principal, *, fence: int | None = None) -> Any:
+    async def release(self, who: Principal, *, fence: int | None = None, ticket: str | None = None) -> Any:
         """Gives the lease back."""
-        desk = self.floor.desk
-        return await self.attempt(who, lambda tx: lease.release(tx, desk, who, self.ticket_id, fence=fence))
+        desk, ticket_id = self.floor.desk, ticket or self.ticket_id
+        return await self.attempt(who, lambda tx: lease.release(tx, desk, who, ticket_id, fence=fence))
 
     async def take_over(self, who: Principal, *, mode: Any = "auto", ticket: str | None = None) -> Any:
         """A takeover."""
