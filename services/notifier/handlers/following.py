@@ -16,6 +16,7 @@ from shared.events import envelope
 from shared.events.catalogue import PRESENCE
 from shared.events.deliveries import PresenceChanged
 from shared.host import Runtime
+from shared.log.background import persevering
 from shared.log.port import Gap
 
 
@@ -183,7 +184,8 @@ class Hub:
         """Reads for all followers until the process leaves; then they are closed."""
         async with asyncio.TaskGroup() as group:
             reading = group.create_task(self._read())
-            hearing = group.create_task(self._hear_presence())
+            # A log that is away delays presence; it does not stop the feed.
+            hearing = group.create_task(persevering(self._hear_presence))
             await self._runtime.stopping.wait()
             for follower in tuple(self._followers):
                 follower.close()

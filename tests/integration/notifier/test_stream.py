@@ -15,6 +15,7 @@ from services.notifier.handlers.following import Hub
 from services.notifier.handlers.streaming import Streams
 from services.notifier.settings import NotifierSettings
 from shared.db.transaction import Workspace
+from shared.errors import Retryable
 from shared.events import tickets
 from shared.events.deliveries import PresenceChanged
 from shared.log.postgres.log import PostgresLog
@@ -84,9 +85,25 @@ class Ear:
         return [int((await self.next())["id"]) for _ in range(count)]
 
 
+class Awakening:
+    """A log that cannot be followed at first."""
+
+    def __init__(self, log, failures):
+        self._log = log
+        self._failures = failures
+
+    @asynccontextmanager
+    async def tail(self, topics):
+        if self._failures:
+            self._failures -= 1
+            raise Retryable("the log is away")
+        async with self._log.tail(topics) as records:
+            yield records
+
+
 @asynccontextmanager
-async def living(database, **settings) -> AsyncIterator[Live]:
-    async with PostgresLog.open(database) as log, world(database, log=log) as here:
+async def living(database, *, failures=0, **settings) -> AsyncIterator[Live]:
+    async with PostgresLog.open(database) as log, world(database, log=Awakening(log, failures)) as here:
         chosen = NotifierSettings(**settings)
         hub = Hub(here.runtime, chosen)
         stub = api.Stub(name="notifier", router=router, resources=[Streams(here.runtime, chosen, hub)])
@@ -178,7 +195,19 @@ async def test_filters_by_type_team_and_owner(live):
         assert await mine.ids(1) == [1]
 
 
+async def test_a_log_that_is_away_at_first_stops_neither_feed_nor_presence(database):
+    async with living(database, failures=2) as live:
+        async with live.listen(teams=["care"]) as ear:
+            await live.happen()
+            assert (await ear.next())["event"] == "ticket.updated.v1"
+        await _is_present(live)
+
+
 async def test_presence_is_shown_without_a_number_to_those_who_may_see_the_ticket(live):
+    await _is_present(live)
+
+
+async def _is_present(live):
     def present(team):
         return PresenceChanged(
             workspace_id="w1", ticket_id=f"t-{team}", team=team, agent=ANN, session="s", level="viewing", expires_at=AT
