@@ -64,6 +64,8 @@ class Reply:
     code: str | None = None
     other: str | None = None
     traceparent: str | None = None
+    stop: HoldReason | None = None
+    """Why it was asked to stay while it was being sent: it does, should that attempt not leave."""
 
     @property
     def turn_ids(self) -> tuple[str, ...]:
@@ -103,7 +105,9 @@ class Limits:
 
 
 def held(reply: Reply, reason: HoldReason, other: str | None = None) -> Reply:
-    """Stopped, if it still waits; what has left stands."""
+    """Stopped, if it still waits; what has left stands, and what is leaving may turn out not to have left."""
+    if reply.state == "sending":
+        return replace(reply, stop=reason, other=other)
     if reply.state != "waiting":
         return reply
     return replace(reply, state="held", reason=reason, other=other, due_at=None)
@@ -177,9 +181,10 @@ def _again(reply: Reply, outcome: Throttled | NotLeft, *, now: datetime, patienc
         # What was announced as unknown never waits again, although we now know that it did not leave.
         return failed(replace(reply, attempts=attempts), reason=outcome.reason, code="not-sent")
     wait = max(timedelta(seconds=outcome.retry_after), backoff(patience.backoff, reply.attempts, LONGEST_BACKOFF))
-    return replace(
+    waiting = replace(
         reply, state="waiting", attempts=attempts, reason=outcome.reason, due_at=now + wait, claim_token=None
     )
+    return held(waiting, reply.stop, reply.other) if reply.stop else waiting
 
 
 def answered(reply: Reply, finding: Sent | NotThere | Unknown | None) -> Reply:

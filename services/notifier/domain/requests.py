@@ -57,9 +57,13 @@ class Desk:
             self.answers[turn_id] = answer
             self.workspaces[turn_id] = workspace_id
 
-    def waiting(self, ticket_id: str) -> list[Reply]:
-        """What could still be stopped."""
-        return [reply for reply in self.replies.values() if reply.ticket_id == ticket_id and reply.state == "waiting"]
+    def stoppable(self, ticket_id: str) -> list[Reply]:
+        """What has not left yet, or may turn out not to have."""
+        return [
+            reply
+            for reply in self.replies.values()
+            if reply.ticket_id == ticket_id and reply.state in {"waiting", "sending"}
+        ]
 
 
 def concerns(event: Payload) -> bool:
@@ -131,7 +135,7 @@ def _queue(desk: Desk, event: tickets.ReplyQueued, encode: Encode) -> None:
 
 
 def _revoke(desk: Desk, event: tickets.LeaseRevoked) -> None:
-    for reply in desk.waiting(event.ticket.id):
+    for reply in desk.stoppable(event.ticket.id):
         if reply.fence <= event.lease.fence:
             desk.put(replies.held(reply, HOLD_REASONS[event.reason]))
 
@@ -153,7 +157,7 @@ def _hold_on_message(desk: Desk, event: Arrival) -> None:
     message = _arrived(event)
     if message is None:
         return
-    for reply in desk.waiting(event.ticket.id):
+    for reply in desk.stoppable(event.ticket.id):
         if reply.hold_on_message and message.id not in reply.turn_ids:
             desk.put(replies.held(reply, "message-arrived", message.id))
 

@@ -29,7 +29,7 @@ ORDER BY id FOR UPDATE SKIP LOCKED
 _COLUMNS: Final = """
 SELECT r.id, r.workspace_id, r.ticket_id, r.seq, r.author_id, r.channel_id, r.network, r.fence, r.override,
     r.hold_on_message, r.window_until, r.data, r.state, r.attempts, r.asks, r.due_at, r.claim_token, r.claimed_at,
-    r.claim_deadline, r.ask_after, r.echo_id, r.external_id, r.reason, r.code, r.other, r.traceparent,
+    r.claim_deadline, r.ask_after, r.echo_id, r.external_id, r.reason, r.code, r.other, r.traceparent, r.stop,
     t.messages, t.afters
 FROM notifier.reply r CROSS JOIN LATERAL (
     SELECT coalesce(array_agg(message_id ORDER BY message_id), '{}') AS messages,
@@ -61,12 +61,12 @@ _SAVE: Final = """
 UPDATE notifier.reply AS r SET state = v.state, attempts = v.attempts, asks = v.asks, due_at = v.due_at,
     claim_token = v.claim_token, claimed_at = v.claimed_at, claim_deadline = v.claim_deadline,
     ask_after = v.ask_after, echo_id = v.echo_id, external_id = v.external_id, reason = v.reason, code = v.code,
-    other = v.other,
+    other = v.other, stop = v.stop,
     settled_at = CASE WHEN v.state IN ('sent', 'failed', 'held') THEN coalesce(r.settled_at, clock_timestamp()) END
 FROM unnest($1::text[], $2::text[], $3::int[], $4::int[], $5::timestamptz[], $6::text[], $7::timestamptz[],
-    $8::timestamptz[], $9::timestamptz[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[])
+    $8::timestamptz[], $9::timestamptz[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[])
     AS v(id, state, attempts, asks, due_at, claim_token, claimed_at, claim_deadline, ask_after, echo_id, external_id,
-    reason, code, other)
+    reason, code, other, stop)
 WHERE r.id = v.id
 """
 _ADD_TURNS: Final = """
@@ -191,6 +191,7 @@ async def save(tx: Transaction, replies: Sequence[Reply]) -> None:
         [reply.reason for reply in replies],
         [reply.code for reply in replies],
         [reply.other for reply in replies],
+        [reply.stop for reply in replies],
     )
 
 

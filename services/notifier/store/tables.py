@@ -56,6 +56,12 @@ reply = sa.Table(
     column("code", sa.Text, nullable=True),
     column("other", sa.Text, nullable=True, comment="the answer that stood in the way"),
     column("traceparent", sa.Text, nullable=True, comment="the step that wrote it: sending is part of its trace"),
+    column(
+        "stop",
+        sa.Text,
+        nullable=True,
+        comment="why it was asked to stay while it was being sent: it does, should that attempt not leave",
+    ),
     stamp(),
     column("settled_at", INSTANT, nullable=True),
     sa.CheckConstraint("state IN ('waiting', 'sending', 'sent', 'failed', 'unknown', 'held')", name="state"),

@@ -164,6 +164,32 @@ async def test_a_takeover_read_after_the_claim_lets_the_reply_stand(here):
     assert await told(here) == [("ReplySent", "rpl_1")]
 
 
+@pytest.mark.parametrize(
+    "stop",
+    [revoked(7), happened(tickets.ReplyCancelled, reply_id="rpl_1", reason="cancelled")],
+    ids=["takeover", "cancelled"],
+)
+async def test_what_was_stopped_while_an_attempt_failed_does_not_wait_for_another(here, stop):
+    async def throttle(peer, _):
+        await peer.send(http(429, {"error": {"code": 613}}, retry_after=0))
+
+    here.network.answer = throttle
+    await here.deliver(requests.apply, queued("rpl_1", fence=7))
+    using = sender(here)
+    [claim] = (await using.claim(limit=1)).claims
+    await here.deliver(requests.apply, stop)
+    await using.send(claim)
+    [held] = await here.told()
+    assert (type(held), held.reason) == (
+        deliveries.ReplyHeld,
+        "takeover" if stop.type == "lease.revoked.v1" else "cancelled",
+    )
+    here.network.answer = None
+    await here.let_pass(60)
+    assert await work(here) == 0
+    assert len(here.network.sent) == 1
+
+
 async def test_a_revoked_fence_spares_replies_of_later_holders(here):
     await here.deliver(
         requests.apply, queued("rpl_1", fence=7), queued("rpl_2", seq=3, fence=8, author=BEN), revoked(7)
