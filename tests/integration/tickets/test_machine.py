@@ -51,12 +51,13 @@ class Machine(Rehearsal):
     def heartbeats(self, who: Principal, place: str, lag: int, active: bool) -> None:  # noqa: FBT001
         self.beat(who, place, lag=lag, active=active)
 
-    @rule(place=PLACES, active=st.booleans(), units=st.integers(1, 3))
-    def holder_goes_on(self, place: str, active: bool, units: int) -> None:  # noqa: FBT001
-        """The plain case, often: time passes, and whoever had it last says so."""
-        self.pass_time(units)
-        holder = next((who for who in ACTORS if who.id == self.rights[place].holder), ANN)
-        self.beat(holder, place, lag=0, active=active)
+    @rule(who=WHO, place=PLACES, beats=st.lists(st.tuples(st.integers(1, 3), st.booleans()), min_size=1, max_size=6))
+    def goes_on(self, who: Principal, place: str, beats: list[tuple[int, bool]]) -> None:
+        """Acquires it, and says so from time to time: until it is idle for too long, or has had it for the longest."""
+        self.lease(who, place, None)
+        for units, active in beats:
+            self.pass_time(units)
+            self.beat(who, place, lag=0, active=active)
 
     @rule(who=WHO, place=PLACES, lag=st.sampled_from([None, None, 0, 1]))
     def releases(self, who: Principal, place: str, lag: int | None) -> None:
@@ -66,10 +67,18 @@ class Machine(Rehearsal):
     def time_passes(self, units: int) -> None:
         self.pass_time(units)
 
-    @rule(first=st.sampled_from([ANN, BEN, BOT]), second=st.sampled_from([ANN, BEN]), units=st.sampled_from([1, 2]))
-    def is_asked_and_waited_for(self, first: Principal, second: Principal, units: int) -> None:
-        self.lease(first, "main", None)
+    @rule(
+        who=st.sampled_from([(ANN, BEN), (BEN, ANN), (LEA, ANN), (BOT, BEN), (ANN, BOT)]),
+        then=st.sampled_from(["a", "b", "b", None]),
+        units=st.integers(1, 2),
+    )
+    def is_asked_and_waited_for(self, who: tuple[Principal, Principal], then: str | None, units: int) -> None:
+        """Nobody has it, one takes it and another asks; the holder may go on at the same screen or at another one."""
+        first, second = who
+        self.pass_time(4)
+        self.lease(first, "main", "a")
         self.take_over(second, "main", forced=False)
+        self.lease(first, "main", then)
         self.pass_time(units)
         self.take_over(second, "main", forced=False)
 
@@ -111,8 +120,15 @@ class Machine(Rehearsal):
         elif then == "is late":
             self.pass_time(4)
 
+    @rule(who=st.sampled_from([ANN, BEN]), meanwhile=st.sampled_from(["sent", "failed", "unknown"]))
+    def answers_twice(self, who: Principal, meanwhile: str) -> None:
+        """The second one knows what became of the first."""
+        self.answer(who)
+        self.drain(meanwhile)
+        self.answer(who)
+
     @precondition(lambda self: self.model.written)
-    @rule(data=st.data(), who=st.sampled_from([LEA, LEA, ANN, BEN]))
+    @rule(data=st.data(), who=WHO)
     def takes_back(self, data: st.DataObject, who: Principal) -> None:
         self.cancel(who, data.draw(st.sampled_from(sorted(self.model.written))))
 
