@@ -8,6 +8,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PORT ?= 8123
 WORKERS ?= 2
+SEED ?= 1
 UV := $(BIN)/python -m uv
 COMPILE := $(UV) pip compile pyproject.toml --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --quiet
 
@@ -54,9 +55,13 @@ fix: .venv/.dev ## Format, fix what can be fixed, write generated files
 bench: .venv/.dev .venv/.kafka ## Measure us against the bare limit and the alternatives, as ratios of one run
 	$(BIN)/python -m tests.load.bench
 
+.PHONY: simulate
+simulate: .venv/.dev ## Play one seed of the simulation, and say what happened (SEED=7)
+	$(BIN)/python -m tests.simulation $(SEED) --trace
+
 .PHONY: soak
-soak: .venv/.dev .venv/.kafka ## The same tests, longer: more kills, more examples
-	BATON_SOAK=1 $(BIN)/pytest -n $(WORKERS) -q tests/system tests/integration -m "" --timeout 1800
+soak: .venv/.dev .venv/.kafka ## The same tests, longer: more kills, more examples, more seeds
+	BATON_SOAK=1 $(BIN)/pytest -n $(WORKERS) -q tests/system tests/integration tests/simulation -m "" --timeout 1800
 
 ##@ Generate
 

@@ -64,10 +64,10 @@ class Server:
         template = f"baton_template_{os.getpid()}"
         self._stack.push_async_callback(drop_database, maintenance, template)
         await drop_database(maintenance, template)
-        await _execute(maintenance, f"CREATE DATABASE {template}")
+        await execute(maintenance, f"CREATE DATABASE {template}")
         await migrate_all(in_database(maintenance, template))
         # Nobody may be connected to a database while it is copied.
-        await _execute(maintenance, f"ALTER DATABASE {template} ALLOW_CONNECTIONS false")
+        await execute(maintenance, f"ALTER DATABASE {template} ALLOW_CONNECTIONS false")
         return {"maintenance": maintenance, "template": template}
 
     def stop(self) -> None:
@@ -87,7 +87,7 @@ class Server:
         """The DSN of a migrated database that nobody else uses, dropped at the end."""
         self.start()
         name = f"baton_test_{os.getpid()}_{next(self._numbers)}"
-        blocking(_execute(self.dsn, f"CREATE DATABASE {name} TEMPLATE {self._found['template']}"))
+        blocking(execute(self.dsn, f"CREATE DATABASE {name} TEMPLATE {self._found['template']}"))
         try:
             yield in_database(self.dsn, name)
         finally:
@@ -125,7 +125,7 @@ def in_database(dsn: str, name: str) -> str:
 
 async def drop_database(maintenance: str, name: str) -> None:
     """Gone, whoever is connected."""
-    await _execute(maintenance, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+    await execute(maintenance, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
 def blocking(work: Coroutine[Any, Any, T]) -> T:
@@ -134,7 +134,7 @@ def blocking(work: Coroutine[Any, Any, T]) -> T:
         return thread.submit(asyncio.run, work).result()
 
 
-async def _execute(dsn: str, sql: str) -> None:
+async def execute(dsn: str, sql: str) -> None:
     connection = await asyncpg.connect(dsn, timeout=10, command_timeout=60)
     try:
         await connection.execute(sql)

@@ -1,0 +1,343 @@
+"""Postgres as one of the things outside: its real SQL, one statement at a time, at the virtual time."""
+
+import asyncio
+import contextvars
+import random
+import re
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import asyncpg
+
+from shared.db import pool as product
+from shared.db.transaction import SCAN_ROLE
+from tests.simulation.loop import EPOCH, VirtualLoop
+from tests.simulation.statements import Chance, Real, Statement
+
+if TYPE_CHECKING:
+    from tests.simulation.connections import Connection
+
+
+SQL: Final = """
+CREATE SCHEMA sim;
+CREATE SEQUENCE sim.clock;
+CREATE FUNCTION sim.clock_timestamp() RETURNS timestamptz VOLATILE LANGUAGE sql
+    RETURN 'epoch'::timestamptz + pg_catalog.pg_sequence_last_value('sim.clock') * interval '1 microsecond';
+CREATE FUNCTION sim.statement_timestamp() RETURNS timestamptz STABLE LANGUAGE sql
+    RETURN 'epoch'::timestamptz + pg_catalog.pg_sequence_last_value('sim.clock') * interval '1 microsecond';
+CREATE FUNCTION sim.now() RETURNS timestamptz STABLE LANGUAGE sql RETURN coalesce(
+    nullif(pg_catalog.current_setting('sim.begun', true), '')::timestamptz,
+    'epoch'::timestamptz + pg_catalog.pg_sequence_last_value('sim.clock') * interval '1 microsecond');
+CREATE FUNCTION sim.transaction_timestamp() RETURNS timestamptz STABLE LANGUAGE sql RETURN sim.now();
+GRANT USAGE ON SCHEMA sim TO PUBLIC;
+GRANT SELECT ON SEQUENCE sim.clock TO PUBLIC;
+"""
+"""In front of pg_catalog in every search_path, before anything is migrated: so defaults mean this time, too."""
+
+SEARCH_PATH: Final = "sim, pg_catalog, public"
+
+LOCK_TIMEOUT: Final = 3.0
+IDLE_TIMEOUT: Final = 5.0
+"""Seconds of virtual time: what the product asks of Postgres (shared/db/pool.py), kept here instead."""
+
+_SESSION: Final = {
+    **product.SESSION,
+    "search_path": SEARCH_PATH,
+    "statement_timeout": "0",
+    "lock_timeout": "0",
+    "plan_cache_mode": "force_generic_plan",
+    "idle_in_transaction_session_timeout": "0",
+}
+_WAITS: Final = "SELECT pid FROM unnest($1::int[]) AS w(pid) WHERE cardinality(pg_blocking_pids(pid)) > 0"
+_PATIENCE: Final = 0.003
+_TOO_LATE: Final = 0.5
+_GRAIN: Final = 0.002
+"""Seconds for which the server's clock may stand still: telling it the time is a statement, too."""
+_BEGIN: Final = re.compile(r"BEGIN\b")
+
+
+_NOBODY: Final = contextvars.Context()
+"""What happens outside belongs to no process."""
+
+
+class Postgres:
+    """The real server, behind a loop of its own that only runs while a statement does."""
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+        self._io: Any = asyncio.new_event_loop()
+        self._reals: list[Real] = []
+        self._monitor = self._run(self._connect(lookout=False))
+        self._set_at = -1.0
+        self._loop: VirtualLoop | None = None
+        self._chance: Chance | None = None
+        self._order = random.Random(0)
+        self._due: list[Statement] = []
+        self._blocked: list[Statement] = []
+        self.count = 0
+
+    # -- a seed -------------------------------------------------------------------------------------------------
+
+    def begin(self, loop: VirtualLoop, chance: Chance, seed: int) -> None:
+        """A new seed on empty tables."""
+        self._loop, self._chance, self._order = loop, chance, random.Random(seed)
+        self._set_at = -1.0
+        self.count = 0
+
+    def end(self) -> None:
+        """Whatever is open is undone."""
+        for statement in [*self._due, *self._blocked]:
+            if statement.work is not None:
+                self._cancel(statement)
+        self._due.clear()
+        self._blocked.clear()
+        for real in self._reals:
+            self._free(real)
+
+    def rows(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
+        """For the harness itself: at once, seen by the owner."""
+        self._keep_time()
+        rows: list[asyncpg.Record] = self._run(self._monitor.fetch(sql, *arguments))
+        return rows
+
+    def script(self, sql: str) -> None:
+        """Likewise, several statements."""
+        self._run(self._monitor.execute(sql))
+
+    def close(self) -> None:
+        """Ends all connections."""
+        for each in [self._monitor, *(real.connection for real in self._reals)]:
+            self._run(each.close())
+        self._io.close()
+
+    # -- statements ---------------------------------------------------------------------------------------------
+
+    async def perform(self, connection: "Connection", method: str, arguments: tuple[Any, ...]) -> Any:
+        """One statement of the product: it waits until the seed lets it run."""
+        assert self._loop
+        assert self._chance
+        answer: asyncio.Future[Any] = self._loop.create_future()
+        fate = self._chance.fate(connection, arguments[0])
+        statement = Statement(connection, method, arguments, answer, fate)
+        connection.running = statement
+        if fate.delay:
+            self._loop.call_later(fate.delay, self._arrive, statement, context=_NOBODY)
+        else:
+            self._due.append(statement)
+        try:
+            return await answer
+        except asyncio.CancelledError:
+            self._withdraw(statement)
+            raise
+        finally:
+            connection.running = None
+
+    def step(self) -> bool:
+        """Runs one of the statements that wait; says whether there was one."""
+        if not self._due:
+            return False
+        statement = self._due.pop(self._order.randrange(len(self._due)))
+        if statement.connection.is_gone:
+            return True
+        fate = statement.fate
+        if fate.before:
+            fate.before()
+        if statement.connection.is_gone:
+            return True
+        if fate.cut == "before":
+            statement.connection.cut(statement)
+            return True
+        self._execute(statement)
+        return True
+
+    def abandon(self, connection: "Connection") -> None:
+        """The client is gone: what it had not committed is undone, as Postgres does when it notices."""
+        self._due = [each for each in self._due if each.connection is not connection]
+        for statement in [each for each in self._blocked if each.connection is connection]:
+            self._cancel(statement)
+            self._blocked.remove(statement)
+        if connection.real is not None:
+            self._free(connection.real)
+            connection.real = None
+        self._look_at_blocked()
+
+    def take(self, *, lookout: bool) -> Real:
+        """A real connection: the first that is free, so that few are enough."""
+        for real in self._reals:
+            if real.is_free and real.is_lookout == lookout:
+                real.is_free = False
+                return real
+        made = self._run(self._connect(lookout=lookout))
+        real = Real(made, made.get_server_pid(), lookout, is_free=False)
+        self._reals.append(real)
+        return real
+
+    def give(self, real: Real) -> None:
+        """Back, outside of any transaction."""
+        self._free(real)
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    def _arrive(self, statement: Statement) -> None:
+        if not statement.answer.done():
+            self._due.append(statement)
+
+    def _withdraw(self, statement: Statement) -> None:
+        """Cancelled: whether it had its effect before the server heard of that is up to the seed."""
+        if statement in self._due:
+            self._due.remove(statement)
+            if not statement.connection.is_gone and self._order.random() < _TOO_LATE:
+                self._execute(statement)
+        if statement in self._blocked:
+            self._blocked.remove(statement)
+            self._cancel(statement)
+
+    def _execute(self, statement: Statement) -> None:
+        real = statement.connection.real
+        assert real is not None
+        self._keep_time()
+        self.count += 1
+        method, (sql, *rest) = statement.method, statement.arguments
+        if _BEGIN.match(sql):
+            assert self._loop
+            sql = f"{sql}; SET LOCAL sim.begun = '{(EPOCH + timedelta(seconds=self._loop.time())).isoformat()}'"
+        statement.work = self._io.create_task(getattr(real.connection, method)(sql, *rest))
+        if self._finished(statement):
+            self._conclude(statement)
+        else:
+            self._put_aside(statement)
+        if self._blocked:
+            self._look_at_blocked(except_of=statement)
+
+    def _finished(self, statement: Statement) -> bool:
+        """Pumps until the statement is done (True) or waits for a lock (False)."""
+        assert statement.work
+        assert statement.connection.real
+        pid = statement.connection.real.pid
+        while True:
+            self._pump(statement.work, within=_PATIENCE)
+            if statement.work.done():
+                return True
+            if self._run(self._monitor.fetch(_WAITS, [pid])):
+                return False
+
+    def _put_aside(self, statement: Statement) -> None:
+        assert self._loop
+        assert self._chance
+        if self._is_circle(statement):
+            self._chance.blame(f"deadlock: {' '.join(statement.arguments[0].split())}")
+            self._cancel(statement)
+            statement.answer.set_exception(asyncpg.DeadlockDetectedError("deadlock detected"))
+            return
+        statement.timer = self._loop.call_later(LOCK_TIMEOUT, self._give_up, statement, context=_NOBODY)
+        self._blocked.append(statement)
+
+    def _is_circle(self, statement: Statement) -> bool:
+        pids = {each.connection.real.pid for each in [*self._blocked, statement] if each.connection.real}
+        rows = self._run(
+            self._monitor.fetch("SELECT pid, pg_blocking_pids(pid) AS by FROM unnest($1::int[]) AS w(pid)", list(pids))
+        )
+        behind = {row["pid"]: set(row["by"]) for row in rows}
+        assert statement.connection.real
+        start = statement.connection.real.pid
+        seen: set[int] = set()
+        pending = set(behind.get(start, ()))
+        while pending:
+            pid = pending.pop()
+            if pid == start:
+                return True
+            if pid not in seen:
+                seen.add(pid)
+                pending |= behind.get(pid, set())
+        return False
+
+    def _give_up(self, statement: Statement) -> None:
+        if statement not in self._blocked:
+            return
+        self._blocked.remove(statement)
+        self._cancel(statement)
+        if not statement.answer.done():
+            statement.answer.set_exception(asyncpg.LockNotAvailableError("canceling statement due to lock timeout"))
+
+    def _look_at_blocked(self, *, except_of: Statement | None = None) -> None:
+        """Some may go on, now that somebody has let go: each until it is done or waits again."""
+        again = True
+        while again:
+            again = False
+            others = [each for each in self._blocked if each is not except_of]
+            if not others:
+                return
+            pids = [each.connection.real.pid for each in others if each.connection.real]
+            waiting = {row["pid"] for row in self._run(self._monitor.fetch(_WAITS, pids))}
+            for statement in others:
+                assert statement.connection.real
+                if statement.connection.real.pid not in waiting and self._finished(statement):
+                    self._blocked.remove(statement)
+                    if statement.timer:
+                        statement.timer.cancel()
+                    self._conclude(statement)
+                    again = True
+
+    def _conclude(self, statement: Statement) -> None:
+        """The answer goes back, unless the seed has something else in mind."""
+        assert statement.work
+        error = statement.work.exception()
+        result = None if error else statement.work.result()
+        fate, connection = statement.fate, statement.connection
+        if fate.after:
+            fate.after()
+        if connection.is_gone:
+            return
+        if fate.cut == "after":
+            connection.cut(statement)
+        elif not statement.answer.done():
+            if error:
+                statement.answer.set_exception(error)
+            else:
+                statement.answer.set_result(result)
+
+    def _cancel(self, statement: Statement) -> None:
+        assert statement.work
+        assert statement.connection.real
+        while not statement.work.done():
+            self._run(self._monitor.execute(f"SELECT pg_cancel_backend({statement.connection.real.pid})"))
+            self._pump(statement.work, within=0.02)
+        statement.work.exception()
+
+    def _free(self, real: Real) -> None:
+        if real.connection.is_in_transaction():
+            self._run(real.connection.execute("ROLLBACK"))
+        real.is_free = True
+
+    def _keep_time(self) -> None:
+        if self._loop is None or 0 <= self._loop.time() - self._set_at < _GRAIN:
+            return
+        self._set_at = self._loop.time()
+        at = (EPOCH + timedelta(seconds=self._set_at)).timestamp()
+        self._run(self._monitor.execute(f"SELECT setval('sim.clock', {round(at * 1e6)})"))
+
+    async def _connect(self, *, lookout: bool) -> "asyncpg.Connection[asyncpg.Record]":
+        session = {**_SESSION, **({"role": SCAN_ROLE} if lookout else {})}
+        connection = await asyncpg.connect(self._dsn, server_settings=session, statement_cache_size=1024)
+        await product._prepare(connection)
+        return connection
+
+    def _run(self, work: Any) -> Any:
+        """Lets the other loop run until this is done, inside a step of the virtual one."""
+        task = self._io.create_task(work)
+        self._pump(task)
+        return task.result()
+
+    def _pump(self, task: "asyncio.Task[Any]", *, within: float | None = None) -> None:
+        outer = asyncio._get_running_loop()
+        asyncio._set_running_loop(self._io)
+        deadline = None if within is None else self._io.time() + within
+        alarm = None if deadline is None else self._io.call_at(deadline, lambda: None)
+        try:
+            # Not `run_until_complete`, whose preparations cost as much as a statement.
+            while not task.done() and (deadline is None or self._io.time() < deadline):
+                self._io._run_once()
+        finally:
+            asyncio._set_running_loop(outer)
+            if alarm:
+                alarm.cancel()

@@ -1,0 +1,51 @@
+"""Whatever happens, and in whatever order: the promises hold, a seed is one story, and a broken product is noticed."""
+
+import os
+import signal
+import subprocess
+import sys
+from typing import Final
+
+import pytest
+
+SOAK: Final = os.environ.get("BATON_SOAK") == "1"
+PARTS: Final = 2
+SEEDS: Final = 10_000 if SOAK else 1_000
+BUDGET: Final = 6_000 if SOAK else 60
+"""Seconds after which a part begins no further seed: about 120 of them on a core of its own, fewer where it is busy."""
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(BUDGET + 500)]
+
+
+def played(server_dsn: str, *arguments: str) -> tuple[int, str]:
+    """Exit code and what the command said. In a process of its own: the order of sets is part of a seed."""
+    command = [sys.executable, "-m", "tests.simulation", "--maintenance", server_dsn, *arguments]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, process_group=0
+    ) as process:
+        try:
+            said, _ = process.communicate(timeout=BUDGET + 400)
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    return process.returncode, said
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_no_seed_breaks_a_promise(part: int, server_dsn: str) -> None:
+    count = SEEDS // PARTS
+    code, said = played(server_dsn, str(1 + part * count), "--count", str(count), "--within", str(BUDGET))
+    assert code == 0, said
+
+
+def test_a_seed_is_one_story_alone_and_after_others(server_dsn: str) -> None:
+    _, alone = played(server_dsn, "7", "--trace")
+    _, after_others = played(server_dsn, "4", "--count", "4", "--trace")
+    story = alone.splitlines()[:-1]
+    assert len(story) > 5
+    assert after_others.splitlines()[-len(story) - 1 : -1] == story
+
+
+def test_a_product_that_is_broken_on_purpose_is_noticed(server_dsn: str) -> None:
+    code, said = played(server_dsn, "1", "--count", "80", "--sabotage")
+    assert code == 0, said
