@@ -90,7 +90,7 @@ class Client:
             async with connected(self.system, connections=1) as http:
                 while not done.is_set():
                     # Whoever answers somebody stays there for a while.
-                    own = [story for story in stories if story.id == self.screen.at and chance.random() < 0.5]
+                    own = [story for story in stories if story.id == self.screen.at and chance.random() < 0.7]
                     if not await self._next(http, chance.choice(own or stories)):
                         break
             await asyncio.sleep(0.02)

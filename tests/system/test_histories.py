@@ -26,7 +26,6 @@ HAPPENS = {
     ("amend", "done"),
     ("amend", "stale"),
     ("beat", "fenced-off"),
-    ("beat", "granted"),
     ("crash", "crashed"),
     ("read", "held"),
     ("take over", "granted"),
