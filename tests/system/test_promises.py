@@ -22,7 +22,7 @@ class Twofold(Facebook):
     """A Page that two workspaces have connected: whatever it tells the first, it tells the other as well."""
 
     def __init__(self) -> None:
-        super().__init__(app_secret=SECRET, page=str(unique()))
+        super().__init__(secret=SECRET, account=str(unique()))
         self.said: asyncio.Queue[bytes] = asyncio.Queue()
 
     def sign(self, body: bytes) -> dict[str, str]:
@@ -46,7 +46,7 @@ async def page(system: System, http: httpx.AsyncClient, admin: Api) -> AsyncIter
     """A Page that another workspace has, too, at the same time and with the same ids: neither notices the other."""
     network = Twofold()
     stranger = await other_workspace(system, http)
-    async with connected_page(stranger, network=Facebook(app_secret=SECRET, page=network.page)) as theirs:
+    async with connected_page(stranger, network=Facebook(secret=SECRET, account=network.account)) as theirs:
         async with running(lambda: network.tell(http, theirs.path)), connected_page(admin, network=network) as ours:
             yield ours
             await network.said.join()
