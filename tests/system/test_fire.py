@@ -19,7 +19,7 @@ SOAK = bool(os.environ.get("BATON_SOAK"))
 ROUNDS = 7 if SOAK else 1
 """Seven times all places on both logs are two hundred deaths."""
 
-SIZE, PEOPLE = 24, 6
+SIZE, PEOPLE = 16, 4
 SECONDS = 20
 """For one death and what follows: far above what it takes, so that a busy machine fails no test."""
 
