@@ -126,7 +126,7 @@ async def burst(
         async def far_enough() -> bool:
             return len(story.items) >= dies_after
 
-        await until(far_enough, within=60, every=0.005)
+        await until(far_enough, within=60 + size / 20, every=0.005)
         await system.die()
         await system.revive()
 
@@ -149,7 +149,7 @@ async def check(page: Page, clerks: list[Clerk], story: Round, *, rounds: int) -
         waiting = await admin.get("/v1/inbox", channel_id=page.id, state="pending", limit=1)
         return not waiting["data"]
 
-    await until(settled, within=30)
+    await until(settled, within=30 + len(story.items) / 200)
     where: dict[str, list[str]] = {}
     per_customer: Counter[str] = Counter()
 
@@ -167,7 +167,7 @@ async def check(page: Page, clerks: list[Clerk], story: Round, *, rounds: int) -
                 where.setdefault(item, []).append(ticket_id)
         return set(story.items) <= set(where)
 
-    await until(everything, within=30, every=0.5)
+    await until(everything, within=30 + len(story.items) / 200, every=0.5)
     strange = set(where) - set(story.items)
     assert not strange, await told(admin, where, strange)
     assert {item: ids for item, ids in where.items() if len(ids) > 1} == {}
