@@ -318,7 +318,7 @@ class LogContract:
             rig.process() as other,
             process.log.tail([MESSAGES]) as here,
             other.log.tail([MESSAGES]) as there,
-            asyncio.timeout(10),
+            asyncio.timeout(30),
         ):
             await append(process, *(encoded("k", n) for n in (1, 2, 3)))
             seen = [[await anext(tail) for _ in range(3)] for tail in (here, there)]
@@ -331,7 +331,7 @@ class LogContract:
                 async with asyncio.timeout(0.1):
                     await anext(tail)
             await append(process, encoded("k", 1))
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 record = await anext(tail)
         assert isinstance(record, Record)
         assert record.value == b"1"

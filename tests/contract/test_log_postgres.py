@@ -256,7 +256,7 @@ async def test_surplus_shards_go_to_a_new_member_only_between_batches(rig: Postg
 
 async def test_a_slow_tail_is_told_what_it_missed(process: Process) -> None:
     assert isinstance(process.log, PostgresLog)
-    async with process.log.tail([MESSAGES], patience=10) as tail, asyncio.timeout(10):
+    async with process.log.tail([MESSAGES], patience=10) as tail, asyncio.timeout(30):
         await append(process, *(encoded("k", n) for n in range(11)))
         await sequenced(process.database)
         assert await anext(tail) == Gap(missed=11)
@@ -309,7 +309,7 @@ async def test_the_log_goes_on_after_all_connections_were_lost(process: Process,
         async with open_database(dsn, size=1) as other:
             await put(other, 2)
         records = []
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not records:
                 try:
                     _, records = await fetch(subscription)

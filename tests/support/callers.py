@@ -18,6 +18,7 @@ from shared.platform import keys as tokens
 from shared.platform.store import agents, keys, workspaces
 from tests.support.fleet import Fleet
 from tests.support.system import Agent, System
+from tests.support.waiting import PATIENCE
 
 T = TypeVar("T")
 
@@ -80,7 +81,7 @@ class Api:
             await asyncio.sleep(int(answer.headers["retry-after"]))
         return answer
 
-    async def settled(self, reply_id: str, *, within: float = 15.0) -> dict[str, Any]:
+    async def settled(self, reply_id: str, *, within: float = PATIENCE) -> dict[str, Any]:
         """A reply once it is neither queued nor being sent."""
 
         async def finished() -> dict[str, Any] | None:
@@ -93,7 +94,7 @@ class Api:
     async def stream(self, *, last: int | None = None, **query: str) -> AsyncIterator[AsyncIterator["Told"]]:
         """The live stream, from now on or behind a number."""
         headers = self.headers(Last_Event_ID=None if last is None else str(last))
-        timeout = httpx.Timeout(15, read=60)
+        timeout = httpx.Timeout(PATIENCE, read=60)
         async with self.http.stream("GET", "/v1/stream", params=query, headers=headers, timeout=timeout) as response:
             assert response.status_code == 200, await response.aread()
             assert response.headers["content-type"].startswith("text/event-stream")
@@ -135,11 +136,11 @@ async def connected(system: System | Fleet, *, connections: int = 100) -> AsyncI
     """HTTP to a system; each of so many callers at once has a connection of its own."""
     limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
     door = system.door(limits) if isinstance(system, Fleet) else httpx.AsyncHTTPTransport(limits=limits)
-    async with httpx.AsyncClient(base_url=system.url, timeout=20, transport=door, trust_env=False) as http:
+    async with httpx.AsyncClient(base_url=system.url, timeout=PATIENCE, transport=door, trust_env=False) as http:
         yield http
 
 
-async def until(ask: Callable[[], Awaitable[T | None]], *, within: float = 15.0, every: float = 0.03) -> T:
+async def until(ask: Callable[[], Awaitable[T | None]], *, within: float = PATIENCE, every: float = 0.03) -> T:
     """Asks until the answer is true; fails if it takes too long."""
     deadline = time.monotonic() + within
     while not (found := await ask()):

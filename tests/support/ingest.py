@@ -1,10 +1,9 @@
 """Ingest on a real database: its webhook path and API without a socket, its loops under the test's control."""
 
-import asyncio
 import hashlib
 import hmac
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -37,6 +36,7 @@ from shared.web.app import App
 from tests.support import api
 from tests.support.networks.sample import PAGE
 from tests.support.served import served
+from tests.support.waiting import PATIENCE
 
 SECRET: Final = "old-secret"
 CREDENTIALS: Final = {"app_secret": SECRET, "verify_token": "open-sesame", "access_token": "canary-access-token"}
@@ -171,7 +171,7 @@ async def open_door(
 
 @asynccontextmanager
 async def _over_socket(app: App) -> AsyncIterator[httpx.AsyncClient]:
-    async with served(app) as there, httpx.AsyncClient(base_url=there.url) as http:
+    async with served(app) as there, httpx.AsyncClient(base_url=there.url, timeout=PATIENCE) as http:
         yield http
 
 
@@ -189,10 +189,3 @@ def signed(content: bytes, secret: str = SECRET) -> dict[str, str]:
     """Facebook's headers."""
     mac = hmac.new(secret.encode(), content, hashlib.sha256).hexdigest()
     return {"X-Hub-Signature-256": f"sha256={mac}", "Content-Type": "application/json"}
-
-
-async def eventually(ask: Callable[[], Awaitable[object]], *, within: float = 10.0) -> None:
-    """Returns once the answer is true; fails if it takes too long."""
-    async with asyncio.timeout(within):
-        while not await ask():  # noqa: ASYNC110 - nobody tells a test
-            await asyncio.sleep(0.01)

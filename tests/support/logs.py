@@ -13,7 +13,7 @@ from shared.db.transaction import Batch
 from shared.events.catalogue import MESSAGES
 from shared.events.envelope import Encoded, Headers
 from shared.log.port import Fetched, Log, Record, Subscription
-from tests.support.waiting import answer
+from tests.support.waiting import PATIENCE, answer
 
 WORKSPACE = frozenset({"w1"})
 SOON = timedelta(seconds=2)
@@ -67,7 +67,7 @@ async def fetch(
 async def read(process: Process, subscription: Subscription, count: int, *, max_records: int = 500) -> list[Record]:
     """Fetches and commits until `count` records came."""
     records: list[Record] = []
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(PATIENCE):
         while len(records) < count:
             batch, new = await fetch(subscription, max_records=max_records)
             await commit(process, subscription, batch)
@@ -78,7 +78,7 @@ async def read(process: Process, subscription: Subscription, count: int, *, max_
 async def fetched(subscription: Subscription, count: int) -> list[Record]:
     """Fetches without committing until `count` records came."""
     records: list[Record] = []
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(PATIENCE):
         while len(records) < count:
             records += (await fetch(subscription))[1]
     return records

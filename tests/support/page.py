@@ -15,6 +15,7 @@ import httpx
 from services.cli.demo.networks.facebook import Facebook as SimulatedFacebook
 from services.cli.demo.networks.simulated import Received
 from tests.support.callers import Api, until
+from tests.support.waiting import PATIENCE
 
 SECRET: Final = "s3cret"
 VERIFY: Final = "vt"
@@ -117,7 +118,7 @@ class Page:
         """Posts a webhook, which must be acknowledged in the end."""
         assert await self.network.post(body) == 200
 
-    async def ticket_of(self, author: int, *, seq: int = 1, within: float = 15.0) -> dict[str, Any]:
+    async def ticket_of(self, author: int, *, seq: int = 1, within: float = PATIENCE) -> dict[str, Any]:
         """The ticket of a customer who commented, once it has so many lines."""
 
         async def look() -> dict[str, Any] | None:

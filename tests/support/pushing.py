@@ -14,6 +14,7 @@ from shared.events import tickets
 from shared.log.postgres.log import PostgresLog
 from tests.support import api
 from tests.support.outgoing import happened, world
+from tests.support.waiting import PATIENCE
 
 QUICK: Final = {"lane_refresh_ms": 50, "lane_ttl_ms": 2_000, "endpoint_timeout_ms": 500, "feed_poll_ms": 20}
 
@@ -70,7 +71,7 @@ class Pushing:
 
 async def until(is_so):
     """Asks until it is so."""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(PATIENCE):
         while not await is_so():  # noqa: ASYNC110 - nobody tells a test
             await asyncio.sleep(0.02)
 

@@ -95,7 +95,7 @@ async def test_one_holder_at_a_time_for_as_long_as_the_database_says(admins: tup
         asked = await desk.bob.post(lease)
         return asked.json() if asked.status_code == 200 else None
 
-    second = await until(expired, within=5)
+    second = await until(expired)
     [lead] = await hired(page.admin, 1, role="lead")
     third = await lead.made(f"{lease}/takeover", {"mode": "force"})
     assert first["fence"] < second["fence"] < third["fence"]
@@ -148,7 +148,7 @@ async def test_timers_are_due_when_the_database_says(admins: tuple[Api, Api], pa
     async def awake() -> bool:
         return bool((await behind.get(path))["state"] == "open")
 
-    await until(awake, within=10)
+    await until(awake)
 
 
 async def test_a_cursor_of_one_process_is_good_at_the_other(admins: tuple[Api, Api], page: Page):

@@ -160,7 +160,10 @@ async def test_an_agent_whose_process_sleeps_past_the_lease_wakes_to_a_refusal(s
     amended = await admin.call("PATCH", "/v1/workspace", short, If_Match=f'"{workspace["version"]}"')
     assert amended.status_code == 200, amended.text
     alice, bob = await hired(admin, 2)
-    async with connected_page(admin) as page, httpx.AsyncClient(base_url=sleeper.url, trust_env=False) as http:
+    async with (
+        connected_page(admin) as page,
+        httpx.AsyncClient(base_url=sleeper.url, timeout=2 * SECONDS, trust_env=False) as http,
+    ):
         _, item, ticket = await page.asked()
         there = Api(http, alice.key)
         lease = await there.made(f"/v1/tickets/{ticket['id']}/lease")

@@ -50,7 +50,7 @@ async def page(system: System, http: httpx.AsyncClient, admin: Api) -> AsyncIter
         async with running(lambda: network.tell(http, theirs.path)), connected_page(admin, network=network) as ours:
             yield ours
             await network.said.join()
-        await until(lambda: _is_normalized(stranger), within=20)
+        await until(lambda: _is_normalized(stranger))
         await _is_undisturbed(stranger)
         assert theirs.network.received == []
 
@@ -180,7 +180,7 @@ async def test_what_the_network_never_answers_is_unknown_until_its_echo_says_sen
     page.network.drop_answer = 1
     page.network.echo = False
     reply = (await alice.reply(ticket, "Did it arrive?")).json()
-    shown = await alice.settled(reply["id"], within=30)
+    shown = await alice.settled(reply["id"])
     assert (shown["state"], shown["external_id"]) == ("unknown", None)
     assert shown["ask_after"]
     current = await page.quiet(ticket)

@@ -235,7 +235,7 @@ async def test_a_direct_message_is_answered_in_private(page: Page, alice: Api):
 async def gathered(told: Any, *, until_type: str, ticket: str) -> list[Told]:
     """What the stream tells, up to an event of a ticket."""
     found: list[Told] = []
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(30):
         async for one in told:
             found.append(one)
             if one.type.startswith(until_type) and one.is_about(ticket):

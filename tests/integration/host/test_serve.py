@@ -267,7 +267,7 @@ async def test_a_process_that_waits_to_start_can_be_stopped(server: Any, *, migr
         async with open_database(dsn) as database, database.pool.acquire() as connection:
             await connection.execute("DROP SCHEMA demo CASCADE")
         where = settings("postgresql://nobody@/none?host=/nowhere" if migrate else dsn)
-        async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        async with asyncio.timeout(30), asyncio.TaskGroup() as group:
             group.create_task(serve({}, where, schemas=[SCHEMA], migrate=migrate, stop=stop))
             await asyncio.sleep(0.2)
             stop.set()

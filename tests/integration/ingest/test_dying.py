@@ -8,8 +8,9 @@ from textwrap import dedent
 
 import pytest
 
-from tests.support.ingest import Door, eventually, page, raw
+from tests.support.ingest import Door, page, raw
 from tests.support.networks.facebook import facebook_comment
+from tests.support.waiting import answer
 
 _CHILD = dedent(
     """
@@ -81,7 +82,7 @@ async def test_a_normalizer_that_is_killed_leaves_all_or_nothing_and_another_goe
         await heir.step()
         return not await door.rows("SELECT 1 FROM ingest.pending")
 
-    await eventually(goes_on)
+    await answer(goes_on)
 
     assert left == published
     texts = [event.data.message.text for event in await door.events()]

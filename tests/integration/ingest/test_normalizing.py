@@ -13,7 +13,7 @@ from shared.db.transaction import Scan
 from shared.networks.port import Parsed
 from tests.support import ingest
 from tests.support.clock import WrongIds
-from tests.support.ingest import Changeable, Door, eventually, page
+from tests.support.ingest import Changeable, Door, page
 from tests.support.items import item
 from tests.support.networks.facebook import (
     facebook_change,
@@ -24,6 +24,7 @@ from tests.support.networks.facebook import (
 )
 from tests.support.networks.sample import PAGE
 from tests.support.postgres import open_database
+from tests.support.waiting import answer
 
 COMMENT = "500_77000001"
 
@@ -279,7 +280,7 @@ async def test_the_channels_of_a_normalizer_that_died_move_when_its_time_is_over
         await heir.share()
         return await heir.step()
 
-    await eventually(inherited)
+    await answer(inherited)
 
     assert before == 0
     assert len(await door.events()) == 1
@@ -320,9 +321,9 @@ async def test_the_worker_normalizes_as_soon_as_something_is_stored(database: Da
     async with ingest.open_door(database, normalizer_poll_ms=60_000) as door, asyncio.TaskGroup() as group:
         path = (await door.connect())["webhook_path"]
         running = group.create_task(door.parts.worker.run())
-        await eventually(lambda: _owned(door))
+        await answer(lambda: _owned(door))
         await door.post(path, page(facebook_message(1)))
-        await eventually(door.events)
+        await answer(door.events)
         running.cancel()
 
     assert len(await door.events()) == 1
@@ -331,7 +332,7 @@ async def test_the_worker_normalizes_as_soon_as_something_is_stored(database: Da
 async def test_a_worker_that_is_stopped_leaves_its_shards_to_the_others(door: Door):
     async with asyncio.TaskGroup() as group:
         running = group.create_task(door.parts.worker.run())
-        await eventually(lambda: _owned(door))
+        await answer(lambda: _owned(door))
         running.cancel()
 
     assert await _owned(door) == {}

@@ -154,7 +154,7 @@ async def test_a_stop_finishes_the_batch_in_hand(database: Database, log: Log, d
 
     await say(database, "k", "one")
     consumer = Consumer(database, log, consume(slow), metrics=Metrics())
-    async with asyncio.TaskGroup() as group, asyncio.timeout(5):
+    async with asyncio.TaskGroup() as group, asyncio.timeout(30):
         run = group.create_task(consumer.run())
         await entered.wait()
         consumer.stop()

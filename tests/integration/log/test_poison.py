@@ -163,7 +163,7 @@ async def test_many_failures_in_a_row_stop_the_consumer_too(database: Database, 
     diary.faults = {f"{number}": ValueError("bug") for number in range(8)}
     few = consume(diary, max_records=2, poison=PoisonLimit(in_a_row=6))
     with pytest.raises(PoisonFlood):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await Consumer(database, log, few, metrics=Metrics()).run()
     assert len(await rows(database, PARKED)) < 6
 

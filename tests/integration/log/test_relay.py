@@ -172,7 +172,7 @@ async def test_a_relay_that_dies_anywhere_is_followed_by_one_that_sends_the_rest
         armed.setitem(failpoints._ARMED, place, "raise")
         await append(database, *range(8))
         with pytest.raises(BaseExceptionGroup):
-            async with relaying(database, broker), asyncio.timeout(10):
+            async with relaying(database, broker), asyncio.timeout(30):
                 await asyncio.Event().wait()
     async with relaying(database, broker):
         await append(database, *range(8, 12))

@@ -16,6 +16,7 @@ from shared.events.catalogue import MESSAGES
 from tests.support.kafka.rig import STEADY, KafkaRig
 from tests.support.logs import commit, fetch
 from tests.support.postgres import open_database
+from tests.support.waiting import PATIENCE
 
 Place = tuple[int, int]
 GROUP: Final = "g"
@@ -84,7 +85,7 @@ class Member:
             self.process.send_signal(signal.SIGCONT)
             self.process.terminate()
         try:
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(PATIENCE):
                 await self.process.wait()
         except TimeoutError:
             self.process.kill()
