@@ -1,9 +1,9 @@
 """What every network must offer: verify, handshake, parse, reply, interpret, and the flags that say what it can do."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Literal, Protocol, Self
 
 import msgspec
 
@@ -54,6 +54,10 @@ class Account:
     external_id: str
     credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
     api_base_url: str | None = None
+
+    def secrets(self, name: str) -> list[str]:
+        """The credential of this name and the one before it, as far as there are any: in a rotation both hold."""
+        return [secret for key in (name, f"{name}_previous") if (secret := self.credentials.get(key))]
 
 
 class WebhookRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,6 +131,21 @@ class Parsed:
     items: tuple[Item, ...] = ()
     ignored: tuple[Skipped, ...] = ()
     not_understood: tuple[Skipped, ...] = ()
+
+    @classmethod
+    def of(cls, parts: Iterable[Item | Skipped], *, ignored: frozenset[str]) -> Self:
+        """Sorts the parts; `ignored` are the codes of what is known and no message. An item that comes twice is one."""
+        items: dict[Item, None] = {}
+        known: list[Skipped] = []
+        not_understood: list[Skipped] = []
+        for part in parts:
+            if isinstance(part, Skipped):
+                (known if part.code in ignored else not_understood).append(part)
+            elif part in items:
+                known.append(Skipped(code="duplicate", detail=f"{part.external_id} is in this delivery already"))
+            else:
+                items[part] = None
+        return cls(items=tuple(items), ignored=tuple(known), not_understood=tuple(not_understood))
 
     @property
     def state(self) -> DeliveryState:

@@ -20,7 +20,7 @@ ROUNDS = 7 if SOAK else 1
 """Seven times all places on both logs are two hundred deaths."""
 
 SIZE, PEOPLE = 16, 4
-SECONDS = 20
+SECONDS = 60
 """For one death and what follows: far above what it takes, so that a busy machine fails no test."""
 
 

@@ -24,13 +24,13 @@ from shared.networks.api.payloads import (
 from shared.networks.port import Account, Item, Parsed, Skipped, WebhookRequest
 
 _LONGEST_KEY: Final = 255
+IGNORED: Final = frozenset({"duplicate", "no-messages"})
+"""What is known and no message; every other code means that somebody should look."""
 
 
 def verify(request: WebhookRequest, account: Account, *, now: datetime) -> bool:
     """Whether the body was signed lately with the channel's secret or with the one before it."""
-    names = ("secret", "secret_previous")
-    secrets = [secret for name in names if (secret := account.credentials.get(name))]
-    return signature.verify(request.headers, request.body, secrets=secrets, now=now)
+    return signature.verify(request.headers, request.body, secrets=account.secrets("secret"), now=now)
 
 
 def delivery_key(request: WebhookRequest) -> str:
@@ -43,17 +43,7 @@ def delivery_key(request: WebhookRequest) -> str:
 
 def parse(raw: bytes) -> Parsed:
     """What a body becomes: one message, or those under `messages`; each stands for itself."""
-    items: dict[Item, None] = {}
-    ignored: list[Skipped] = []
-    not_understood: list[Skipped] = []
-    for part in _parts(raw):
-        if isinstance(part, Skipped):
-            (ignored if part.code == "no-messages" else not_understood).append(part)
-        elif part in items:
-            ignored.append(Skipped(code="duplicate", detail=f"{part.external_id} is in this delivery already"))
-        else:
-            items[part] = None
-    return Parsed(items=tuple(items), ignored=tuple(ignored), not_understood=tuple(not_understood))
+    return Parsed.of(_parts(raw), ignored=IGNORED)
 
 
 def _parts(raw: bytes) -> Iterator[Item | Skipped]:

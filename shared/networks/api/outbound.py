@@ -28,18 +28,16 @@ _UNDECIDED: Final = frozenset({408, 409, 425})
 def reply(account: Account, reply: OutboundReply) -> HttpRequest:
     """The request that hands over this reply; its `webhook-id` is the correlation id, so that twice is once."""
     url = account.credentials.get("reply_url") or account.api_base_url
-    secret = account.credentials.get("secret")
     if not url:
         raise Rejected("the channel has no reply_url")
-    if not secret:
+    if not account.credentials.get("secret"):
         raise Rejected("the channel has no secret")
     if reply.attempted_at is None:
         raise Rejected("the signature needs the time of the attempt")
     if not reply.text and not reply.attachments:
         raise Rejected("neither text nor attachment")
     body = _body(reply, reply.attempted_at)
-    secrets = [secret, *filter(None, [account.credentials.get("secret_previous")])]
-    signed = signature.headers(reply.correlation_id, body, secrets=secrets, at=reply.attempted_at)
+    signed = signature.headers(reply.correlation_id, body, secrets=account.secrets("secret"), at=reply.attempted_at)
     return HttpRequest(method="POST", url=url, headers={"content-type": "application/json", **signed}, body=body)
 
 

@@ -72,18 +72,7 @@ _ENTRY_KEYS: Final = frozenset({"id", "uid", "time", "changes", "messaging", "st
 
 def parse(raw: bytes, *, name: str, read: Reader, ignored: frozenset[str]) -> Parsed:
     """What a body of object `name` becomes; `ignored` are the reader's own codes of what is no message."""
-    items: dict[Item, None] = {}
-    known = IGNORED | ignored
-    skipped: list[Skipped] = []
-    not_understood: list[Skipped] = []
-    for part in _parts(raw, name, read):
-        if isinstance(part, Skipped):
-            (skipped if part.code in known else not_understood).append(part)
-        elif part in items:
-            skipped.append(Skipped(code="duplicate", detail=f"{part.external_id} is in this delivery already"))
-        else:
-            items[part] = None
-    return Parsed(items=tuple(items), ignored=tuple(skipped), not_understood=tuple(not_understood))
+    return Parsed.of(_parts(raw, name, read), ignored=IGNORED | ignored)
 
 
 def _parts(raw: bytes, name: str, read: Reader) -> Iterator[Item | Skipped]:

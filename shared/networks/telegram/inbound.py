@@ -55,10 +55,9 @@ def verify(request: WebhookRequest, account: Account) -> bool:
     """Whether the caller knows the channel's secret, or the one before it. Nothing vouches for the body."""
     given = request.headers.get(HEADER, "").encode("utf-8", "surrogatepass")
     known = False
-    for name in ("secret_token", "secret_token_previous"):
-        if secret := account.credentials.get(name):
-            # No early exit: which of the two secrets fits is nobody's business.
-            known |= hmac.compare_digest(given, secret.encode("utf-8", "surrogatepass"))
+    for secret in account.secrets("secret_token"):
+        # No early exit: which of the two secrets fits is nobody's business.
+        known |= hmac.compare_digest(given, secret.encode("utf-8", "surrogatepass"))
     return known
 
 
@@ -73,17 +72,7 @@ def delivery_key(raw: bytes) -> str:
 
 def parse(raw: bytes) -> Parsed:
     """What an update becomes; every part of it is an item, ignored, or not understood."""
-    items: dict[Item, None] = {}
-    ignored: list[Skipped] = []
-    not_understood: list[Skipped] = []
-    for part in _parts(raw):
-        if isinstance(part, Skipped):
-            (ignored if part.code in IGNORED else not_understood).append(part)
-        elif part in items:
-            ignored.append(Skipped(code="duplicate", detail=f"{part.external_id} is in this update already"))
-        else:
-            items[part] = None
-    return Parsed(items=tuple(items), ignored=tuple(ignored), not_understood=tuple(not_understood))
+    return Parsed.of(_parts(raw), ignored=IGNORED)
 
 
 def _parts(raw: bytes) -> Iterator[Item | Skipped]:

@@ -75,10 +75,9 @@ def verify(request: WebhookRequest, account: Account) -> bool:
     """Whether the app's secret, or the one before it, signed exactly these bytes, which are no token's."""
     given = request.headers.get(SIGNATURE, "")
     authentic = False
-    for name in ("consumer_secret", "consumer_secret_previous"):
-        if secret := account.credentials.get(name):
-            # No early exit: which of the two secrets fits is nobody's business.
-            authentic |= given.isascii() and hmac.compare_digest(given, sign(secret, request.body))
+    for secret in account.secrets("consumer_secret"):
+        # No early exit: which of the two secrets fits is nobody's business.
+        authentic |= given.isascii() and hmac.compare_digest(given, sign(secret, request.body))
     return authentic and b"{" in request.body
 
 
@@ -97,17 +96,7 @@ def event_uuid(raw: bytes) -> str | None:
 
 def parse(raw: bytes) -> Parsed:
     """What a body becomes; every part of it is an item, ignored, or not understood."""
-    items: dict[Item, None] = {}
-    ignored: list[Skipped] = []
-    not_understood: list[Skipped] = []
-    for part in _parts(raw):
-        if isinstance(part, Skipped):
-            (ignored if part.code in IGNORED else not_understood).append(part)
-        elif part in items:
-            ignored.append(Skipped(code="duplicate", detail=f"{part.external_id} is in this delivery already"))
-        else:
-            items[part] = None
-    return Parsed(items=tuple(items), ignored=tuple(ignored), not_understood=tuple(not_understood))
+    return Parsed.of(_parts(raw), ignored=IGNORED)
 
 
 def _parts(raw: bytes) -> Iterator[Item | Skipped]:

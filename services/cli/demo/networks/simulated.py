@@ -1,5 +1,6 @@
 """What all simulated networks share: they send signed webhooks until these are taken, take replies, and show them."""
 
+import abc
 import asyncio
 import itertools
 import json
@@ -50,7 +51,7 @@ class Opening:
 
 
 @dataclass(kw_only=True)
-class Simulated:
+class Simulated(abc.ABC):
     """One account of a network. Everything is on loopback."""
 
     network: ClassVar[str]
@@ -74,21 +75,21 @@ class Simulated:
     # -- what each network says for itself --------------------------------------------------------------------------
 
     @property
+    @abc.abstractmethod
     def credentials(self) -> dict[str, str]:
         """What a channel needs to talk to it."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def sign(self, body: bytes) -> dict[str, str]:
         """The headers of a webhook."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def openings(self) -> Iterator[Opening]:
         """One of each kind of message that a customer begins with."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def take(self, path: str, payload: Any) -> tuple[Received, dict[str, Any]]:
         """A reply that was sent to this path, and the answer to who sent it."""
-        raise NotImplementedError
 
     def shows(self, taken: Received) -> Iterator[Any]:
         """The webhooks that tell of a reply; none where the network tells of none."""
@@ -100,8 +101,8 @@ class Simulated:
         del path
         return 404, {}
 
-    async def greet(self) -> None:
-        """What a network does before it delivers anything; nothing, unless it says so."""
+    async def greet(self) -> None:  # noqa: B027 - most networks do nothing before
+        """What a network does before it delivers anything."""
 
     def encode(self, payload: Any) -> bytes:
         """A webhook's bytes."""
