@@ -15,7 +15,7 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from shared.errors import Misconfigured
+from shared.errors import Misconfigured, Retryable
 from shared.events.catalogue import MESSAGES, TOPICS
 from shared.ids import TimeOrderedIds
 from shared.log.kafka import Topic, ensure_topics
@@ -224,7 +224,7 @@ async def test_two_systems_on_one_prefix_are_told_apart(rig: KafkaRig) -> None:
 async def test_a_topic_that_is_missing_names_the_remedy(broker: str, dsn: str) -> None:
     bare = KafkaRig(broker, "nobody-made-these-", lambda: open_database(dsn))
     async with bare.process() as process:
-        with pytest.raises(Misconfigured, match="baton migrate"):
+        with pytest.raises(Retryable, match="baton migrate"):
             async with process.log.subscribe("g", [MESSAGES]):
                 pass
 

@@ -16,7 +16,7 @@ from tests.support import api
 from tests.support.outgoing import happened, world
 from tests.support.waiting import PATIENCE
 
-QUICK: Final = {"lane_refresh_ms": 50, "lane_ttl_ms": 2_000, "endpoint_timeout_ms": 500, "feed_poll_ms": 20}
+QUICK: Final = {"lane_refresh_ms": 50, "lane_ttl_ms": 2_000, "endpoint_timeout_ms": 5_000, "feed_poll_ms": 20}
 
 
 class Pushing:

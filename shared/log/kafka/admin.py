@@ -1,8 +1,10 @@
 """What the cluster must have before anybody reads or writes: topics, their partitions, how long they keep records."""
 
+import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Final
 
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
@@ -17,6 +19,7 @@ LARGEST_EVENT: Final = 4 * 1024 * 1024
 """Bytes; a delivery of the largest accepted body becomes events far smaller than this."""
 
 _SAFE_COPIES: Final = 3
+_LOOK_AGAIN: Final = 0.05
 _SET_BY_US: Final = 1
 """`config_source` of a topic's own settings, which altering one of them would otherwise reset."""
 
@@ -51,9 +54,8 @@ async def ensure_topics(cluster: Cluster, topics: Mapping[str, Topic], *, copies
             created = await _create(
                 admin, {name: wanted for name, wanted in (names | marks).items() if name not in there}, copies
             )
-            if marks:
-                # Of two systems that begin at once, at least one sees the other's mark here.
-                check_owner(cluster, await admin.list_topics())
+            # Of two systems that begin at once, at least one sees the other's mark here.
+            check_owner(cluster, await _seen(admin, {*names, *marks}, cluster.pace.request))
             # New ones are as they should be, and not every broker knows of them yet.
             old = {name: wanted for name, wanted in names.items() if name not in created}
             grown = await _grow(admin, old)
@@ -88,6 +90,14 @@ async def _create(admin: AIOKafkaAdminClient, topics: Mapping[str, Topic], copie
         if code and error is not TopicAlreadyExistsError:
             raise Retryable(f"Kafka did not create topic {name}: {error.__name__}")
     return sorted(topics)
+
+
+async def _seen(admin: AIOKafkaAdminClient, names: set[str], within: timedelta) -> list[str]:
+    """All topics, once a broker names these among them: it hears of new ones later than they are made."""
+    async with asyncio.timeout(within.total_seconds()):
+        while not names <= set(there := list(await admin.list_topics())):  # noqa: ASYNC110 - no broker tells
+            await asyncio.sleep(_LOOK_AGAIN)
+        return there
 
 
 async def _grow(admin: AIOKafkaAdminClient, topics: Mapping[str, Topic]) -> list[str]:

@@ -141,7 +141,8 @@ def reaching(what: str) -> Iterator[None]:
     try:
         yield
     except UnknownTopicOrPartitionError as error:
-        raise Misconfigured("a topic is missing on Kafka: run `baton migrate`") from error
+        # No misconfiguration that ends a process: a broker that has just started does not know all its topics yet.
+        raise Retryable("a topic is missing on Kafka: run `baton migrate`") from error
     except REFUSED as error:
         raise Misconfigured(
             f"Kafka refuses us ({type(error).__name__}): see BATON_KAFKA_USERNAME, BATON_KAFKA_PASSWORD and its ACLs"

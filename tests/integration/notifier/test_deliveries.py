@@ -87,7 +87,7 @@ async def test_a_redelivered_batch_pushes_nothing_twice(push):
         for _ in range(3):
             await push.here.deliver(push.events.on_events, *events)
         await push.happen()
-        await eventually(lambda: 4 in receiver.sequences)
+        await eventually(lambda: len(receiver.sequences) >= 4)
         assert sorted(receiver.sequences) == [1, 2, 3, 4]
 
 
