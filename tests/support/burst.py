@@ -141,8 +141,8 @@ async def burst(
             await asyncio.wait(working)
 
 
-async def check(page: Page, clerks: list[Clerk], story: Round, *, rounds: int) -> None:
-    """The audit, from outside."""
+async def check(page: Page, clerks: list[Clerk], story: Round, *, more_than: int = -1) -> None:
+    """The audit, from outside; `more_than` replies must have been accepted by now, so that it is about something."""
     admin = page.admin
 
     async def settled() -> bool:
@@ -173,7 +173,7 @@ async def check(page: Page, clerks: list[Clerk], story: Round, *, rounds: int) -
     assert {item: ids for item, ids in where.items() if len(ids) > 1} == {}
     assert set(per_customer.values()) == {1}
     if clerks:
-        await answers(page, clerks, rounds=rounds)
+        await answers(page, clerks, more_than=more_than)
     for clerk in clerks:
         for fences in clerk.fences.values():
             assert fences == sorted(fences)
@@ -202,11 +202,11 @@ async def told(admin: Api, where: dict[str, list[str]], items: set[str]) -> str:
     return f"{items}:\n" + "\n".join(lines)
 
 
-async def answers(page: Page, clerks: list[Clerk], *, rounds: int) -> None:
+async def answers(page: Page, clerks: list[Clerk], *, more_than: int) -> None:
     """Every accepted reply has an end, which is what the network saw; no turn has two writers."""
     admin = page.admin
     accepted = [reply for clerk in clerks for reply in clerk.accepted]
-    assert len(accepted) == len(set(accepted)) > rounds
+    assert len(accepted) == len(set(accepted)) > more_than
     for clerk in clerks:
         # What is unknown may be found out.
         open_ = [reply for reply in clerk.accepted if clerk.ends.get(reply, {"state": "unknown"})["state"] == "unknown"]

@@ -110,7 +110,8 @@ async def test_a_process_that_is_killed_at_any_failpoint_loses_doubles_and_swaps
             dying = Dying(system, place)
             await burst(dying, page, clerks, story, chance, size=SIZE, people=PEOPLE)
             died = time.monotonic()
-            await check(page, clerks, story, rounds=0)
+            await check(page, clerks, story)
             await endpoint.check()
             print(f"{place}: {died - began:.1f} s, audit {time.monotonic() - died:.1f} s")  # noqa: T201
+        assert len(page.network.received) > len(places) / 2, "hardly anything was answered"
         assert await system.problems() == []

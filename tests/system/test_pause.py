@@ -89,10 +89,10 @@ async def test_what_a_sleeper_was_about_to_do_is_done_without_it_and_once(fleet:
         began, sleeper = time.monotonic(), fleet.processes[number]
         async with asleep(sleeper, place, admin) as (page, story):
             await at_once(story.send(page, unique(), direct=False) for _ in range(CROWD))
-            await check(page, [], story, rounds=0)
+            await check(page, [], story)
             sleeper.wake()
             await at_once(story.send(page, unique(), direct=False) for _ in range(CROWD))
-            await check(page, [], story, rounds=0)
+            await check(page, [], story)
         print(f"{place}: {time.monotonic() - began:.1f} s")  # noqa: T201
     assert await fleet.problems() == []
 
