@@ -13,6 +13,7 @@ from shared.db import pool as product
 from shared.db.transaction import SCAN_ROLE
 from tests.simulation.loop import EPOCH, VirtualLoop
 from tests.simulation.statements import Chance, Real, Statement
+from tests.simulation.wire import Loop, Work, closed, done, wire_of
 
 if TYPE_CHECKING:
     from tests.simulation.connections import Connection
@@ -49,7 +50,6 @@ _SESSION: Final = {
     "idle_in_transaction_session_timeout": "0",
 }
 _WAITS: Final = "SELECT pid FROM unnest($1::int[]) AS w(pid) WHERE cardinality(pg_blocking_pids(pid)) > 0"
-_PATIENCE: Final = 0.003
 _TOO_LATE: Final = 0.5
 _GRAIN: Final = 0.002
 """Seconds for which the server's clock may stand still: telling it the time is a statement, too."""
@@ -61,13 +61,13 @@ _NOBODY: Final = contextvars.Context()
 
 
 class Postgres:
-    """The real server, behind a loop of its own that only runs while a statement does."""
+    """The real server: it is waited for inside of a step, so that no real I/O is ever outstanding."""
 
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
-        self._io: Any = asyncio.new_event_loop()
+        self._io = Loop()
         self._reals: list[Real] = []
-        self._monitor = self._run(self._connect(lookout=False))
+        self._monitor = self._connect(lookout=False)
         self._set_at = -1.0
         self._loop: VirtualLoop | None = None
         self._chance: Chance | None = None
@@ -97,17 +97,17 @@ class Postgres:
     def rows(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
         """For the harness itself: at once, seen by the owner."""
         self._keep_time()
-        rows: list[asyncpg.Record] = self._run(self._monitor.fetch(sql, *arguments))
+        rows: list[asyncpg.Record] = self._ask(self._monitor.fetch(sql, *arguments))
         return rows
 
     def script(self, sql: str) -> None:
         """Likewise, several statements."""
-        self._run(self._monitor.execute(sql))
+        self._ask(self._monitor.execute(sql))
 
     def close(self) -> None:
         """Ends all connections."""
         for each in [self._monitor, *(real.connection for real in self._reals)]:
-            self._run(each.close())
+            closed(each)
         self._io.close()
 
     # -- statements ---------------------------------------------------------------------------------------------
@@ -167,7 +167,7 @@ class Postgres:
             if real.is_free and real.is_lookout == lookout:
                 real.is_free = False
                 return real
-        made = self._run(self._connect(lookout=lookout))
+        made = self._connect(lookout=lookout)
         real = Real(made, made.get_server_pid(), lookout, is_free=False)
         self._reals.append(real)
         return real
@@ -201,7 +201,7 @@ class Postgres:
         if _BEGIN.match(sql):
             assert self._loop
             sql = f"{sql}; SET LOCAL sim.begun = '{(EPOCH + timedelta(seconds=self._loop.time())).isoformat()}'"
-        statement.work = self._io.create_task(getattr(real.connection, method)(sql, *rest))
+        statement.work = Work(real.connection, getattr(real.connection, method)(sql, *rest))
         if self._finished(statement):
             self._conclude(statement)
         else:
@@ -210,15 +210,14 @@ class Postgres:
             self._look_at_blocked(except_of=statement)
 
     def _finished(self, statement: Statement) -> bool:
-        """Pumps until the statement is done (True) or waits for a lock (False)."""
+        """Until the statement is done (True) or waits for a lock (False)."""
         assert statement.work
         assert statement.connection.real
         pid = statement.connection.real.pid
         while True:
-            self._pump(statement.work, within=_PATIENCE)
-            if statement.work.done():
+            if statement.work.wait():
                 return True
-            if self._run(self._monitor.fetch(_WAITS, [pid])):
+            if self._ask(self._monitor.fetch(_WAITS, [pid])):
                 return False
 
     def _put_aside(self, statement: Statement) -> None:
@@ -234,7 +233,7 @@ class Postgres:
 
     def _is_circle(self, statement: Statement) -> bool:
         pids = {each.connection.real.pid for each in [*self._blocked, statement] if each.connection.real}
-        rows = self._run(
+        rows = self._ask(
             self._monitor.fetch("SELECT pid, pg_blocking_pids(pid) AS by FROM unnest($1::int[]) AS w(pid)", list(pids))
         )
         behind = {row["pid"]: set(row["by"]) for row in rows}
@@ -268,7 +267,7 @@ class Postgres:
             if not others:
                 return
             pids = [each.connection.real.pid for each in others if each.connection.real]
-            waiting = {row["pid"] for row in self._run(self._monitor.fetch(_WAITS, pids))}
+            waiting = {row["pid"] for row in self._ask(self._monitor.fetch(_WAITS, pids))}
             for statement in others:
                 assert statement.connection.real
                 if statement.connection.real.pid not in waiting and self._finished(statement):
@@ -281,8 +280,7 @@ class Postgres:
     def _conclude(self, statement: Statement) -> None:
         """The answer goes back, unless the seed has something else in mind."""
         assert statement.work
-        error = statement.work.exception()
-        result = None if error else statement.work.result()
+        error, result = statement.work.error, statement.work.result
         fate, connection = statement.fate, statement.connection
         if fate.after:
             fate.after()
@@ -299,14 +297,13 @@ class Postgres:
     def _cancel(self, statement: Statement) -> None:
         assert statement.work
         assert statement.connection.real
-        while not statement.work.done():
-            self._run(self._monitor.execute(f"SELECT pg_cancel_backend({statement.connection.real.pid})"))
-            self._pump(statement.work, within=0.02)
-        statement.work.exception()
+        while not statement.work.is_done:
+            self._ask(self._monitor.execute(f"SELECT pg_cancel_backend({statement.connection.real.pid})"))
+            statement.work.wait()
 
     def _free(self, real: Real) -> None:
         if real.connection.is_in_transaction():
-            self._run(real.connection.execute("ROLLBACK"))
+            done(real.connection, real.connection.execute("ROLLBACK"))
         real.is_free = True
 
     def _keep_time(self) -> None:
@@ -314,30 +311,16 @@ class Postgres:
             return
         self._set_at = self._loop.time()
         at = (EPOCH + timedelta(seconds=self._set_at)).timestamp()
-        self._run(self._monitor.execute(f"SELECT setval('sim.clock', {round(at * 1e6)})"))
+        self._ask(self._monitor.execute(f"SELECT setval('sim.clock', {round(at * 1e6)})"))
 
-    async def _connect(self, *, lookout: bool) -> "asyncpg.Connection[asyncpg.Record]":
-        session = {**_SESSION, **({"role": SCAN_ROLE} if lookout else {})}
+    def _ask(self, work: Any) -> Any:
+        return done(self._monitor, work)
+
+    def _connect(self, *, lookout: bool) -> "asyncpg.Connection[asyncpg.Record]":
+        return self._io.complete(self._connected({**_SESSION, **({"role": SCAN_ROLE} if lookout else {})}))
+
+    async def _connected(self, session: Any) -> "asyncpg.Connection[asyncpg.Record]":
         connection = await asyncpg.connect(self._dsn, server_settings=session, statement_cache_size=1024)
         await product._prepare(connection)
+        wire_of(connection).by_hand()
         return connection
-
-    def _run(self, work: Any) -> Any:
-        """Lets the other loop run until this is done, inside a step of the virtual one."""
-        task = self._io.create_task(work)
-        self._pump(task)
-        return task.result()
-
-    def _pump(self, task: "asyncio.Task[Any]", *, within: float | None = None) -> None:
-        outer = asyncio._get_running_loop()
-        asyncio._set_running_loop(self._io)
-        deadline = None if within is None else self._io.time() + within
-        alarm = None if deadline is None else self._io.call_at(deadline, lambda: None)
-        try:
-            # Not `run_until_complete`, whose preparations cost as much as a statement.
-            while not task.done() and (deadline is None or self._io.time() < deadline):
-                self._io._run_once()
-        finally:
-            asyncio._set_running_loop(outer)
-            if alarm:
-                alarm.cancel()

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import asyncpg
 
+from tests.simulation.wire import Work
+
 if TYPE_CHECKING:
     from tests.simulation.connections import Connection
 
@@ -38,7 +40,7 @@ class Statement:
     arguments: tuple[Any, ...]
     answer: "asyncio.Future[Any]"
     fate: Fate
-    work: "asyncio.Task[Any] | None" = None
+    work: Work | None = None
     timer: asyncio.TimerHandle | None = None
 
 
