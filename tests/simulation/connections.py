@@ -105,5 +105,5 @@ class Pool:
         """The server ends the transactions of a client that does nothing."""
         for connection in self.held:
             real = connection.real
-            if connection.running is None and real is not None and real.connection.is_in_transaction():
+            if connection.running is None and real is not None and real.is_in_transaction:
                 connection.cut(None)

@@ -31,7 +31,7 @@ CREATE FUNCTION sim.now() RETURNS timestamptz STABLE LANGUAGE sql RETURN coalesc
     'epoch'::timestamptz + pg_catalog.pg_sequence_last_value('sim.clock') * interval '1 microsecond');
 CREATE FUNCTION sim.transaction_timestamp() RETURNS timestamptz STABLE LANGUAGE sql RETURN sim.now();
 GRANT USAGE ON SCHEMA sim TO PUBLIC;
-GRANT SELECT ON SEQUENCE sim.clock TO PUBLIC;
+GRANT SELECT, UPDATE ON SEQUENCE sim.clock TO PUBLIC;
 """
 """In front of pg_catalog in every search_path, before anything is migrated: so defaults mean this time, too."""
 
@@ -54,6 +54,8 @@ _TOO_LATE: Final = 0.5
 _GRAIN: Final = 0.002
 """Seconds for which the server's clock may stand still: telling it the time is a statement, too."""
 _BEGIN: Final = re.compile(r"BEGIN\b")
+_ROLLBACK: Final = re.compile(r"ROLLBACK\b")
+"""What may follow a statement that failed, when the server takes nothing else."""
 
 
 _NOBODY: Final = contextvars.Context()
@@ -74,6 +76,8 @@ class Postgres:
         self._order = random.Random(0)
         self._due: list[Statement] = []
         self._blocked: list[Statement] = []
+        self._has_let_go = False
+        """Whether a lock may be free that was not when we last looked."""
         self.count = 0
 
     # -- a seed -------------------------------------------------------------------------------------------------
@@ -96,7 +100,7 @@ class Postgres:
 
     def rows(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
         """For the harness itself: at once, seen by the owner."""
-        self._keep_time()
+        self._keep_time(self._monitor)
         rows: list[asyncpg.Record] = self._ask(self._monitor.fetch(sql, *arguments))
         return rows
 
@@ -195,19 +199,26 @@ class Postgres:
     def _execute(self, statement: Statement) -> None:
         real = statement.connection.real
         assert real is not None
-        self._keep_time()
+        assert self._loop
         self.count += 1
         method, (sql, *rest) = statement.method, statement.arguments
         if _BEGIN.match(sql):
-            assert self._loop
-            sql = f"{sql}; SET LOCAL sim.begun = '{(EPOCH + timedelta(seconds=self._loop.time())).isoformat()}'"
+            # Nobody but this transaction can tell when it begins, so that needs no round trip of its own.
+            begun = (EPOCH + timedelta(seconds=self._loop.time())).isoformat()
+            wire_of(real.connection).ahead = f"{sql}; SET LOCAL sim.begun = '{begun}'"
+            self._conclude(statement, None, "BEGIN")
+            return
+        if not _ROLLBACK.match(sql):
+            self._keep_time(real.connection)
         statement.work = Work(real.connection, getattr(real.connection, method)(sql, *rest))
         if self._finished(statement):
-            self._conclude(statement)
+            may_hold = real.connection.is_in_transaction() and not statement.work.error and "SAVEPOINT" not in sql
+            self._has_let_go = self._has_let_go or not may_hold
+            self._conclude(statement, statement.work.error, statement.work.result)
         else:
             self._put_aside(statement)
-        if self._blocked:
-            self._look_at_blocked(except_of=statement)
+        if self._has_let_go:
+            self._look_at_blocked()
 
     def _finished(self, statement: Statement) -> bool:
         """Until the statement is done (True) or waits for a lock (False)."""
@@ -258,29 +269,25 @@ class Postgres:
         if not statement.answer.done():
             statement.answer.set_exception(asyncpg.LockNotAvailableError("canceling statement due to lock timeout"))
 
-    def _look_at_blocked(self, *, except_of: Statement | None = None) -> None:
+    def _look_at_blocked(self) -> None:
         """Some may go on, now that somebody has let go: each until it is done or waits again."""
-        again = True
-        while again:
+        again, self._has_let_go = True, False
+        while again and self._blocked:
             again = False
-            others = [each for each in self._blocked if each is not except_of]
-            if not others:
-                return
-            pids = [each.connection.real.pid for each in others if each.connection.real]
+            pids = [each.connection.real.pid for each in self._blocked if each.connection.real]
             waiting = {row["pid"] for row in self._ask(self._monitor.fetch(_WAITS, pids))}
-            for statement in others:
+            for statement in list(self._blocked):
+                assert statement.work
                 assert statement.connection.real
                 if statement.connection.real.pid not in waiting and self._finished(statement):
                     self._blocked.remove(statement)
                     if statement.timer:
                         statement.timer.cancel()
-                    self._conclude(statement)
+                    self._conclude(statement, statement.work.error, statement.work.result)
                     again = True
 
-    def _conclude(self, statement: Statement) -> None:
+    def _conclude(self, statement: Statement, error: Exception | None, result: Any) -> None:
         """The answer goes back, unless the seed has something else in mind."""
-        assert statement.work
-        error, result = statement.work.error, statement.work.result
         fate, connection = statement.fate, statement.connection
         if fate.after:
             fate.after()
@@ -300,18 +307,23 @@ class Postgres:
         while not statement.work.is_done:
             self._ask(self._monitor.execute(f"SELECT pg_cancel_backend({statement.connection.real.pid})"))
             statement.work.wait()
+        self._has_let_go = True
 
     def _free(self, real: Real) -> None:
+        wire_of(real.connection).ahead = ""
         if real.connection.is_in_transaction():
             done(real.connection, real.connection.execute("ROLLBACK"))
+            self._has_let_go = True
         real.is_free = True
 
-    def _keep_time(self) -> None:
+    def _keep_time(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+        """Tells the server the time, together with what it is asked next."""
         if self._loop is None or 0 <= self._loop.time() - self._set_at < _GRAIN:
             return
         self._set_at = self._loop.time()
         at = (EPOCH + timedelta(seconds=self._set_at)).timestamp()
-        self._ask(self._monitor.execute(f"SELECT setval('sim.clock', {round(at * 1e6)})"))
+        wire = wire_of(connection)
+        wire.ahead = f"SELECT setval('sim.clock', {round(at * 1e6)}); {wire.ahead}"
 
     def _ask(self, work: Any) -> Any:
         return done(self._monitor, work)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import asyncpg
 
-from tests.simulation.wire import Work
+from tests.simulation.wire import Work, wire_of
 
 if TYPE_CHECKING:
     from tests.simulation.connections import Connection
@@ -52,3 +52,8 @@ class Real:
     pid: int
     is_lookout: bool
     is_free: bool = True
+
+    @property
+    def is_in_transaction(self) -> bool:
+        """Whether one has begun, be it that the server does not know so yet."""
+        return bool(wire_of(self.connection).ahead) or self.connection.is_in_transaction()
