@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import cache
 from typing import Any, Final, cast
 
 from fastapi import FastAPI
@@ -20,7 +21,7 @@ from shared.ids import Ids
 from shared.log.consumer import Consumer
 from shared.log.port import Log
 from shared.sealing import KeyRing
-from shared.settings import KernelSettings
+from shared.settings import KernelSettings, Settings
 from shared.telemetry.metrics import Metrics
 from shared.web.auth import Authenticator
 from shared.web.calls import RouteFacts
@@ -57,6 +58,9 @@ class Blueprint:
     """What all processes of all seeds share, because building it takes a quarter of a second: the routes."""
 
     def __init__(self) -> None:
+        # Every life of a process has the same environment, and reading it costs more than building all services.
+        for kind in Settings.__subclasses__():
+            kind.load = cache(kind.load)  # type: ignore[method-assign]
         self.builders = assembly.builders()
         self.settings = KernelSettings.load()
         runtimes = {name: inert_runtime(name) for name in self.builders}

@@ -8,13 +8,15 @@ from typing import Final
 
 import pytest
 
+from tests.simulation.harness import BLOCK
+
 SOAK: Final = os.environ.get("BATON_SOAK") == "1"
 PARTS: Final = 2
 SEEDS: Final = 10_000 if SOAK else 1_000
-BUDGET: Final = 6_000 if SOAK else 45
-"""Seconds after which a part begins no further seed: one takes about half a second of a core, more where it is busy."""
+PATIENCE: Final = 10_800 if SOAK else 1_200
+"""Seconds for one test: a part of the seeds takes a tenth of that on a core of its own; none is left out for want of it."""
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(BUDGET + 500)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(PATIENCE + 100)]
 
 
 def played(server_dsn: str, *arguments: str) -> tuple[int, str]:
@@ -24,7 +26,7 @@ def played(server_dsn: str, *arguments: str) -> tuple[int, str]:
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, process_group=0
     ) as process:
         try:
-            said, _ = process.communicate(timeout=BUDGET + 400)
+            said, _ = process.communicate(timeout=PATIENCE)
         except BaseException:
             os.killpg(process.pid, signal.SIGKILL)
             raise
@@ -34,13 +36,15 @@ def played(server_dsn: str, *arguments: str) -> tuple[int, str]:
 @pytest.mark.parametrize("part", range(PARTS))
 def test_no_seed_breaks_a_promise(part: int, server_dsn: str) -> None:
     count = SEEDS // PARTS
-    code, said = played(server_dsn, str(1 + part * count), "--count", str(count), "--within", str(BUDGET))
+    code, said = played(server_dsn, str(1 + part * count), "--count", str(count))
     assert code == 0, said
+    assert f"{count} seeds, 0 failed" in said
 
 
 def test_a_seed_is_one_story_alone_and_after_others(server_dsn: str) -> None:
-    _, alone = played(server_dsn, "7", "--trace")
-    _, after_others = played(server_dsn, "4", "--count", "4", "--trace")
+    seed = BLOCK + 3
+    _, alone = played(server_dsn, str(seed), "--trace")
+    _, after_others = played(server_dsn, str(seed - 6), "--count", "7", "--trace")
     story = alone.splitlines()[:-1]
     assert len(story) > 5
     assert after_others.splitlines()[-len(story) - 1 : -1] == story
