@@ -332,7 +332,10 @@ class Postgres:
         return self._io.complete(self._connected({**_SESSION, **({"role": SCAN_ROLE} if lookout else {})}))
 
     async def _connected(self, session: Any) -> "asyncpg.Connection[asyncpg.Record]":
-        connection = await asyncpg.connect(self._dsn, server_settings=session, statement_cache_size=1024)
+        # What is prepared stays so: if it were forgotten after some minutes, it would be planned anew in whatever seed then.
+        connection = await asyncpg.connect(
+            self._dsn, server_settings=session, statement_cache_size=1024, max_cached_statement_lifetime=0
+        )
         await product._prepare(connection)
         wire_of(connection).by_hand()
         return connection
