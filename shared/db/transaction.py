@@ -24,6 +24,9 @@ WORKSPACE_ROLE: Final = "baton_workspace"
 BATCH_ROLE: Final = "baton_batch"
 SCAN_ROLE: Final = "baton_scan"
 
+WORKSPACE_PLANS: Final = "SET LOCAL plan_cache_mode = auto; SET LOCAL enable_seqscan = on"
+"""What a session of the pool is not set to, because batches repeat themselves and requests do not."""
+
 _WORKSPACE_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 
 _PACK: Final = msgspec.msgpack.Encoder().encode
@@ -312,7 +315,10 @@ class Transaction:
 def _bind(scope: Scope) -> str:
     match scope:
         case Workspace(workspace):
-            return f"SET LOCAL ROLE {WORKSPACE_ROLE}; SET LOCAL baton.workspace = '{_checked(workspace)}'"
+            return (
+                f"SET LOCAL ROLE {WORKSPACE_ROLE}; SET LOCAL baton.workspace = '{_checked(workspace)}'; "
+                f"{WORKSPACE_PLANS}"
+            )
         case Batch(workspaces):
             names = ",".join(_checked(name) for name in sorted(workspaces))
             return f"SET LOCAL ROLE {BATCH_ROLE}; SET LOCAL baton.workspaces = '{names}'"
