@@ -82,6 +82,8 @@ class PostgresSubscription(Subscription):
         self._balancing = asyncio.Lock()
         self._unbalanced = asyncio.Event()
         self._deadline = 0.0
+        self._is_dry = False
+        """The last look took all there was: until something wakes us, another one would find nothing."""
 
     # -- membership ---------------------------------------------------------------------------------------------
 
@@ -145,18 +147,20 @@ class PostgresSubscription(Subscription):
         elapsed = self._database.clock.elapsed
         until = elapsed() + max_wait.total_seconds()
         while True:
+            rest = until - elapsed()
+            if self._is_dry and rest > 0:
+                await woken(self._wake, within=min(self._pace.poll, timedelta(seconds=rest)))
             self._wake.clear()
             if elapsed() > self._deadline:
                 # It slept past its lease: what it owned may be somebody else's by now.
                 await self.balance()
             batch = await self._read(max_records)
-            rest = until - elapsed()
-            if batch.records or rest <= 0:
+            if batch.records or elapsed() >= until:
                 return batch
-            await woken(self._wake, within=min(self._pace.poll, timedelta(seconds=rest)))
 
     async def _read(self, limit: int) -> Fetched:
         shards = {shard: state for shard, state in self._shards.items() if not state.is_leaving}
+        self._is_dry = not shards
         if not shards:
             return Fetched(records=(), claim=())
         await self._reload(shards)
@@ -169,6 +173,7 @@ class PostgresSubscription(Subscription):
             for shard, state in shards.items()
             if self._shards.get(shard) is state and not state.is_leaving and state.read == starts.get(shard)
         }
+        self._is_dry = len(rows) < share and unchanged.keys() == starts.keys()
         return _take(unchanged, rows)
 
     async def _reload(self, shards: Mapping[int, Shard]) -> None:
@@ -219,6 +224,7 @@ class PostgresSubscription(Subscription):
             state = self._shards.get(part.shard)
             if state is not None and state.epoch == part.epoch:
                 state.read = None
+                self._is_dry = False
                 if state.is_leaving:
                     self._unbalanced.set()
 
