@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 _PARAMETER: Final = re.compile(r"\$(\d+)")
 
 Check = Callable[[int], None]
-"""Gets the number of rows that were written; raises when that must not be."""
+"""Gets the number of rows that were written, or that a SELECT found; raises when that must not be."""
 
 
 class _Part(NamedTuple):
@@ -19,7 +19,8 @@ class _Part(NamedTuple):
 
 
 class Together:
-    """INSERT, UPDATE and DELETE statements on different rows, in any order: none sees what the others write.
+    """INSERT, UPDATE and DELETE statements on different rows, in any order, and a SELECT whose rows are counted: none
+    sees what the others write.
 
     One may read what another RETURNs, by the `name` of that.
     """
@@ -58,7 +59,11 @@ def _composed(parts: tuple[_Part, ...]) -> str:
     before = 0
     for part in parts:
         sql = _PARAMETER.sub(lambda found, offset=before: f"${int(found[1]) + offset}", part.sql)  # type: ignore[misc]
-        written.append(f"{part.name} AS ({sql}{' RETURNING 1' if part.is_counted else ''})")
+        written.append(f"{part.name} AS ({sql}{' RETURNING 1' if part.is_counted and not _is_read(sql) else ''})")
         before += part.width
     counts = [f"(SELECT count(*) FROM {part.name})" for part in parts if part.is_counted]
     return f"WITH {', '.join(written)} SELECT {', '.join(counts) or '1'}"
+
+
+def _is_read(sql: str) -> bool:
+    return sql.lstrip().startswith("SELECT")

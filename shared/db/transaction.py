@@ -177,7 +177,7 @@ class Transaction:
         """Writes with the next statement or the commit, in one round trip with what else is deferred by then.
 
         For an INSERT, UPDATE or DELETE whose rows nobody needs and no other deferred one touches; `check` gets the
-        number of rows that it wrote.
+        number of rows that it wrote. A SELECT with a `check` gets the number that it found before all of them.
         """
         self._deferred.add(sql, *arguments, check=check)
 

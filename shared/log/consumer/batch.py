@@ -12,7 +12,7 @@ from shared.db.transaction import Batch, Transaction
 from shared.errors import Retryable
 from shared.log.consumer.consume import Consume, PoisonFlood
 from shared.log.consumer.isolation import Isolation, Outcome
-from shared.log.consumer.parking import Parking, Waiting, reason, waiting
+from shared.log.consumer.parking import KeysParked, Parking, Waiting, reason, waiting
 from shared.log.port import Fetched, Subscription
 from shared.telemetry.metrics import Metrics
 from shared.telemetry.spans import OFF, Spans
@@ -32,6 +32,8 @@ class BatchWork:
         self._metrics = metrics
         self._spans = spans
         self._in_a_row = 0
+        self._looks_first = False
+        """The last batch had parked keys, so the next one may have some, too."""
 
     async def handle(self, subscription: Subscription, batch: Fetched, *, is_stuck: bool) -> None:
         """Effects and position in one transaction. Retryable: nothing is wrong with the batch, try it again."""
@@ -67,14 +69,20 @@ class BatchWork:
         try:
             async with self._transaction(items) as tx:
                 tx.after_commit(lambda: committed.append(True))
-                ready = await self._put_aside(tx, items)
+                looks_first = self._looks_first or any(item.fault for item in items)
+                ready = await self._put_aside(tx, items) if looks_first else items
                 events = [item.event for item in ready if item.event is not None]
                 if events:
                     tx.traceparent = events[0].traceparent
                     await self._consume.handler(tx, events)
+                if not looks_first:
+                    self._parking.expect_none(tx, {item.key for item in items})
                 await self._commit(tx, subscription, batch)
         except Retryable:
             raise
+        except KeysParked:
+            self._looks_first = True
+            return await self._whole(subscription, batch, items)
         except Exception as error:
             if committed:
                 raise
@@ -118,6 +126,7 @@ class BatchWork:
                 await self._parking.bury(tx, item, item.fault)
         readable = [item for item in items if item.fault is None]
         parked = await self._parking.lock_known(tx, {item.key for item in readable})
+        self._looks_first = bool(parked)
         if not parked:
             return readable
         await self._parking.append(tx, [item for item in readable if item.key in parked])

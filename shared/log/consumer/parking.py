@@ -26,6 +26,10 @@ _WORKSPACE: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _LONGEST_MESSAGE: Final = 500
 
 
+class KeysParked(Exception):
+    """A batch went ahead as if none of its keys were parked, and one is."""
+
+
 class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     """A record, from the log or from a key's queue, on its way to the handler."""
 
@@ -101,9 +105,8 @@ class Parking:
         self._ids = ids
         self._buried = metrics.counter("baton_dead_letters_total", group=group)
         key = "consumer_group = $1 AND key = $2"
-        self._lock_known = (
-            f"SELECT key FROM {schema}.parked WHERE consumer_group = $1 AND key = ANY ($2) ORDER BY key FOR UPDATE"
-        )
+        self._find = f"SELECT key FROM {schema}.parked WHERE consumer_group = $1 AND key = ANY ($2)"
+        self._lock_known = f"{self._find} ORDER BY key FOR UPDATE"
         self._lock_due = (
             f"SELECT attempts, parked_at FROM {schema}.parked WHERE {key} AND next_at <= now() FOR UPDATE SKIP LOCKED"
         )
@@ -145,6 +148,15 @@ class Parking:
     async def lock_known(self, tx: Transaction, keys: Iterable[str]) -> set[str]:
         """Those of `keys` that are parked, with their rows locked."""
         return {row["key"] for row in await tx.fetch(self._lock_known, self._group, list(keys))}
+
+    def expect_none(self, tx: Transaction, keys: Iterable[str]) -> None:
+        """Looks with the next write whether one of `keys` is parked, and raises KeysParked if so: most never are."""
+
+        def check(count: int) -> None:
+            if count:
+                raise KeysParked("a key of the batch is parked")
+
+        tx.defer(self._find, self._group, list(keys), check=check)
 
     async def lock_due(self, tx: Transaction, key: str) -> ParkedKey | None:
         """The key with its row locked, if it is still due and nobody else is at it."""
