@@ -40,21 +40,20 @@ class Router:
     async def on_messages(self, tx: Transaction, events: Sequence[Event]) -> None:
         """Decides and passes on a batch of message events: one read of versions decides all of it."""
         passing = [event for event in events if not isinstance(event.data, ChannelChanged)]
-        versions = await rulesets.active_versions(tx, {event.workspace_id for event in passing if _is_due(event)})
+        due = {_decision_id(event): event for event in passing if _is_due(event)}
+        versions, made = await rulesets.standing(tx, {event.workspace_id for event in due.values()}, list(due))
         compiled = await self._rulesets(tx, versions)
         decided = {
-            event.id: _decide(event, versions[event.workspace_id], compiled[event.workspace_id])
-            for event in passing
-            if _is_due(event)
+            id_: _decide(event, versions[event.workspace_id], compiled[event.workspace_id])
+            for id_, event in due.items()
+            if id_ not in made
         }
-        new = await decisions.keep(tx, list(decided.values()))
+        decisions.keep(tx, list(decided.values()))
         for event in passing:
-            decision = decided.get(event.id)
+            decision = decided.pop(_decision_id(event), None)
             # An event that was decided before was also passed on before, in the same transaction.
-            if decision is not None:
-                if decision.id not in new:
-                    continue
-                new.remove(decision.id)
+            if decision is None and _is_due(event):
+                continue
             tx.traceparent = event.traceparent
             tx.emit(_routed(event, decision), key=event.key, event_id=ids.digest("evt", "routed", event.id))
 
@@ -149,6 +148,10 @@ def _is_due(event: Event) -> bool:
     return isinstance(event.data, MessageReceived) and event.data.message.direction == "in"
 
 
+def _decision_id(event: Event) -> str:
+    return ids.digest("dec", event.id)
+
+
 def _decide(event: Event, version: int, compiled: index.Ruleset) -> Decided:
     message = _message(event)
     facts = index.facts_of(
@@ -161,7 +164,7 @@ def _decide(event: Event, version: int, compiled: index.Ruleset) -> Decided:
     )
     verdict = compiled.decide(facts)
     return Decided(
-        id=ids.digest("dec", event.id),
+        id=_decision_id(event),
         workspace_id=event.workspace_id,
         event_id=event.id,
         message_id=message.id,

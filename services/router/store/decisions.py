@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from shared.db.transaction import Transaction
+from shared.errors import Retryable
 
 _INSERT: Final = """
 INSERT INTO router.decision
@@ -13,7 +14,6 @@ INSERT INTO router.decision
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::int[], $6::text[], $7::text[], $8::jsonb[],
                      $9::jsonb[], $10::jsonb[])
 ON CONFLICT DO NOTHING
-RETURNING id
 """
 
 
@@ -34,11 +34,16 @@ class Decided:
     created_at: datetime | None = None
 
 
-async def keep(tx: Transaction, decided: Sequence[Decided]) -> set[str]:
-    """Stores decisions; returns the ids of those that are new. A redelivered event keeps its first decision."""
+def keep(tx: Transaction, decided: Sequence[Decided]) -> None:
+    """Stores new decisions with the next statement; Retryable where somebody else has made one of them meanwhile."""
     if not decided:
-        return set()
-    rows = await tx.fetch(
+        return
+
+    def check(count: int) -> None:
+        if count != len(decided):
+            raise Retryable("a message was decided about by somebody else at this moment")
+
+    tx.defer(
         _INSERT,
         [one.id for one in decided],
         [one.workspace_id for one in decided],
@@ -50,8 +55,8 @@ async def keep(tx: Transaction, decided: Sequence[Decided]) -> set[str]:
         [one.action for one in decided],
         [one.evidence for one in decided],
         [one.facts for one in decided],
+        check=check,
     )
-    return {row["id"] for row in rows}
 
 
 async def of_message(tx: Transaction, message_id: str) -> list[Decided]:

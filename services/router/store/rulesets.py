@@ -1,6 +1,6 @@
 """Rulesets by version, and the journal of activations whose last line is in force."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -17,6 +17,11 @@ _ACTIVE: Final = """
 SELECT DISTINCT ON (workspace_id) workspace_id, version
 FROM router.activation WHERE workspace_id = ANY($1::text[])
 ORDER BY workspace_id, number DESC
+"""
+_STANDING: Final = f"""
+SELECT workspace_id, version, NULL AS decision FROM ({_ACTIVE}) AS active
+UNION ALL
+SELECT NULL, NULL, id FROM router.decision WHERE id = ANY($2::text[])
 """
 _COLUMNS: Final = "version, note, author, created_at"
 
@@ -42,6 +47,20 @@ async def active_versions(tx: Transaction, workspaces: Iterable[str]) -> dict[st
         # Read again: another replica may have installed it, and somebody may have activated more since.
         found |= {row["workspace_id"]: row["version"] for row in await tx.fetch(_ACTIVE, missing)}
     return found
+
+
+async def standing(
+    tx: Transaction, workspaces: Iterable[str], decisions: Sequence[str]
+) -> tuple[dict[str, int], set[str]]:
+    """The version in force per workspace, as `active_versions` gives it; and those of the decisions that are made."""
+    wanted = set(workspaces)
+    if not wanted:
+        return {}, set()
+    rows = await tx.fetch(_STANDING, sorted(wanted), decisions)
+    versions = {row["workspace_id"]: row["version"] for row in rows if row["decision"] is None}
+    if missing := wanted - versions.keys():
+        versions |= await active_versions(tx, missing)
+    return versions, {row["decision"] for row in rows if row["decision"] is not None}
 
 
 async def documents(tx: Transaction, versions: dict[str, int]) -> dict[tuple[str, int], dict[str, Any]]:
