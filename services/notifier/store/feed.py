@@ -9,10 +9,16 @@ import asyncpg
 from services.notifier.domain.event_types import LEFT
 from services.notifier.domain.feed import Entry, Fact, Filter
 from shared.db.transaction import Transaction
+from shared.errors import Retryable
 
+# What is seen is as old as the statement, the counter as new as its lock: `append` checks that nothing came in between.
 _LOCK: Final = """
-SELECT workspace_id, last FROM notifier.feed_counter WHERE workspace_id = ANY ($1::text[])
-ORDER BY workspace_id FOR UPDATE
+WITH locked AS (
+    SELECT workspace_id, last FROM notifier.feed_counter WHERE workspace_id = ANY ($1::text[])
+    ORDER BY workspace_id FOR UPDATE
+)
+SELECT workspace_id, last, ARRAY(SELECT event_id FROM notifier.feed WHERE event_id = ANY ($2::text[])) AS seen
+FROM locked
 """
 _ADD_COUNTERS: Final = """
 INSERT INTO notifier.feed_counter (workspace_id) SELECT w FROM unnest($1::text[]) AS w ORDER BY w
@@ -24,6 +30,7 @@ INSERT INTO notifier.feed (workspace_id, number, event_id, type, ticket_id, team
     from_owner)
 SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
     $8::timestamptz[], $9::bytea[], $10::text[], $11::text[])
+ON CONFLICT DO NOTHING
 """
 _COUNT: Final = """
 UPDATE notifier.feed_counter c SET last = w.last FROM unnest($1::text[], $2::bigint[]) AS w(id, last)
@@ -71,9 +78,7 @@ async def seen(tx: Transaction, event_ids: Iterable[str]) -> set[str]:
 async def append(tx: Transaction, facts: Sequence[Fact]) -> list[Entry]:
     """Numbers and keeps the facts that are not in the feed yet; holds the workspaces' counters until the commit."""
     workspaces = sorted({fact.workspace_id for fact in facts})
-    last = await _lock(tx, workspaces)
-    # A second statement: under the lock it sees all that earlier holders committed.
-    known = await seen(tx, [fact.event_id for fact in facts])
+    last, known = await _lock(tx, workspaces, [fact.event_id for fact in facts])
     entries: list[Entry] = []
     for fact in facts:
         if fact.event_id in known:
@@ -81,6 +86,11 @@ async def append(tx: Transaction, facts: Sequence[Fact]) -> list[Entry]:
         known.add(fact.event_id)
         last[fact.workspace_id] += 1
         entries.append(fact.numbered(last[fact.workspace_id]))
+
+    def check(count: int) -> None:
+        if count != len(entries):
+            raise Retryable("an event was numbered by somebody else at this moment")
+
     if entries:
         tx.defer(
             _APPEND,
@@ -95,17 +105,20 @@ async def append(tx: Transaction, facts: Sequence[Fact]) -> list[Entry]:
             [entry.data for entry in entries],
             [entry.from_team for entry in entries],
             [entry.from_owner for entry in entries],
+            check=check,
         )
         tx.defer(_COUNT, list(last), list(last.values()))
     return entries
 
 
-async def _lock(tx: Transaction, workspaces: Sequence[str]) -> dict[str, int]:
-    rows = await tx.fetch(_LOCK, workspaces)
+async def _lock(
+    tx: Transaction, workspaces: Sequence[str], event_ids: Sequence[str]
+) -> tuple[dict[str, int], set[str]]:
+    rows = await tx.fetch(_LOCK, workspaces, event_ids)
     if len(rows) < len(workspaces):
         await tx.execute(_ADD_COUNTERS, workspaces)
-        rows = await tx.fetch(_LOCK, workspaces)
-    return {row["workspace_id"]: row["last"] for row in rows}
+        rows = await tx.fetch(_LOCK, workspaces, event_ids)
+    return {row["workspace_id"]: row["last"] for row in rows}, set(rows[0]["seen"])
 
 
 async def page(
