@@ -23,7 +23,6 @@ from shared.events.tickets import TicketUpdated
 from shared.ids import Ids
 from shared.networks.port import Capabilities
 from shared.networks.registry import NETWORKS
-from shared.platform.store import workspaces
 
 _UNKNOWN: Final = Capabilities()
 
@@ -62,18 +61,19 @@ async def _prepare(tx: Transaction, events: Sequence[Event], ids: Ids) -> Scene:
     targets = await _targets(tx, [item for item in others if item.message.id not in arriving])
     account_of = {message.id: _account(message) for message in arriving.values()}
     profiles = {account_of[message.id]: _profile(message) for message in arriving.values()}
-    owners = await customers.resolve(tx, profiles, ids=ids, also={owner for _, owner in targets.values()})
-    pairs = {(account.workspace_id, customer) for account, customer in owners.items()}
+    people = await customers.resolve(tx, profiles, ids=ids, also={owner for _, owner in targets.values()})
+    pairs = {(account.workspace_id, found.customer_id) for account, found in people.items() if not found.is_new}
     locked = await tickets.lock_current(tx, pairs, also={ticket for ticket, _ in targets.values()})
     # Only now, because whoever else stores one of these items holds the lock of the same customer.
     known = await messages.load(tx, {item.message.id for item in data}, lock=True)
     held = {stored.ticket_id for stored in known.values()} - {None, *targets, *locked}
     if others and (held or any(locked[ticket].merged_into for ticket, _ in targets.values())):
         raise Retryable("an item moved to another ticket at this moment")
-    changes = Changes(tx, ids, now=await tx.now())
+    standing = await staff.standing(tx, {item.workspace_id for item in data})
+    changes = Changes(tx, ids, now=standing.now)
     changes.adopt(*locked.values())
-    names = {item.workspace_id for item in data}
-    changes.settings = await workspaces.settings_of(tx, names)
+    changes.settings = standing.settings
+    owners = {account: found.customer_id for account, found in people.items()}
     return Scene(
         changes=changes,
         known=known,
@@ -81,7 +81,7 @@ async def _prepare(tx: Transaction, events: Sequence[Event], ids: Ids) -> Scene:
         current=_current(locked.values(), set(owners.values())),
         roots={origin: ticket for origin, (ticket, _) in targets.items()},
         told=await entries.seen(tx, [item.event_id for item in others]) if others else set(),
-        teams=await staff.terms_of(tx, names),
+        teams=standing.terms,
     )
 
 
@@ -140,7 +140,7 @@ async def _house(scene: Scene) -> None:
 
 
 async def _store(tx: Transaction, scene: Scene) -> None:
-    await search.put(tx, _texts(scene))
+    search.put(tx, _texts(scene))
     messages.keep(tx, scene.arrived)
     messages.open_turns(tx, scene.turns)
     messages.share(tx, [(item.ticket_id, item.message) for item in scene.arrived if item.ticket_id is not None])

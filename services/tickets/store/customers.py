@@ -1,6 +1,6 @@
 """Customers and their identities: one person has one row, however many first messages arrive at once."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -28,9 +28,12 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     name: str | None = None
 
 
-class _Found(msgspec.Struct, frozen=True, kw_only=True):
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose an account is, and what is known of it."""
+
     customer_id: str
-    version: int
+    is_new: bool
+    """This transaction has created the customer, so there is nothing of him anywhere."""
     profile: Profile
 
 
@@ -75,25 +78,32 @@ SELECT network, scope, external_id, customer_id, home_customer_id AS home, handl
 FROM tickets.identity WHERE workspace_id = $1 AND customer_id = ANY($2::text[])
 ORDER BY network, scope, external_id
 """
-_FIND: Final = """
-SELECT i.workspace_id, i.network, i.scope, i.external_id, i.customer_id, i.handle, i.name, c.version
-FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS n(w, nw, s, e)
-JOIN tickets.identity i ON i.workspace_id = n.w AND i.network = n.nw AND i.scope = n.s AND i.external_id = n.e
-JOIN tickets.customer c ON c.id = i.customer_id
-"""
-_CREATE: Final = """
-WITH created AS (
+# First it waits for strangers whom somebody else creates, in one order for everybody, and then for rows of customers,
+# by id. Whoever is neither created nor found came in between: the next look finds him.
+_RESOLVE: Final = """
+WITH wanted AS (
+    SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])
+        AS wanted(w, nw, s, e, c, h, n)
+), found AS (
+    SELECT i.workspace_id, i.network, i.scope, i.external_id, i.customer_id, i.handle, i.name, c.version
+    FROM wanted
+    JOIN tickets.identity i ON i.workspace_id = w AND i.network = nw AND i.scope = s AND i.external_id = e
+    JOIN tickets.customer c ON c.id = i.customer_id
+), created AS (
     INSERT INTO tickets.identity
         (workspace_id, network, scope, external_id, customer_id, home_customer_id, handle, name)
-    SELECT w, nw, s, e, c, c, h, n
-    FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])
-        AS a(w, nw, s, e, c, h, n)
+    SELECT w, nw, s, e, c, c, h, n FROM wanted ORDER BY w, nw, s, e
     ON CONFLICT DO NOTHING RETURNING workspace_id, network, scope, external_id, customer_id, handle, name
 ), people AS (
     INSERT INTO tickets.customer (id, workspace_id, name)
     SELECT customer_id, workspace_id, coalesce(name, handle) FROM created
+), locked AS (
+    SELECT id, version FROM tickets.customer
+    WHERE id = ANY(ARRAY(SELECT customer_id FROM found UNION SELECT unnest($8::text[]))) ORDER BY id FOR UPDATE
 )
-SELECT workspace_id, network, scope, external_id, customer_id, handle, name, 1::bigint AS version FROM created
+SELECT *, 1::bigint AS version, 1::bigint AS current, true AS is_new FROM created
+UNION ALL
+SELECT f.*, l.version, false FROM locked l LEFT JOIN found f ON f.customer_id = l.id
 """
 _RENAME: Final = """
 WITH renamed AS (
@@ -104,26 +114,28 @@ WITH renamed AS (
 )
 UPDATE tickets.customer c SET name = r.name FROM renamed r WHERE c.id = r.customer_id AND c.name IS NULL
 """
-_LOCK: Final = "SELECT id, version FROM tickets.customer WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE"
+_WIDTH: Final = 7
 _ATTEMPTS: Final = 5
 
 
 async def resolve(
     tx: Transaction, accounts: Mapping[Account, Profile], *, ids: Ids, also: Collection[str] = ()
-) -> dict[Account, str]:
+) -> dict[Account, Found]:
     """The customer of each account, created where it is new; their rows, and `also` these, are locked by id.
 
     Whoever creates an account first wins: everybody else waits for that row and then sees the same customer.
     """
+    wanted = [
+        (*account, ids.new("cus"), profile.handle, profile.name) for account, profile in sorted(accounts.items())
+    ]
+    columns = _columns(wanted) or [[]] * _WIDTH
     for _ in range(_ATTEMPTS):
-        found = await _find_or_create(tx, accounts, ids)
-        expected = {entry.customer_id: entry.version for entry in found.values()}
-        rows = await tx.fetch(_LOCK, sorted(expected.keys() | set(also)))
-        locked = {row["id"]: row["version"] for row in rows}
+        rows = await tx.fetch(_RESOLVE, *columns, list(also))
+        found = {_account(row): _found(row) for row in rows if row["customer_id"] is not None}
         # Between the look and the lock an account may have been linked elsewhere, which its customers' versions show.
-        if all(locked.get(customer) == version for customer, version in expected.items()):
+        if found.keys() == accounts.keys() and all(row["version"] == row["current"] for row in rows if row["version"]):
             await _rename(tx, accounts, found)
-            return {account: entry.customer_id for account, entry in found.items()}
+            return found
     raise Retryable("accounts keep moving between customers")
 
 
@@ -149,31 +161,7 @@ async def identities(tx: Transaction, workspace_id: str, customer_ids: Collectio
     return [Identity(**dict(row)) for row in rows]
 
 
-async def _find_or_create(tx: Transaction, accounts: Mapping[Account, Profile], ids: Ids) -> dict[Account, _Found]:
-    if not accounts:
-        return {}
-    found = await _find(tx, accounts)
-    # In one order for everybody: two batches with the same strangers must not wait for each other in a circle.
-    missing = sorted(account for account in accounts if account not in found)
-    if not missing:
-        return found
-    rows = await tx.fetch(
-        _CREATE,
-        *_columns(missing),
-        [ids.new("cus") for _ in missing],
-        [accounts[account].handle for account in missing],
-        [accounts[account].name for account in missing],
-    )
-    created = dict(map(_entry, rows))
-    lost = [account for account in missing if account not in created]
-    return found | created | (await _find(tx, lost) if lost else {})
-
-
-async def _find(tx: Transaction, accounts: Collection[Account]) -> dict[Account, _Found]:
-    return dict(map(_entry, await tx.fetch(_FIND, *_columns(accounts))))
-
-
-async def _rename(tx: Transaction, accounts: Mapping[Account, Profile], found: Mapping[Account, _Found]) -> None:
+async def _rename(tx: Transaction, accounts: Mapping[Account, Profile], found: Mapping[Account, Found]) -> None:
     # What an event does not say is not forgotten.
     known = {account: entry.profile for account, entry in found.items()}
     told = {
@@ -186,11 +174,14 @@ async def _rename(tx: Transaction, accounts: Mapping[Account, Profile], found: M
         await tx.execute(_RENAME, *_columns(changed), [told[account].handle for account in changed], names)
 
 
-def _entry(row: asyncpg.Record) -> tuple[Account, _Found]:
-    account = Account(row["workspace_id"], row["network"], row["scope"], row["external_id"])
+def _account(row: asyncpg.Record) -> Account:
+    return Account(row["workspace_id"], row["network"], row["scope"], row["external_id"])
+
+
+def _found(row: asyncpg.Record) -> Found:
     profile = Profile(handle=row["handle"], name=row["name"])
-    return account, _Found(customer_id=row["customer_id"], version=row["version"], profile=profile)
+    return Found(customer_id=row["customer_id"], is_new=row["is_new"], profile=profile)
 
 
-def _columns(accounts: Collection[Account]) -> list[list[str]]:
-    return [list(column) for column in zip(*accounts, strict=True)]
+def _columns(rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)]

@@ -27,15 +27,15 @@ class Text(NamedTuple):
     at: datetime
 
 
-async def put(tx: Transaction, texts: Iterable[Text]) -> None:
-    """Makes texts findable, or finds them no longer."""
+def put(tx: Transaction, texts: Iterable[Text]) -> None:
+    """Makes texts findable with the next statement, or finds them no longer."""
     unique = {text.id: text for text in texts}
     kept = [text for text in unique.values() if text.text]
     gone = [text.id for text in unique.values() if not text.text]
     if kept:
-        await tx.execute(_PUT, *[list(column) for column in zip(*kept, strict=True)])
+        tx.defer(_PUT, *[list(column) for column in zip(*kept, strict=True)])
     if gone:
-        await tx.execute(_DROP, gone)
+        tx.defer(_DROP, gone)
 
 
 def pattern(words: str) -> str:

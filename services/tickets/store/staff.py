@@ -2,25 +2,40 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 import asyncpg
+import msgspec
 
 from services.tickets.domain.assignment import Key, Member, Roster, Terms
 from shared.db.transaction import Transaction
+from shared.platform.models import WorkspaceSettings
 
 _TEAMS: Final = """
 SELECT workspace_id, id, requires_acceptance, offer_seconds, is_fallback FROM platform.team
 WHERE workspace_id = ANY($1::text[])
 """
-_MEMBERS: Final = """
-SELECT m.workspace_id, m.team_id, m.agent_id FROM unnest($1::text[], $2::text[]) AS n(w, t)
-JOIN platform.team_member m ON m.workspace_id = n.w AND m.team_id = n.t
+_STANDING: Final = """
+SELECT n.w AS workspace_id, p.settings, now() AS now, coalesce((
+    SELECT jsonb_agg(jsonb_build_object('id', t.id, 'requires_acceptance', t.requires_acceptance,
+        'offer_seconds', t.offer_seconds, 'is_fallback', t.is_fallback))
+    FROM platform.team t WHERE t.workspace_id = n.w
+), '[]') AS teams
+FROM unnest($1::text[]) AS n(w) LEFT JOIN platform.workspace p ON p.workspace_id = n.w
 """
 _LOCK: Final = """
-SELECT l.workspace_id, l.agent_id, l.load, l.last_assigned_at
-FROM tickets.agent_load l JOIN unnest($1::text[], $2::text[]) AS n(w, a) ON l.workspace_id = n.w AND l.agent_id = n.a
-ORDER BY l.workspace_id, l.agent_id FOR UPDATE OF l
+WITH wanted AS (
+    SELECT m.workspace_id, m.agent_id, m.team_id FROM unnest($1::text[], $2::text[]) AS n(w, t)
+    JOIN platform.team_member m ON m.workspace_id = n.w AND m.team_id = n.t
+    UNION ALL
+    SELECT n.w, n.a, NULL FROM unnest($3::text[], $4::text[]) AS n(w, a)
+), locked AS (
+    SELECT workspace_id, agent_id, load, last_assigned_at FROM tickets.agent_load
+    WHERE (workspace_id, agent_id) IN (SELECT workspace_id, agent_id FROM wanted)
+    ORDER BY workspace_id, agent_id FOR UPDATE
+)
+SELECT workspace_id, agent_id, w.team_id, l.load, l.last_assigned_at
+FROM wanted w LEFT JOIN locked l USING (workspace_id, agent_id)
 """
 _ADD: Final = """
 INSERT INTO tickets.agent_load (workspace_id, agent_id)
@@ -39,6 +54,14 @@ WHERE l.workspace_id = n.w AND l.agent_id = n.a
 """
 
 
+class Standing(NamedTuple):
+    """What holds for every ticket of some workspaces."""
+
+    now: datetime
+    settings: dict[str, WorkspaceSettings]
+    terms: dict[Key, Terms]
+
+
 async def roster(
     tx: Transaction,
     *,
@@ -54,11 +77,27 @@ async def roster(
     """
     if terms is None:
         terms = await terms_of(tx, {workspace for workspace, _ in teams})
+    rows = await tx.fetch(_LOCK, *_columns(teams), *_columns(agents))
+    if unknown := {(row["workspace_id"], row["agent_id"]) for row in rows if row["load"] is None}:
+        await tx.execute(_ADD, *_columns(sorted(unknown)))
+        rows = await tx.fetch(_LOCK, *_columns(teams), *_columns(agents))
     members: dict[Key, list[str]] = {}
-    for row in await tx.fetch(_MEMBERS, *_columns(teams)) if teams else ():
-        members.setdefault((row["workspace_id"], row["team_id"]), []).append(row["agent_id"])
-    wanted = set(agents) | {(workspace, name) for (workspace, _), names in members.items() for name in names}
-    return Roster(await _locked(tx, sorted(wanted)), members, terms, now=now)
+    for row in rows:
+        if row["team_id"] is not None:
+            members.setdefault((row["workspace_id"], row["team_id"]), []).append(row["agent_id"])
+    loads = {(row["workspace_id"], row["agent_id"]): row for row in rows}
+    return Roster(await _members(tx, loads), members, terms, now=now)
+
+
+async def standing(tx: Transaction, workspaces: Iterable[str]) -> Standing:
+    """What workspaces have laid down, and the database's time."""
+    rows = await tx.fetch(_STANDING, list(workspaces))
+    teams = {(row["workspace_id"], team["id"]): team for row in rows for team in row["teams"]}
+    return Standing(
+        now=rows[0]["now"],
+        settings={row["workspace_id"]: msgspec.convert(row["settings"] or {}, WorkspaceSettings) for row in rows},
+        terms={key: msgspec.convert(team, Terms) for key, team in teams.items()},
+    )
 
 
 async def terms_of(tx: Transaction, workspaces: Iterable[str]) -> dict[Key, Terms]:
@@ -99,16 +138,11 @@ def save(tx: Transaction, roster: Roster) -> None:
     )
 
 
-async def _locked(tx: Transaction, keys: list[Key]) -> dict[Key, Member]:
-    if not keys:
+async def _members(tx: Transaction, loads: Mapping[Key, asyncpg.Record]) -> dict[Key, Member]:
+    if not loads:
         return {}
-    loads = await tx.fetch(_LOCK, *_columns(keys))
-    if len(loads) < len(keys):
-        await tx.execute(_ADD, *_columns(keys))
-        loads = await tx.fetch(_LOCK, *_columns(keys))
-    load_of = {(row["workspace_id"], row["agent_id"]): row for row in loads}
-    rows = await tx.fetch(_AGENTS, *_columns(keys))
-    return {(row["workspace_id"], row["id"]): _member(row, load_of[row["workspace_id"], row["id"]]) for row in rows}
+    rows = await tx.fetch(_AGENTS, *_columns(loads))
+    return {(row["workspace_id"], row["id"]): _member(row, loads[row["workspace_id"], row["id"]]) for row in rows}
 
 
 def _member(agent: asyncpg.Record, load: asyncpg.Record) -> Member:

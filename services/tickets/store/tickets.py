@@ -157,8 +157,10 @@ async def lock_current(
 
     The customers' rows must be locked already: then none of their tickets can appear or change.
     """
-    pairs = sorted(customers)
-    rows = await tx.fetch(_LOCK_CURRENT, [pair[0] for pair in pairs], [pair[1] for pair in pairs], list(also))
+    pairs, others = sorted(customers), list(also)
+    if not pairs and not others:
+        return {}
+    rows = await tx.fetch(_LOCK_CURRENT, [pair[0] for pair in pairs], [pair[1] for pair in pairs], others)
     return {row["id"]: ticket_of(row) for row in rows}
 
 
