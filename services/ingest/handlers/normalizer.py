@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Final
 
 import structlog
@@ -16,7 +17,8 @@ from services.ingest.store import shards
 from services.ingest.store.shards import Waiting
 from shared import failpoints
 from shared.db.pool import Database
-from shared.db.transaction import Scan, Transaction
+from shared.db.transaction import Batch as Scope
+from shared.db.transaction import Transaction
 from shared.events.catalogue import TYPE_OF
 from shared.networks.port import Network
 from shared.telemetry import traces
@@ -52,13 +54,11 @@ class Normalizer:
 
     async def step(self, *, most: int | None = None) -> int:
         """Normalizes what waits, at most one batch; returns how many deliveries that was."""
-        settled: Sequence[Settled] = ()
         since = self._database.clock.now()
-        async with self._database.transaction(Scan(), schema=NAME) as tx:
-            waiting = await self._claim(tx, most or self._most)
-            if not waiting:
-                return 0
-            await tx.admit({entry.workspace_id for entry in waiting})
+        waiting = await self._waiting(most or self._most)
+        if not waiting:
+            return 0
+        async with self._transaction(waiting) as tx:
             settled = await self._normalize(tx, waiting)
             failpoints.hit("normalizer.before_commit")
         failpoints.hit("normalizer.committed")
@@ -71,25 +71,26 @@ class Normalizer:
 
     async def give_up_first(self, reason: str) -> None:
         """Settles the delivery that comes next without reading it: it has made whole transactions fail."""
-        async with self._database.transaction(Scan(), schema=NAME) as tx:
-            waiting = await self._claim(tx, 1)
-            if not waiting:
-                return
-            await tx.admit({entry.workspace_id for entry in waiting})
+        waiting = await self._waiting(1)
+        if not waiting:
+            return
+        async with self._transaction(waiting) as tx:
+            shards.done(tx, waiting, member=self._member)
             settled = [_failed(entry.inbox_id, "normalizer-failed", reason) for entry in waiting]
-            store.write(tx, waiting, settled, known={}, events=())
+            store.write(tx, settled, known={}, events=())
         structlog.get_logger().error("delivery_given_up", inbox_ids=[entry.inbox_id for entry in waiting])
 
-    async def _claim(self, tx: Transaction, most: int) -> list[Waiting]:
-        owned = await shards.lock(tx, self._member)
-        if not owned:
-            return []
-        chosen, each = owned[:most], -(-most // min(most, len(owned)))
-        waiting = await shards.waiting(tx, chosen, each=each)
+    async def _waiting(self, most: int) -> list[Waiting]:
+        waiting = await shards.waiting(self._database, self._member, most=most)
         taken = _bounded(waiting, self._most_bytes)
-        fullest = max(Counter(entry.shard for entry in waiting).values(), default=0)
-        self.has_more = len(taken) < len(waiting) or len(chosen) < len(owned) or fullest >= each
+        per_shard = Counter(entry.shard for entry in waiting)
+        fullest = max(per_shard.values(), default=0)
+        self.has_more = len(taken) < len(waiting) or fullest >= most // max(len(per_shard), 1)
         return taken
+
+    def _transaction(self, waiting: Sequence[Waiting]) -> AbstractAsyncContextManager[Transaction]:
+        workspaces = Scope(frozenset(entry.workspace_id for entry in waiting))
+        return self._database.transaction(workspaces, schema=NAME)
 
     async def _normalize(self, tx: Transaction, waiting: Sequence[Waiting]) -> list[Settled]:
         deliveries = await store.deliveries(tx, waiting)
@@ -97,7 +98,8 @@ class Normalizer:
         located = await self._locate(tx, readings, failed)
         batch = await _load(tx, located)
         settled = [*await self._apply(batch, located), *failed.values()]
-        await _write(tx, batch, waiting, settled)
+        shards.done(tx, waiting, member=self._member)
+        _write(tx, batch, settled)
         return settled
 
     async def _read(self, deliveries: Sequence[Delivery]) -> tuple[dict[str, Settled], list[Reading]]:
@@ -162,7 +164,7 @@ async def _load(tx: Transaction, located: Sequence[Located]) -> Batch:
     return Batch(stored, published)
 
 
-async def _write(tx: Transaction, batch: Batch, waiting: Sequence[Waiting], settled: Sequence[Settled]) -> None:
+def _write(tx: Transaction, batch: Batch, settled: Sequence[Settled]) -> None:
     events = []
     for inbox_id, channel_id, emission in batch.emissions:
         data = emission.data
@@ -178,7 +180,7 @@ async def _write(tx: Transaction, batch: Batch, waiting: Sequence[Waiting], sett
         )
         events.append((data.workspace_id, published))
     known = {key: (batch.known[key], encoded) for key, encoded in batch.encoded.items()}
-    store.write(tx, waiting, settled, known=known, events=events)
+    store.write(tx, settled, known=known, events=events)
 
 
 def _bounded(waiting: Sequence[Waiting], most_bytes: int) -> list[Waiting]:

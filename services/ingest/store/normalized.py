@@ -49,10 +49,6 @@ SET state = s.state, reason_code = s.code, reason_detail = s.detail, normalized_
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS s (id, state, code, detail)
 WHERE i.id = s.id AND i.state = 'pending'
 """
-_DONE: Final = """
-DELETE FROM ingest.pending p USING unnest($1::smallint[], $2::text[]) AS d (shard, inbox_id)
-WHERE p.shard = d.shard AND p.inbox_id = d.inbox_id
-"""
 
 
 async def deliveries(tx: Transaction, waiting: Sequence[Waiting]) -> list[Delivery]:
@@ -93,13 +89,12 @@ async def published(tx: Transaction, *, ids: Collection[str], replayed: Collecti
 
 def write(
     tx: Transaction,
-    waiting: Sequence[Waiting],
     settled: Sequence[Settled],
     *,
     known: Mapping[Key, tuple[Known, bytes]],
     events: Sequence[tuple[str, Published]],
 ) -> None:
-    """All that a batch changes: the index, the memory of what became what, and the queue. Events by workspace."""
+    """What a batch changes beside the queue: the index, and the memory of what became what. Events by workspace."""
     items = sorted(known.items())
     messages = [each.message for _, (each, _) in items]
     tx.defer(
@@ -128,7 +123,6 @@ def write(
         [entry.code for entry in settled],
         [entry.detail for entry in settled],
     )
-    tx.defer(_DONE, [entry.shard for entry in waiting], [entry.inbox_id for entry in waiting])
 
 
 def _columns(rows: Iterable[Sequence[str]], width: int) -> list[list[str]]:

@@ -1,27 +1,33 @@
 """Who normalizes what: each member's share of the shards, and the lock that orders a shard's events."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from shared.db.pool import Database
 from shared.db.shares import Shares
 from shared.db.transaction import Transaction
+from shared.errors import Retryable
 
 SHARES: Final = Shares(shards="ingest.shard", members="ingest.member")
 """Who normalizes which shards."""
 
-_LOCK: Final = """
-SELECT s.id FROM ingest.shard s
-WHERE s.owner = $1 AND EXISTS (SELECT FROM ingest.pending p WHERE p.shard = s.id)
-ORDER BY s.id FOR UPDATE OF s
-"""
 _WAITING: Final = """
+WITH busy AS MATERIALIZED (
+    SELECT s.id FROM ingest.shard s
+    WHERE s.owner = $1 AND EXISTS (SELECT FROM ingest.pending p WHERE p.shard = s.id) ORDER BY s.id LIMIT $2::bigint
+)
 SELECT p.shard, p.inbox_id, p.workspace_id, p.size
-FROM unnest($1::smallint[]) AS s (id)
-CROSS JOIN LATERAL (
-    SELECT shard, inbox_id, workspace_id, size FROM ingest.pending WHERE shard = s.id ORDER BY inbox_id LIMIT $2
+FROM busy CROSS JOIN LATERAL (
+    SELECT shard, inbox_id, workspace_id, size FROM ingest.pending
+    WHERE shard = busy.id ORDER BY inbox_id LIMIT $2::bigint / (SELECT count(*) FROM busy)
 ) p
 ORDER BY p.inbox_id
+"""
+_HOLD: Final = "SELECT FROM ingest.shard WHERE owner = $1 AND id = ANY ($2::smallint[]) FOR UPDATE"
+_DONE: Final = """
+DELETE FROM ingest.pending p USING unnest($1::smallint[], $2::text[]) AS d (shard, inbox_id)
+WHERE p.shard = d.shard AND p.inbox_id = d.inbox_id
 """
 
 
@@ -35,12 +41,29 @@ class Waiting:
     size: int
 
 
-async def lock(tx: Transaction, member: str) -> list[int]:
-    """The member's shards in which something waits, locked: nobody takes them over before this transaction ends."""
-    return [row["id"] for row in await tx.fetch(_LOCK, member)]
+async def waiting(database: Database, member: str, *, most: int) -> list[Waiting]:
+    """What waits in the member's shards, oldest first; as much of each, where it is more than `most`.
+
+    Nothing is locked: what comes of it is written by `done`.
+    """
+    return [Waiting(*row) for row in await database.look(_WAITING, member, most)]
 
 
-async def waiting(tx: Transaction, shards: Sequence[int], *, each: int) -> list[Waiting]:
-    """What waits in these shards, oldest first. After `lock` and not with it: it must see what the lock saw last."""
-    rows = await tx.fetch(_WAITING, shards, each)
-    return [Waiting(row["shard"], row["inbox_id"], row["workspace_id"], row["size"]) for row in rows]
+def done(tx: Transaction, waiting: Sequence[Waiting], *, member: str) -> None:
+    """Takes deliveries out of the queue, and locks their shards until the commit; Retryable where one changed hands.
+
+    Whoever took a shard over begins with what waits in it: so as long as all of it still waits, and the shard is the
+    member's, nobody else has written anything of its channels since the look.
+    """
+    held = sorted({entry.shard for entry in waiting})
+
+    def check(expected: int) -> Callable[[int], None]:
+        def checked(count: int) -> None:
+            if count != expected:
+                raise Retryable("a shard of the batch is worked on by another process")
+
+        return checked
+
+    tx.defer(_HOLD, member, held, check=check(len(held)))
+    entries = [entry.shard for entry in waiting], [entry.inbox_id for entry in waiting]
+    tx.defer(_DONE, *entries, check=check(len(waiting)))
