@@ -7,12 +7,15 @@ from datetime import timedelta
 import pytest
 
 from services.ingest.handlers.worker import Worker
+from services.ingest.store import shards
 from shared import ids
 from shared.db.pool import Database
-from shared.db.transaction import Scan
+from shared.db.transaction import Batch, Scan
+from shared.errors import Retryable
 from shared.networks.port import Parsed
 from tests.support import ingest
 from tests.support.clock import WrongIds
+from tests.support.consuming import channel
 from tests.support.ingest import Changeable, Door, page
 from tests.support.items import item
 from tests.support.networks.facebook import (
@@ -300,6 +303,27 @@ async def test_a_normalizer_that_lost_its_shards_in_its_sleep_writes_nothing(doo
 
     assert await sleeper.step() == 0
     assert await heir.step() == 1
+
+
+@pytest.mark.parametrize("is_back", [False, True], ids=["gone", "gone and back"])
+async def test_a_batch_whose_shard_changed_hands_after_the_look_is_not_written(door: Door, is_back):
+    path = (await door.connect())["webhook_path"]
+    await door.post(path, page(facebook_comment(1)))
+    late = door.worker("nrm_late")
+    await late.share()
+    waiting = await shards.waiting(door.database, "nrm_late", most=10)
+    await late.leave()
+    await door.normalize()
+    if is_back:
+        await late.share()
+
+    with pytest.raises(Retryable):
+        async with door.database.transaction(Batch(frozenset({"w1"})), schema="ingest") as tx:
+            tx.emit(channel("of the late one"), key="k")
+            shards.done(tx, waiting, member="nrm_late")
+
+    assert len(waiting) == 1
+    assert "of the late one" not in [event.data.name for event in await door.events("channel.")]
 
 
 async def test_shards_in_use_are_not_taken_over(door: Door):
