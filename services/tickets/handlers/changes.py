@@ -40,6 +40,7 @@ class Changes:
         self._assignments: dict[str, Assignment] = {}
         self._stored: set[str] = set()
         self._timers: list[Timer] = []
+        self._is_flushed = False
 
     # -- tickets ------------------------------------------------------------------------------------------------
 
@@ -150,8 +151,11 @@ class Changes:
         ]
         # Those that end come first: a customer has one open ticket, a ticket one current assignment.
         ended = [ticket for ticket in changed if not ticket.is_active]
-        await tickets.save(self.tx, *ended)
-        await tickets.save(self.tx, *[ticket for ticket in changed if ticket.is_active])
+        tickets.save(self.tx, ended)
+        if ended or self._is_flushed:
+            await self.tx.flush()
+        self._is_flushed = True
+        tickets.save(self.tx, [ticket for ticket in changed if ticket.is_active])
         tickets.insert(self.tx, created)
         await tickets.relabel(
             self.tx,

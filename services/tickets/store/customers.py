@@ -125,9 +125,7 @@ async def resolve(
 
     Whoever creates an account first wins: everybody else waits for that row and then sees the same customer.
     """
-    wanted = [
-        (*account, ids.new("cus"), profile.handle, profile.name) for account, profile in sorted(accounts.items())
-    ]
+    wanted = [(*account, ids.new("cus"), profile.handle, profile.name) for account, profile in sorted(accounts.items())]
     columns = _columns(wanted) or [[]] * _WIDTH
     for _ in range(_ATTEMPTS):
         rows = await tx.fetch(_RESOLVE, *columns, list(also))

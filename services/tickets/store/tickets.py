@@ -211,12 +211,16 @@ def insert(tx: Transaction, tickets: Collection[Ticket]) -> None:
         tx.defer(_INSERT, *_columns(tickets))
 
 
-async def save(tx: Transaction, *tickets: Ticket) -> None:
-    """Writes tickets whose locks are held; the version and the timeline never go back."""
+def save(tx: Transaction, tickets: Collection[Ticket]) -> None:
+    """Writes tickets whose locks are held, with the next statement; the version and the timeline never go back."""
     if not tickets:
         return
-    if await tx.execute(_SAVE, *_columns(tickets)) != len(tickets):
-        raise RuntimeError("a ticket changed although it was locked")
+
+    def check(count: int) -> None:
+        if count != len(tickets):
+            raise RuntimeError("a ticket changed although it was locked")
+
+    tx.defer(_SAVE, *_columns(tickets), check=check)
 
 
 async def relabel(tx: Transaction, *, created: Collection[Ticket], changed: Collection[Ticket]) -> None:
