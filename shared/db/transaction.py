@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 from sqlalchemy.sql.expression import ClauseElement
 
 from shared.clock import Clock
-from shared.db import ahead, columns
+from shared.db import columns
 from shared.db.together import Check, Together
 from shared.events import envelope
 from shared.events.envelope import Encoded, Headers
@@ -24,7 +24,7 @@ WORKSPACE_ROLE: Final = "baton_workspace"
 BATCH_ROLE: Final = "baton_batch"
 SCAN_ROLE: Final = "baton_scan"
 
-WORKSPACE_PLANS: Final = ("SET LOCAL plan_cache_mode = auto", "SET LOCAL enable_seqscan = on")
+WORKSPACE_PLANS: Final = "SET LOCAL plan_cache_mode = auto; SET LOCAL enable_seqscan = on"
 """What a session of the pool is not set to, because batches repeat themselves and requests do not."""
 
 _WORKSPACE_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
@@ -255,16 +255,15 @@ class Transaction:
         """From scanning to working: names the workspaces of the batch and takes the role that is bound to them."""
         await self._write_deferred()
         self.scope = Batch(frozenset(workspaces))
-        await self._connection.execute("; ".join(_bind(self.scope)))
+        await self._connection.execute(_bind(self.scope))
 
     # -- life ---------------------------------------------------------------------------------------------------
 
     async def begin(self) -> None:
-        """BEGIN, role and workspaces, on their way with the first statement."""
+        """BEGIN, role and workspaces in one round trip."""
         # Before it is sent: whoever is cancelled meanwhile cannot know whether Postgres has begun.
         self._begun = True
-        if not ahead.send(self._connection, "BEGIN", *_bind(self.scope)):
-            await self._connection.execute("; ".join(("BEGIN", *_bind(self.scope))))
+        await self._connection.execute(f"BEGIN; {_bind(self.scope)}")
 
     async def flush(self) -> None:
         """Writes the pending events, and what is deferred, now: for callers that must see them before the commit."""
@@ -313,21 +312,20 @@ class Transaction:
             effect()
 
 
-def _bind(scope: Scope) -> tuple[str, ...]:
+def _bind(scope: Scope) -> str:
     match scope:
         case Workspace(workspace):
             return (
-                f"SET LOCAL ROLE {WORKSPACE_ROLE}",
-                f"SET LOCAL baton.workspace = '{_checked(workspace)}'",
-                *WORKSPACE_PLANS,
+                f"SET LOCAL ROLE {WORKSPACE_ROLE}; SET LOCAL baton.workspace = '{_checked(workspace)}'; "
+                f"{WORKSPACE_PLANS}"
             )
         case Batch(workspaces):
             names = ",".join(_checked(name) for name in sorted(workspaces))
-            return f"SET LOCAL ROLE {BATCH_ROLE}", f"SET LOCAL baton.workspaces = '{names}'"
+            return f"SET LOCAL ROLE {BATCH_ROLE}; SET LOCAL baton.workspaces = '{names}'"
         case Scan():
-            return (f"SET LOCAL ROLE {SCAN_ROLE}",)
+            return f"SET LOCAL ROLE {SCAN_ROLE}"
         case Owner():
-            return ("SET LOCAL ROLE NONE",)
+            return "SET LOCAL ROLE NONE"
 
 
 def _checked(workspace: str) -> str:

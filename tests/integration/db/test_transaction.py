@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 import asyncpg
 import pytest
 
-from shared.db import ahead
 from shared.db.pool import WITH_TRANSACTION_TIMEOUT, Database
 from shared.db.transaction import Batch, Owner, Scan, Scope, Transaction, Workspace, decode_headers, encode_headers
 from shared.errors import Misconfigured, Retryable
@@ -455,32 +454,6 @@ async def test_a_look_scans_and_does_nothing_else(database: Database) -> None:
     assert await database.look("SELECT current_user::text AS name") == [("baton_scan",)]
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await database.look("SELECT name FROM demo.seen")
-
-
-# -- beginning ------------------------------------------------------------------------------------------------------
-
-
-async def test_what_travels_behind_a_beginning_that_fails_does_nothing(database: Database) -> None:
-    async with database.connection() as connection:
-        for _ in range(2):  # once described by the server first, and once known already
-            assert ahead.send(connection, "BEGIN", "SET LOCAL ROLE nobody_is_called_that")
-            with pytest.raises(asyncpg.InvalidParameterValueError):
-                await connection.fetch(NOTE, "w1", "written by nobody")
-            await connection.execute("ROLLBACK")
-            await connection.fetch(NOTE, "w1", "written by its owner")
-            await connection.execute("DELETE FROM demo.seen")
-    assert await notes(database) == []
-
-
-async def test_a_beginning_alone_ends_as_it_should(database: Database) -> None:
-    async with database.transaction(W1):
-        pass
-    with suppress(ZeroDivisionError):
-        async with database.transaction(W1):
-            raise ZeroDivisionError
-    async with database.transaction(W1) as tx:
-        await tx.execute("INSERT INTO demo.seen (workspace_id, key, name) VALUES ('w1', 'k', 'after them')")
-    assert await notes(database) == ["after them"]
 
 
 # -- clients that sleep ---------------------------------------------------------------------------------------------
