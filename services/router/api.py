@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from services.router import handlers
-from services.router.domain import compile as index
+from services.router.domain.facts import Facts
 from services.router.store import rulesets
 from shared.db.transaction import Transaction
 from shared.web.calls import Call, requires
@@ -139,11 +139,11 @@ async def rollback_ruleset(call: Writer) -> Response:
 @router.post("/v1/rulesets/{version}/test", operation_id="testRuleset", responses=problems(403, 404))
 async def test_ruleset(call: Reader, version: Version, body: Rehearsal) -> Response:
     """What a version would decide about one message, rule by rule; changes nothing."""
-    facts = index.facts_of(
+    facts = Facts(
         network=body.network,
         channel=body.channel_id,
         kind=body.kind,
-        body=body.text,
+        text=body.text,
         author_id=body.author_id,
         handle=body.author_handle,
     )

@@ -2,13 +2,14 @@
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
 from services.router.domain import compile as index
 from services.router.domain import rules
-from services.router.domain.compile import Facts, Verdict
+from services.router.domain.explain import explain as why
+from services.router.domain.facts import Facts
 from services.router.store import decisions, rulesets
 from services.router.store.decisions import Decided
 from shared import ids
@@ -105,7 +106,13 @@ async def rehearse(tx: Transaction, workspace_id: str, version: int, facts: Fact
     found = await load(tx, workspace_id, version)
     compiled = index.compile_rules(rules.parse(found.document))
     verdict = compiled.decide(facts)
-    return {**_verdict(verdict), "ruleset_version": version, "trace": _trace(compiled, facts)}
+    return {
+        "rule": verdict.rule,
+        "outcome": _outcome(verdict.action),
+        "action": msgspec.to_builtins(verdict.action),
+        "ruleset_version": version,
+        **why(compiled, facts),
+    }
 
 
 async def explain(tx: Transaction, workspace_id: str, message_id: str) -> list[dict[str, Any]]:
@@ -117,12 +124,8 @@ async def explain(tx: Transaction, workspace_id: str, message_id: str) -> list[d
     for decision in kept:
         found = await load(tx, workspace_id, decision.ruleset_version)
         compiled = index.compile_rules(rules.parse(found.document))
-        explained.append(
-            {
-                **msgspec.to_builtins(decision),
-                "trace": _trace(compiled, msgspec.convert(decision.facts, Facts)),
-            }
-        )
+        told = why(compiled, _facts_as_kept(decision.facts))
+        explained.append({**msgspec.to_builtins(decision), **told})
     return explained
 
 
@@ -153,28 +156,49 @@ def _decision_id(event: Event) -> str:
 
 
 def _decide(event: Event, version: int, compiled: index.Ruleset) -> Decided:
-    message = _message(event)
-    facts = index.facts_of(
-        network=message.network,
-        channel=message.channel_id,
-        kind=message.kind,
-        body=message.text,
-        author_id=message.author.external_id if message.author else None,
-        handle=message.author.handle if message.author else None,
-    )
+    facts = _facts(event)
     verdict = compiled.decide(facts)
     return Decided(
         id=_decision_id(event),
         workspace_id=event.workspace_id,
         event_id=event.id,
-        message_id=message.id,
+        message_id=_message(event).id,
         ruleset_version=version,
         rule=verdict.rule,
-        outcome="ignore" if verdict.action.ignore else "route",
+        outcome=_outcome(verdict.action),
         action=verdict.action,
-        evidence=verdict.evidence,
+        evidence=verdict.matched,
         facts=facts,
     )
+
+
+def _facts(event: Event) -> Facts:
+    message = _message(event)
+    author, post = message.author, message.post
+    return Facts(
+        network=message.network,
+        channel=message.channel_id,
+        kind=message.kind,
+        verb=EVENT_TYPES[event.type].name.split(".")[1],
+        replayed=message.replayed,
+        text=message.text,
+        media=tuple(attachment.kind for attachment in message.attachments),
+        rating=message.rating,
+        author_id=author.external_id if author else None,
+        handle=author.handle if author else None,
+        followers=author.followers if author else None,
+        verified=author.verified if author else None,
+        post=post.external_id if post else None,
+        campaign=post.campaign_id if post else None,
+        ad=post.ad_id if post else None,
+        reply_until=min((one.until for one in message.reply_options if one.until is not None), default=None),
+        at=message.received_at,
+    )
+
+
+def _facts_as_kept(kept: Any) -> Facts:
+    # Decisions of the first release kept the normalized text only.
+    return msgspec.convert({"text": kept.get("words"), **kept}, Facts)
 
 
 def _routed(event: Event, decided: Decided | None) -> MessageRouted:
@@ -196,13 +220,15 @@ def _decision(decided: Decided) -> Decision:
     action = decided.action
     return Decision(
         id=decided.id,
-        outcome="ignore" if action.ignore else "route",
+        outcome=_outcome(action),
         rule=decided.rule,
         ruleset_version=decided.ruleset_version,
         team=action.team,
-        priority=action.priority,
+        priority=action.priority or "normal",
         tags=action.tags,
         agent=action.agent,
+        lane=action.lane,
+        reason=action.reason,
     )
 
 
@@ -211,14 +237,5 @@ def _message(event: Event) -> Message:
     return event.data.message
 
 
-def _verdict(verdict: Verdict) -> dict[str, Any]:
-    return {
-        "rule": verdict.rule,
-        "outcome": "ignore" if verdict.action.ignore else "route",
-        "action": msgspec.to_builtins(verdict.action),
-        "evidence": msgspec.to_builtins(verdict.evidence),
-    }
-
-
-def _trace(compiled: index.Ruleset, facts: Facts) -> list[dict[str, Any]]:
-    return [{"rule": name, "holds": missed is None, "missed": missed} for name, missed in compiled.explain(facts)]
+def _outcome(action: rules.Action) -> Literal["route", "ignore"]:
+    return "ignore" if action.ignore else "route"

@@ -6,6 +6,8 @@ from shared.events.messages import Message, Reaction, Verb
 from shared.events.payload import Payload, Value
 
 Priority = Literal["low", "normal", "high", "urgent"]
+Lane = Literal["awareness", "engagement", "care", "sales", "product"]
+"""What a message is about, as teams divide the work."""
 
 
 class Decision(Value, frozen=True, kw_only=True):
@@ -20,6 +22,9 @@ class Decision(Value, frozen=True, kw_only=True):
     tags: tuple[str, ...] = ()
     agent: str | None = None
     """An agent to prefer, if eligible."""
+    lane: Lane | None = None
+    reason: str | None = None
+    """Why it is ignored."""
 
 
 class MessageRouted(Payload, frozen=True, kw_only=True):

@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import httpx
-import msgspec
 
 from tests.load import bodies, process, rules
 from tests.load.stage import temporary_folder
@@ -95,7 +94,7 @@ async def running(environment: Mapping[str, str] | None = None) -> AsyncIterator
 
 async def set_up(system: System) -> str:
     """Thirty agents in three teams, a thousand rules, one Page: the path of its webhooks."""
-    document = msgspec.to_builtins(rules.World(rules.SEED, told=rules.SPARSE).document(RULES))
+    document = rules.World(rules.SEED, told=rules.SPARSE).document(RULES)
     async with system.client() as client:
         for agent in (await _post(client, "GET", "/v1/agents"))["data"]:
             with suppress(httpx.HTTPStatusError):

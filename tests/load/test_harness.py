@@ -7,6 +7,7 @@ import math
 import pytest
 
 from services.router.domain import compile as index
+from services.router.domain.rules import parse
 from shared.networks.facebook import Facebook
 from shared.networks.port import Account, WebhookRequest
 from tests.load import bodies, lease, rules, system
@@ -96,7 +97,7 @@ def test_pgbench_gets_the_statement_itself_with_variables_for_its_parameters():
 def test_the_loop_over_the_rules_and_the_index_decide_the_same(told):
     world = rules.World(rules.SEED, told=told)
     document = world.document(300)
-    ruleset, loop = index.compile_rules(document), rules.Loop(document)
+    ruleset, loop = index.compile_rules(parse(document)), rules.Loop(document)
     decided = [(ruleset.decide(message.facts()).rule, loop.decide(message.facts())) for message in world.messages(200)]
     assert all(ours == usual for ours, usual in decided)
     assert len({ours for ours, _ in decided}) > 5
@@ -104,7 +105,7 @@ def test_the_loop_over_the_rules_and_the_index_decide_the_same(told):
 
 def test_the_rules_of_the_journey_send_to_teams_that_exist():
     document = rules.World(rules.SEED, told=rules.SPARSE).document(system.RULES)
-    assert {rule.then.team for rule in document.rules} <= set(system.TEAMS)
+    assert {rule["then"]["team"] for rule in document["rules"]} <= set(system.TEAMS)
 
 
 @pytest.mark.parametrize(

@@ -1,88 +1,124 @@
 """Rule documents: what a community manager writes, as frozen values, and what makes one invalid."""
 
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 import msgspec
 
-from services.router.domain import text
+from services.router.domain import calendars, conditions, text
+from services.router.domain.calendars import Calendar
+from services.router.domain.conditions import Condition, Problem
+from services.router.domain.vocabulary import FUTURE_ACTIONS
 from shared.errors import Invalid
-from shared.events.routing import Priority
+from shared.events.routing import Lane, Priority
 
 MAX_RULES: Final = 20_000
-MAX_KEYWORDS: Final = 500
+MAX_WORDS: Final = 2_000
+MAX_PEOPLE: Final = 50_000
+MAX_PROBLEMS: Final = 100
 MAX_DOCUMENT_BYTES: Final = 8 * 1024 * 1024
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=120)]
 TeamId = Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9-]{0,62}$")]
+PartName = Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9_-]{0,62}$")]
+Language = Annotated[str, msgspec.Meta(pattern="^[a-z]{2,3}$")]
 Keyword = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
-class Keywords(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Words in the text. A word ends where its script says so; a trailing `*` lets it go on (`cat*`: cats)."""
-
-    any: tuple[Keyword, ...] = ()
-    """At least one of these."""
-    all: tuple[Keyword, ...] = ()
-    """Every one of these, in any order."""
-    phrase: tuple[Keyword, ...] = ()
-    """At least one of these, each taken as a whole, white space aside."""
-    none: tuple[Keyword, ...] = ()
-    """Not one of these."""
-
-
-class AuthorCondition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Who wrote it: at least one of the ids or handles. Handles are compared without case and without `@`."""
-
-    ids: tuple[str, ...] = ()
-    handles: tuple[str, ...] = ()
-
-
-class Condition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What a message must be; every part that is given must hold, and an empty condition is refused."""
-
-    network: tuple[str, ...] = ()
-    channel: tuple[str, ...] = ()
-    kind: tuple[str, ...] = ()
-    keywords: Keywords | None = None
-    author: AuthorCondition | None = None
-
-
 class Action(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Where it goes: a team, or `ignore`."""
+    """What becomes of it. A rule with a team or `ignore` decides the owner; any other adds to what is decided."""
 
     team: TeamId | None = None
-    priority: Priority = "normal"
-    tags: tuple[Name, ...] = ()
     agent: str | None = None
+    """An agent of that team to prefer, if eligible."""
+    priority: Priority | None = None
+    """The highest of all rules that hold; `normal` when none says anything."""
+    tags: tuple[Name, ...] = ()
+    lane: Lane | None = None
     ignore: bool = False
+    reason: Name | None = None
+    """Why it is ignored."""
+    stop: bool = False
+    """No rule after this one is asked."""
+
+    @property
+    def owns(self) -> bool:
+        """Whether it decides the owner."""
+        return self.team is not None or self.ignore
 
 
-class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """One rule; the first that matches decides."""
+class People(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A named list of authors: by id on the network, or by handle without case and `@`."""
 
+    ids: Annotated[tuple[str, ...], msgspec.Meta(max_length=MAX_PEOPLE)] = ()
+    handles: Annotated[tuple[str, ...], msgspec.Meta(max_length=MAX_PEOPLE)] = ()
+
+
+Words = Annotated[tuple[Keyword, ...], msgspec.Meta(max_length=MAX_WORDS)]
+
+
+class _Written(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     name: Name
+    when: Any
+    then: Action
+    enabled: bool = True
+
+
+class _Document(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    fallback: Action
+    rules: Annotated[tuple[_Written, ...], msgspec.Meta(max_length=MAX_RULES)] = ()
+    lists: dict[PartName, People] = {}
+    lanes: dict[Lane, dict[Language, Words]] = {}
+    calendars: dict[PartName, Calendar] = {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One rule; the first that owns decides the owner, the others add to it."""
+
+    name: str
     when: Condition
     then: Action
     enabled: bool = True
 
 
-class Document(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
     """A whole ruleset. `fallback` owns every message that no rule matches, so nothing is ever unowned."""
 
     fallback: Action
-    rules: tuple[Rule, ...] = ()
+    rules: tuple[Rule, ...]
+    lists: Mapping[str, People]
+    lanes: Mapping[Lane, Mapping[str, tuple[str, ...]]]
+    calendars: Mapping[str, Calendar]
 
 
 def parse(document: Any) -> Document:
     """The document as values; Invalid names every problem by its JSON pointer."""
+    if problems := list(_unavailable(document)):
+        raise Invalid("the ruleset asks for what is not available yet", errors=problems[:MAX_PROBLEMS])
     try:
-        parsed = msgspec.convert(document, Document)
+        written = msgspec.convert(document, _Document)
     except msgspec.ValidationError as error:
         message, _, path = str(error).partition(" - at `$")
         raise Invalid("the ruleset is not valid", errors=[{"pointer": _pointer(path), "detail": message}]) from error
-    if problems := _problems(parsed):
-        raise Invalid("the ruleset is not valid", errors=problems)
-    return parsed
+    problems = [*_part_problems(written), *_rule_problems(written)]
+    names: dict[str, Collection[str]] = {"lists": written.lists, "lanes": written.lanes, "calendars": written.calendars}
+    rules = []
+    for index, rule in enumerate(written.rules):
+        when, found = conditions.parse(rule.when, at=f"/rules/{index}/when", names=names)
+        problems += found
+        rules.append(Rule(name=rule.name, when=when, then=rule.then, enabled=rule.enabled))
+    if problems:
+        raise Invalid("the ruleset is not valid", errors=problems[:MAX_PROBLEMS])
+    return Document(
+        fallback=written.fallback,
+        rules=tuple(rules),
+        lists=written.lists,
+        lanes=written.lanes,
+        calendars=written.calendars,
+    )
 
 
 def teams(document: Document) -> frozenset[str]:
@@ -91,47 +127,52 @@ def teams(document: Document) -> frozenset[str]:
     return frozenset(action.team for action in actions if action.team is not None)
 
 
-def _problems(document: Document) -> list[dict[str, str]]:
-    found = []
-    if document.fallback.ignore or document.fallback.team is None:
-        found.append({"pointer": "/fallback", "detail": "the fallback needs a team: it must always own"})
-    if len(document.rules) > MAX_RULES:
-        found.append({"pointer": "/rules", "detail": f"at most {MAX_RULES} rules"})
+def _unavailable(document: Any) -> Iterable[Problem]:
+    """Actions that the language knows and Baton cannot do yet; conditions tell on their own."""
+    rules = document.get("rules") if isinstance(document, dict) else None
+    for index, rule in enumerate(rules if isinstance(rules, list) else []):
+        then = rule.get("then") if isinstance(rule, dict) else None
+        for name in then if isinstance(then, dict) else ():
+            if name in FUTURE_ACTIONS:
+                what = f"the action {name!r} ({FUTURE_ACTIONS[name]})"
+                yield conditions.unavailable(f"/rules/{index}/then/{name}", what, name)
+
+
+def _part_problems(document: _Document) -> Iterable[Problem]:
+    fallback = document.fallback
+    if fallback.ignore or fallback.team is None:
+        yield {"pointer": "/fallback", "detail": "the fallback needs a team: it must always own"}
+    for name, calendar in document.calendars.items():
+        if wrong := calendars.problem(calendar):
+            yield {"pointer": f"/calendars/{name}", "detail": wrong}
+    for lane, languages in document.lanes.items():
+        for language, words in languages.items():
+            for index, word in enumerate(words):
+                if not text.normalize(word).strip("* "):
+                    at = f"/lanes/{lane}/{language}/{index}"
+                    yield {"pointer": at, "detail": "nothing is left of this keyword once normalized"}
+
+
+def _rule_problems(document: _Document) -> Iterable[Problem]:
     seen: dict[str, int] = {}
     for index, rule in enumerate(document.rules):
-        at = f"/rules/{index}"
         if rule.name in seen:
-            found.append({"pointer": f"{at}/name", "detail": f"rule {seen[rule.name]} has the same name"})
+            yield {"pointer": f"/rules/{index}/name", "detail": f"rule {seen[rule.name]} has the same name"}
         seen.setdefault(rule.name, index)
-        found += [{"pointer": f"{at}{pointer}", "detail": detail} for pointer, detail in _rule_problems(rule)]
-    return found
+        if wrong := _action_problem(rule.then):
+            yield {"pointer": f"/rules/{index}/then", "detail": wrong}
 
 
-def _rule_problems(rule: Rule) -> list[tuple[str, str]]:
-    found = []
-    if rule.then.ignore == (rule.then.team is not None):
-        found.append(("/then", "a rule either names a team or ignores"))
-    condition = rule.when
-    keywords = condition.keywords
-    if keywords is not None:
-        groups = {"any": keywords.any, "all": keywords.all, "phrase": keywords.phrase, "none": keywords.none}
-        if sum(map(len, groups.values())) > MAX_KEYWORDS:
-            found.append(("/when/keywords", f"at most {MAX_KEYWORDS} keywords"))
-        found += [
-            (f"/when/keywords/{group}/{index}", "nothing is left of this keyword once normalized")
-            for group, words in groups.items()
-            for index, word in enumerate(words)
-            if not text.normalize(word).strip("* ")
-        ]
-    author = condition.author
-    parts: list[Any] = [condition.network, condition.channel, condition.kind]
-    if keywords is not None:
-        parts += [keywords.any, keywords.all, keywords.phrase, keywords.none]
-    if author is not None:
-        parts += [author.ids, author.handles]
-    if not any(parts):
-        found.append(("/when", "an empty condition would match everything: use the fallback"))
-    return found
+def _action_problem(action: Action) -> str | None:
+    if action.ignore and (action.team is not None or action.agent is not None):
+        return "a rule either names a team or ignores"
+    if action.agent is not None and action.team is None:
+        return "an agent is preferred within a team: name the team too"
+    if action.reason is not None and not action.ignore:
+        return "a reason says why something is ignored"
+    if action == Action():
+        return "a rule does something: it names a team, ignores, or adds tags, a priority or a lane"
+    return None
 
 
 def _pointer(path: str) -> str:

@@ -17,17 +17,56 @@ _UNSPACED: Final = (
     ("\uf900", "\ufaff"),  # CJK compatibility
     ("\U00020000", "\U0003ffff"),  # CJK extensions
 )
+UNSPACED_CLASS: Final = "".join(f"{first}-{last}" for first, last in _UNSPACED)
+"""The same as a character class of a regular expression."""
+
 _HANGUL: Final = (("\u1100", "\u11ff"), ("\u3130", "\u318f"), ("\uac00", "\ud7ff"))
 
 
 def normalize(text: str) -> str:
     """NFKC, case folded, without invisible characters, runs of white space as one space."""
-    if text.isascii():
-        return " ".join(text.lower().split())
+    return " ".join((text.lower() if text.isascii() else _fold(text)).split())
+
+
+def origins(original: str) -> list[tuple[int, int]]:
+    """For each character of the normalized text, from where to where it stood in the original."""
+    clusters = _clusters(original)
+    if "".join(folded for folded, _, _ in clusters) != _fold(original):
+        clusters = [(_fold(original), 0, len(original))]
+    found: list[tuple[int, int]] = []
+    gap: tuple[int, int] | None = None
+    for folded, start, end in clusters:
+        for character in folded:
+            if character.isspace():
+                gap = gap or (start, end)
+                continue
+            if gap is not None and found:
+                found.append(gap)
+            gap = None
+            found.append((start, end))
+    return found
+
+
+def _clusters(original: str) -> list[tuple[str, int, int]]:
+    """The parts of a text that fold on their own: folded, and where they stand."""
+    clusters: list[tuple[str, int, int]] = []
+    for at, character in enumerate(original):
+        folded = _fold(character)
+        if clusters:
+            before, start, _ = clusters[-1]
+            together = _fold(original[start : at + 1])
+            if not folded or unicodedata.combining(character) or together != before + folded:
+                clusters[-1] = (together, start, at + 1)
+                continue
+        clusters.append((folded, at, at + 1))
+    return clusters
+
+
+def _fold(text: str) -> str:
     folded = unicodedata.normalize("NFKC", text).casefold()
     # casefold turns the Turkish dotted capital into i and a combining dot, which nobody types in a keyword.
     folded = _INVISIBLE.sub("", folded.replace("i\u0307", "i"))
-    return " ".join(unicodedata.normalize("NFC", folded).split())
+    return unicodedata.normalize("NFC", folded)
 
 
 def needs_left_boundary(character: str) -> bool:

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from services.router import handlers
-from services.router.domain import compile as index
+from services.router.domain.facts import Facts
 from services.router.store import rulesets
 from shared.db.pool import Database
 from shared.db.transaction import Batch, Scan, Workspace, decode_headers
@@ -55,8 +55,12 @@ async def test_a_complaint_goes_to_care_and_the_decision_is_kept_with_its_eviden
     assert (passed.decision.team, passed.decision.priority, passed.decision.tags) == ("care", "high", ("complaint",))
     async with work(ready, A) as tx:
         [why] = await handlers.explain(tx, A, passed.message.id)
-    assert [one["keyword"] for one in why["evidence"]] == ["refund", "broken"]
-    assert why["trace"] == [{"rule": "complaints", "holds": True, "missed": None}]
+    [complaints] = why["matched"]
+    assert complaints["rule"] == "complaints"
+    assert [(one["found"], one["start"], one["end"]) for one in complaints["evidence"]] == [
+        ("broken", 8, 14),
+        ("refund", 16, 22),
+    ]
 
 
 async def test_a_message_that_no_rule_matches_is_owned_by_the_fallback_team(ready):
@@ -152,12 +156,15 @@ async def test_fifty_versions_written_at_once_get_fifty_numbers_or_a_conflict(re
 
 
 async def test_a_rehearsal_changes_nothing_and_names_what_each_rule_missed(ready):
-    facts = index.facts_of(network="x", channel="", kind="dm", body="How much?", author_id=None, handle=None)
+    facts = Facts(network="x", text="How much?")
     async with work(ready, A) as tx:
         await rulesets.active_versions(tx, [A])
         told = await handlers.rehearse(tx, A, 1, facts)
     assert (told["rule"], told["action"]["team"]) == ("product questions", "product")
-    assert told["trace"][0] == {"rule": "complaints", "holds": False, "missed": "keywords.any"}
+    assert [one["rule"] for one in told["matched"]] == ["product questions"]
+    assert [one["rule"] for one in told["late"]] == ["questions"]
+    [complaints] = told["missed"]
+    assert (complaints["rule"], complaints["failed"][0]["pointer"]) == ("complaints", "/rules/0/when/keywords/any")
     assert await routed(ready) == []
 
 

@@ -1,0 +1,73 @@
+"""What is known about one message: as it came, and as rules ask for it."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+import re2
+
+from services.router.domain import conditions, text
+
+_NAME: Final = r"[\pL\pN\pM_]+"
+_HASHTAG: Final = re2.compile(f"#({_NAME})")
+_MENTION: Final = re2.compile(r"(?:^|[^\pL\pN\pM_.@])@([\pL\pN\pM_](?:[\pL\pN\pM_.]*[\pL\pN\pM_])?)")
+_LINK: Final = re2.compile(r"(?:https?://(?:www\.)?|\bwww\.)([^\s<>\"]*[^\s<>\"'.,;:!?)\]])")
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """A message as the router saw it, kept with its decision: with the version it gives the same decision again."""
+
+    network: str
+    kind: str = "dm"
+    channel: str = ""
+    purpose: str | None = None
+    verb: str = "received"
+    replayed: bool = False
+    text: str | None = None
+    media: tuple[str, ...] = ()
+    rating: float | None = None
+    author_id: str | None = None
+    handle: str | None = None
+    followers: int | None = None
+    verified: bool | None = None
+    post: str | None = None
+    campaign: str | None = None
+    ad: str | None = None
+    reply_until: datetime | None = None
+    """When the first kind of reply is no longer possible."""
+    at: datetime | None = None
+    """When it was received, by ingest's clock."""
+
+
+Value = Any
+Derive = Callable[[Facts, str], Value]
+
+DERIVED: Final[Mapping[str, Derive]] = {
+    "network": lambda facts, _: facts.network,
+    "channel": lambda facts, _: facts.channel or None,
+    "channel.purpose": lambda facts, _: facts.purpose,
+    "kind": lambda facts, _: facts.kind,
+    "verb": lambda facts, _: facts.verb,
+    "replayed": lambda facts, _: facts.replayed,
+    "text": lambda _, words: words or None,
+    "hashtags": lambda _, words: frozenset(_HASHTAG.findall(words)) if "#" in words else frozenset(),
+    "mentions": lambda _, words: frozenset(_MENTION.findall(words)) if "@" in words else frozenset(),
+    "links": lambda _, words: frozenset(_LINK.findall(words)) if "." in words else frozenset(),
+    "media": lambda facts, _: frozenset(map(text.normalize, facts.media)),
+    "rating": lambda facts, _: facts.rating,
+    "author.id": lambda facts, _: facts.author_id,
+    "author.handle": lambda facts, _: conditions.fold("author.handle", facts.handle) if facts.handle else None,
+    "author.followers": lambda facts, _: facts.followers,
+    "author.verified": lambda facts, _: facts.verified,
+    "post": lambda facts, _: facts.post,
+    "post.campaign": lambda facts, _: facts.campaign,
+    "post.ad": lambda facts, _: facts.ad,
+    "reply.minutes": lambda facts, _: _minutes(facts.at, facts.reply_until),
+    "time": lambda facts, _: facts.at,
+}
+"""Each fact as it is compared, from what came and its normalized text; None: not set."""
+
+
+def _minutes(start: datetime | None, end: datetime | None) -> float | None:
+    return (end - start).total_seconds() / 60 if start is not None and end is not None else None

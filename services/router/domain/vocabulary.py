@@ -1,0 +1,108 @@
+"""The words of the rule language: every fact with its operators, every action, and which of them work today."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal, get_args
+
+from shared.events.messages import Kind
+from shared.events.routing import Lane
+
+Type = Literal["word", "words", "text", "number", "flag", "time", "author"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """What a rule can ask about. `known`: its only values. `names`: the part of the document that its values name."""
+
+    type: Type
+    about: str
+    known: tuple[str, ...] = ()
+    names: Literal["lists", "lanes", "calendars"] | None = None
+    fed: bool = True
+
+
+FACTS: Final[Mapping[str, Fact]] = {
+    "network": Fact("word", "the network it came from"),
+    "channel": Fact("word", "id of the channel it came through"),
+    "channel.purpose": Fact("word", "what that channel is for", ("brand", "care", "ads")),
+    "kind": Fact("word", "what it is", get_args(Kind)),
+    "verb": Fact("word", "what happened: rules are asked about new messages only", ("received",)),
+    "replayed": Fact("flag", "whether it was understood only afterwards"),
+    "text": Fact("text", "its text"),
+    "language": Fact("word", "the language of its text, as ISO 639-1 (`en`); not set when it is too short to tell"),
+    "lane": Fact("words", "what its words are about, by the document's `lanes`", get_args(Lane), names="lanes"),
+    "hashtags": Fact("words", "hashtags in the text, without `#`"),
+    "mentions": Fact("words", "accounts that the text mentions, without `@`"),
+    "links": Fact("words", "links in the text, without `https://`"),
+    "media": Fact("words", "kinds of its attachments"),
+    "rating": Fact("number", "stars of a review"),
+    "author.id": Fact("word", "the author's id on the network"),
+    "author.handle": Fact("word", "the author's handle, without `@`"),
+    "author.followers": Fact("number", "how many follow the author"),
+    "author.verified": Fact("flag", "whether the network has verified the author"),
+    "author.list": Fact("author", "named lists that the author stands on", names="lists"),
+    "post": Fact("word", "id of the post that it stands under"),
+    "post.campaign": Fact("word", "campaign of that post"),
+    "post.ad": Fact("word", "ad of that post"),
+    "reply.minutes": Fact("number", "minutes until the first kind of reply is no longer possible"),
+    "time": Fact("time", "when it was received", names="calendars"),
+    "sentiment": Fact("word", "its mood", ("negative", "neutral", "positive"), fed=False),
+    "urgency": Fact("word", "how much it presses", ("low", "normal", "high"), fed=False),
+    "author.first": Fact("flag", "whether the author never wrote before", fed=False),
+    "customer.attributes": Fact("words", "attributes of the customer", fed=False),
+    "customer.tags": Fact("words", "tags of the customer", fed=False),
+    "ticket.open": Fact("flag", "whether the customer has an open ticket", fed=False),
+    "ticket.owner": Fact("word", "who owns that ticket", fed=False),
+    "ticket.team": Fact("word", "its team", fed=False),
+    "ticket.priority": Fact("word", "its priority", fed=False),
+    "ticket.tags": Fact("words", "its tags", fed=False),
+    "ticket.answered": Fact("number", "minutes since its last answer", fed=False),
+    "shift": Fact("words", "teams and agents on duty", fed=False),
+    "volume.surge": Fact("flag", "whether more comes in than usual", fed=False),
+}
+ALIASES: Final = ("keywords", "author")
+"""Short forms: words in the text, and ids or handles of the author."""
+
+GROUPS: Final = ("all", "any", "not")
+
+OPERATORS: Final[Mapping[Type, tuple[str, ...]]] = {
+    "word": ("eq", "in", "ne", "starts", "wildcard", "regex", "set"),
+    "words": ("eq", "in", "any", "all", "ne", "none", "starts", "wildcard", "regex", "set"),
+    "text": ("any", "phrase", "all", "none", "eq", "in", "ne", "starts", "wildcard", "regex", "set"),
+    "number": ("eq", "in", "ne", "gt", "gte", "lt", "lte", "between", "set"),
+    "flag": ("eq", "ne", "set"),
+    "time": ("within", "outside", "holiday", "workday"),
+    "author": ("eq", "in", "any", "ne", "none"),
+}
+NAMED_OPERATORS: Final = ("eq", "in", "any", "ne", "none")
+"""What can be asked of a fact whose values are names in the document."""
+
+CHANGED: Final = "changed"
+"""Known for every fact; nothing feeds previous values yet."""
+
+FUTURE_ACTIONS: Final[Mapping[str, str]] = {
+    "reroute": "move a ticket that is open already",
+    "assignment": "how the team's queue is shared out",
+    "skills": "what the agent must be able to do",
+    "sla": "the promise that holds for it",
+    "hide": "hide it on the network",
+    "delete": "delete it on the network",
+    "like": "like it on the network",
+    "auto_reply": "answer it in public from a template",
+    "private_reply": "answer it in private from a template",
+    "notify": "tell people or staff channels",
+    "webhook": "call an endpoint",
+    "snooze": "let it wait",
+    "ask_approval": "ask for an approval before an answer leaves",
+    "start_consult": "ask somebody who knows",
+}
+
+
+def fact(name: str) -> Fact | None:
+    """The fact of this name; every customer attribute is one."""
+    return FACTS.get("customer.attributes" if name.startswith("customer.attributes.") else name)
+
+
+def operators(asked: Fact) -> tuple[str, ...]:
+    """What can be asked of it."""
+    return NAMED_OPERATORS if asked.names in {"lists", "lanes"} else OPERATORS[asked.type]
