@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from services.router import handlers
 from services.router.domain.facts import Facts
+from services.router.domain.schema import schema
 from services.router.store import rulesets
 from shared.db.transaction import Transaction
 from shared.web.calls import Call, requires
@@ -94,6 +95,12 @@ async def list_rulesets(call: Reader, page: Page) -> Response:
         found = await rulesets.page(tx, call.workspace_id, before=page.after(int), limit=page.limit + 1)
     shown, cursor = page.cut(found, key=lambda one: (one.version,))
     return call.listing([_view(one) for one in shown], cursor)
+
+
+@router.get("/v1/rulesets/schema", operation_id="getRulesetSchema", responses=problems(403))
+async def get_schema(call: Reader) -> Response:
+    """The JSON Schema of a ruleset's document: every fact, operator and action, and which of them work today."""
+    return call.answer(schema())
 
 
 @router.get(

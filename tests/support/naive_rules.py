@@ -77,7 +77,7 @@ def part(name: str, asked, facts: Facts, document) -> bool:
         case "author":
             return not (asked.get("ids") or asked.get("handles")) or is_one_of(facts, asked)
     if not isinstance(asked, dict):
-        asked = {"in": asked}
+        asked = {"any" if name == "text" else "in": asked}
     return asked == {"in": []} or all(operator(name, how, value, facts, document) for how, value in asked.items())
 
 

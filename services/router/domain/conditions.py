@@ -152,7 +152,7 @@ class _Reader:
         if not fact.fed:
             return [self._unavailable(at, f"the fact {name!r} ({fact.about})", name)]
         if not isinstance(asked, dict):
-            asked = {"in" if isinstance(asked, list) else "eq": asked}
+            return self._short(name, fact, asked, at, negated=negated)
         if not asked:
             return [self._wrong(at, "ask something of it, such as {'set': true}")]
         parts: list[Condition] = []
@@ -166,6 +166,13 @@ class _Reader:
             else:
                 parts.append(self._criterion(name, fact, operator, value, where, negated=negated))
         return [Group(kind="any", parts=tuple(parts))] if negated and len(parts) > 1 else parts
+
+    def _short(self, name: str, fact: Fact, asked: Any, at: str, *, negated: bool) -> list[Condition]:
+        """A value alone, or a list of which one is enough; in a text it is a word."""
+        if fact.type in vocabulary.NEEDS_OPERATOR:
+            return [self._wrong(at, f"ask it with an operator: {', '.join(vocabulary.operators(fact))}")]
+        operator = "any" if fact.type == "text" else "in"
+        return [self._criterion(name, fact, operator, asked, at, negated=negated)]
 
     def _criterion(self, name: str, fact: Fact, operator: str, given: Any, at: str, *, negated: bool) -> Condition:
         values = given if isinstance(given, list) else [given]

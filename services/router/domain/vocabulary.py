@@ -77,6 +77,9 @@ OPERATORS: Final[Mapping[Type, tuple[str, ...]]] = {
 NAMED_OPERATORS: Final = ("eq", "in", "any", "ne", "none")
 """What can be asked of a fact whose values are names in the document."""
 
+NEEDS_OPERATOR: Final[tuple[Type, ...]] = ("time",)
+"""Facts that a value alone does not ask: the others are short for `eq` or `in`."""
+
 CHANGED: Final = "changed"
 """Known for every fact; nothing feeds previous values yet."""
 

@@ -4,12 +4,14 @@ from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
 from services.router.domain import compile as index
-from services.router.domain import explain, rules
+from services.router.domain import explain, rules, schema
 from services.router.domain.facts import Facts
 from tests.support import naive_rules
 
+SCHEMA = Draft202012Validator(schema.schema())
 WORDS = [
     "refund",
     "price",
@@ -81,7 +83,7 @@ FACTS = {
     "media": asking(eq=st.just("image"), set=st.booleans()),
     "lane": st.sampled_from(["care", "sales", ["care", "sales"], {"ne": "care"}]),
     "time": asking(within=some("office", "away"), outside=st.just("office"), holiday=st.just("away"), workday=st.just("away")),
-    "text": asking(
+    "text": st.one_of(st.sampled_from(WORDS), some(*WORDS), asking(
         any=some(*WORDS),
         all=some(*WORDS, most=2),
         none=some(*WORDS),
@@ -90,7 +92,7 @@ FACTS = {
         regex=some(*naive_rules.PYTHON),
         wildcard=st.sampled_from(["re*d", "c?t", "*fund", "caf?", "退*", "환?"]),
         set=st.booleans(),
-    ),
+    )),
 }  # fmt: skip
 flat = st.fixed_dictionaries({}, optional=FACTS).map(lambda when: dict(list(when.items())[:3]))
 conditions = st.recursive(
@@ -188,6 +190,12 @@ def test_what_is_quoted_as_evidence_stands_in_the_text_as_it_was_written(documen
         for evidence in one["evidence"]:
             if "start" in evidence:
                 assert facts.text[evidence["start"] : evidence["end"]] == evidence["found"] != ""
+
+
+@given(documents)
+def test_every_ruleset_that_is_taken_is_valid_by_the_published_schema(document):
+    rules.parse(document)
+    SCHEMA.validate(document)
 
 
 def ruleset(*found, **parts):

@@ -1,13 +1,22 @@
 """What makes a ruleset invalid is named by its place; the preset is valid and does what it says."""
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from services.router.domain import compile as index
 from services.router.domain import preset, rules
 from services.router.domain.facts import Facts
+from services.router.domain.schema import schema
+from services.router.domain.vocabulary import FACTS, FUTURE_ACTIONS
 from shared.errors import Invalid
 
+SCHEMA = Draft202012Validator(schema())
+UNFED = [name for name, fact in FACTS.items() if not fact.fed]
+
 RULE = {"name": "r", "when": {"network": ["facebook"]}, "then": {"team": "care"}}
+NESTED = {"kind": "dm"}
+for _ in range(11):
+    NESTED = {"not": NESTED}
 
 
 def document(*, fallback=None, **changes):
@@ -31,12 +40,90 @@ def document(*, fallback=None, **changes):
         (document(when={"netwrok": ["facebook"]}), "/rules/0/when/netwrok"),
         ({"fallback": {"team": "community"}, "rules": [RULE, RULE]}, "/rules/1/name"),
         ("not an object", ""),
+        (document(when={"all": []}), "/rules/0/when/all"),
+        (document(when={"any": [{"kind": "dm"}, {}]}), "/rules/0/when/any/1"),
+        (document(when={"not": {}}), "/rules/0/when/not"),
+        (document(when={"any": {"kind": "dm"}}), "/rules/0/when/any"),
+        (document(when={"text": {}}), "/rules/0/when/text"),
+        (document(when={"text": {"regex": ["ok", "("]}}), "/rules/0/when/text/regex/1"),
+        (document(when={"text": {"regex": "a*"}}), "/rules/0/when/text/regex"),
+        (document(when={"text": {"gt": 5}}), "/rules/0/when/text/gt"),
+        (document(when={"author.followers": {"gte": "10"}}), "/rules/0/when/author.followers/gte"),
+        (document(when={"author.followers": {"between": [9, 1]}}), "/rules/0/when/author.followers/between"),
+        (document(when={"author.followers": {"lt": [1]}}), "/rules/0/when/author.followers/lt"),
+        (document(when={"author.followers": True}), "/rules/0/when/author.followers"),
+        (document(when={"author.list": "vip"}), "/rules/0/when/author.list"),
+        (document(when={"lane": ["care"]}), "/rules/0/when/lane/0"),
+        (document(when={"time": "office"}), "/rules/0/when/time"),
+        (document(when={"time": {"within": "office"}}), "/rules/0/when/time/within"),
+        (document(when={"a/b~": 1}), "/rules/0/when/a~1b~0"),
+        (document(when=NESTED), "/rules/0/when" + "/not" * 11),
+        (document(then={"agent": "agt_1"}), "/rules/0/then"),
+        (document(then={"team": "care", "reason": "spam"}), "/rules/0/then"),
+        (document(then={"stop": False}), "/rules/0/then"),
+        (document() | {"calendars": {"o": {"zone": "Mars/Base"}}}, "/calendars/o"),
+        (document() | {"calendars": {"o": {"zone": "UTC", "holidays": {"country": "XX"}}}}, "/calendars/o"),
+        (document() | {"lanes": {"care": {"en": ["*"]}}}, "/lanes/care/en/0"),
     ],
 )
 def test_an_invalid_ruleset_is_refused_with_the_place_of_the_fault(given, pointer):
     with pytest.raises(Invalid) as refused:
         rules.parse(given)
     assert pointer in [error["pointer"] for error in refused.value.fields["errors"]]
+
+
+@pytest.mark.parametrize(
+    ("changes", "pointer", "name"),
+    [
+        *(({"then": {action: {}}}, f"/rules/0/then/{action}", action) for action in FUTURE_ACTIONS),
+        *(({"when": {fact: "x"}}, f"/rules/0/when/{fact}", fact) for fact in UNFED),
+        (
+            {"when": {"customer.attributes.plan": "x"}},
+            "/rules/0/when/customer.attributes.plan",
+            "customer.attributes.plan",
+        ),
+        ({"when": {"any": [{"channel": {"changed": True}}]}}, "/rules/0/when/any/0/channel/changed", "changed"),
+    ],
+)
+def test_what_the_language_knows_and_baton_cannot_do_yet_is_refused_by_name(changes, pointer, name):
+    refused_document = document(**changes)
+    SCHEMA.validate(refused_document)
+    with pytest.raises(Invalid) as refused:
+        rules.parse(refused_document)
+    [error] = refused.value.fields["errors"]
+    assert (error["pointer"], error["unavailable"]) == (pointer, name)
+    assert name in error["detail"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        document(when={"netwrok": "x"}),
+        document(when={"all": []}),
+        document(when={}),
+        document(then={"team": "Not A Slug"}),
+        document(when={"text": {"gt": 1}}),
+        document(when={"author.followers": {"gte": "10"}}),
+        document() | {"lanes": {"sports": {"en": ["goal"]}}},
+        {"rules": []},
+    ],
+)
+def test_the_published_schema_refuses_what_the_parser_refuses(wrong):
+    with pytest.raises(Invalid):
+        rules.parse(wrong)
+    assert not SCHEMA.is_valid(wrong)
+
+
+def test_a_misspelt_fact_is_told_what_it_may_have_meant():
+    with pytest.raises(Invalid) as refused:
+        rules.parse(document(when={"hashtag": "sale"}))
+    assert "'hashtags'" in refused.value.fields["errors"][0]["detail"]
+
+
+def test_every_problem_of_a_ruleset_is_told_at_once():
+    with pytest.raises(Invalid) as refused:
+        rules.parse({"fallback": {}, "rules": [RULE | {"when": {"all": [], "any": [{"text": 5}]}}]})
+    assert len(refused.value.fields["errors"]) == 3
 
 
 @pytest.mark.parametrize(

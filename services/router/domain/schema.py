@@ -1,0 +1,127 @@
+"""The JSON Schema of rulesets, made of the same words that the parser knows."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from services.router.domain import vocabulary
+from services.router.domain.calendars import Calendar
+from services.router.domain.conditions import MAX_KEYWORD, MAX_LENGTH, MAX_VALUES
+from services.router.domain.rules import MAX_RULES, Action, Document, Language, Name, PartName, People, Words
+from services.router.domain.vocabulary import FACTS, FUTURE_ACTIONS, NEEDS_OPERATOR, Fact
+from shared.events.routing import Lane
+
+Schema = dict[str, Any]
+LATER: Final = "Not available yet: refused when a version is kept."
+
+
+def schema() -> Schema:
+    """Every word of the language; those that are refused on save say so."""
+    (action, people, calendar, name, part, language, words, lane), definitions = msgspec.json.schema_components(
+        [Action, People, Calendar, Name, PartName, Language, Words, Lane], ref_template="#/$defs/{name}"
+    )
+    for future, about in FUTURE_ACTIONS.items():
+        definitions["Action"]["properties"][future] = {"description": f"{_sentence(about)} {LATER}"}
+    rule = _object(
+        {"name": name, "when": _to("Condition"), "then": action, "enabled": {"type": "boolean", "default": True}},
+        required=["name", "when", "then"],
+    )
+    lanes = _object({one: _map(language, words) for one in lane["enum"]})
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": "/schemas/ruleset.json",
+        "title": "Ruleset",
+        "description": Document.__doc__,
+        **_object(
+            {
+                "fallback": action,
+                "rules": {"type": "array", "items": _to("Rule"), "maxItems": MAX_RULES},
+                "lists": _map(part, people),
+                "lanes": lanes,
+                "calendars": _map(part, calendar),
+            },
+            required=["fallback"],
+        ),
+        "$defs": {**definitions, "Rule": rule, "Condition": _condition(), **_aliases()},
+    }
+
+
+def _condition() -> Schema:
+    group = {"type": "array", "items": _to("Condition"), "minItems": 1}
+    facts = {name: _fact(fact) for name, fact in FACTS.items()}
+    groups = {
+        "all": {**group, "description": "All of these hold."},
+        "any": {**group, "description": "At least one of these holds."},
+        "not": {**_to("Condition"), "description": "This does not hold."},
+    }
+    attribute = {"description": f"{_sentence(FACTS['customer.attributes'].about)} {LATER}"}
+    return {
+        "description": "What a message must be; everything that is named must hold.",
+        **_object({**groups, "keywords": _to("Keywords"), "author": _to("Author"), **facts}),
+        "patternProperties": {r"^customer\.attributes\.": attribute},
+        "minProperties": 1,
+    }
+
+
+def _aliases() -> Mapping[str, Schema]:
+    words = {"type": "array", "items": {"type": "string", "minLength": 1, "maxLength": MAX_KEYWORD}}
+    some = {**words, "maxItems": MAX_VALUES}
+    people = {"type": "array", "items": {"type": "string"}, "maxItems": MAX_VALUES}
+    return {
+        "Keywords": {
+            "description": "Words in the text: one of `any` or `phrase`, every one of `all`, not one of `none`.",
+            **_object(dict.fromkeys(("any", "all", "phrase", "none"), some)),
+        },
+        "Author": {
+            "description": "One of these ids or handles.",
+            **_object({"ids": people, "handles": people}),
+        },
+    }
+
+
+def _fact(fact: Fact) -> Schema:
+    if not fact.fed:
+        return {"description": f"{_sentence(fact.about)} {LATER}"}
+    value = _value(fact)
+    listed = {"type": "array", "items": value, "minItems": 1, "maxItems": MAX_VALUES}
+    either = {"anyOf": [value, listed]}
+    special = {
+        "set": {"type": "boolean"},
+        "between": {"type": "array", "items": value, "minItems": 2, "maxItems": 2},
+        **dict.fromkeys(("gt", "gte", "lt", "lte"), value),
+    }
+    asked: Schema = {
+        "type": "object",
+        "properties": {one: special.get(one, either) for one in vocabulary.operators(fact)},
+        "additionalProperties": False,
+        "minProperties": 1,
+    }
+    asked["properties"][vocabulary.CHANGED] = {"description": LATER}
+    short = [] if fact.type in NEEDS_OPERATOR else [value, {**listed, "minItems": 0}]
+    return {"description": f"{_sentence(fact.about)}", "anyOf": [*short, asked]}
+
+
+def _value(fact: Fact) -> Schema:
+    if fact.type in {"number", "flag"}:
+        return {"type": "number" if fact.type == "number" else "boolean"}
+    if fact.known:
+        return {"type": "string", "examples": list(fact.known)}
+    return {"type": "string", "minLength": 1, "maxLength": MAX_KEYWORD if fact.type == "text" else MAX_LENGTH}
+
+
+def _object(properties: Mapping[str, Any], required: list[str] | None = None) -> Schema:
+    found = {"type": "object", "properties": dict(properties), "additionalProperties": False}
+    return found | ({"required": required} if required else {})
+
+
+def _map(names: Schema, values: Schema) -> Schema:
+    return {"type": "object", "propertyNames": names, "additionalProperties": values}
+
+
+def _to(name: str) -> Schema:
+    return {"$ref": f"#/$defs/{name}"}
+
+
+def _sentence(about: str) -> str:
+    return f"{about[0].upper()}{about[1:]}."
