@@ -1,10 +1,10 @@
 """The router's routes: rulesets by version, what is in force, rehearsals, and why a message went where it went."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from fastapi import APIRouter, Path
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import APIRouter, Path, Query
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 from starlette.responses import Response
 
 from services.router import handlers
@@ -12,6 +12,8 @@ from services.router.domain.facts import Facts
 from services.router.domain.schema import schema
 from services.router.store import rulesets
 from shared.db.transaction import Transaction
+from shared.events.messages import Kind
+from shared.platform.models import ChannelPurpose
 from shared.web.calls import Call, requires
 from shared.web.pages import Page, Paged
 from shared.web.problems import problems
@@ -57,16 +59,56 @@ class RulesetView(BaseModel):
 
 
 class Rehearsal(BaseModel):
-    """A message that never came, for trying a version."""
+    """A message for trying a version: one that came, by its id, or one that never came."""
 
     model_config = ConfigDict(extra="forbid")
 
-    network: str
-    kind: str = "dm"
-    text: str | None = Field(None, max_length=100_000)
+    message_id: str | None = Field(None, description="a message that was decided; nothing else is given then")
+    network: str | None = None
+    kind: Kind = "dm"
     channel_id: str = ""
+    channel_purpose: ChannelPurpose | None = None
+    text: str | None = Field(None, max_length=100_000)
+    media: tuple[str, ...] = Field((), max_length=50, description="kinds of attachments")
+    rating: float | None = None
     author_id: str | None = None
     author_handle: str | None = None
+    author_followers: int | None = None
+    author_verified: bool | None = None
+    post_id: str | None = None
+    campaign_id: str | None = None
+    ad_id: str | None = None
+    reply_until: AwareDatetime | None = None
+    received_at: AwareDatetime | None = Field(None, description="default: now")
+
+    @model_validator(mode="after")
+    def _is_one_of_both(self) -> Self:
+        if (self.message_id is None) == (self.network is None) or (self.message_id and len(self.model_fields_set) > 1):
+            raise ValueError("either a message_id alone, or a message with its network")
+        return self
+
+    def asked(self) -> Facts | str:
+        """The id, or the facts of the message that never came."""
+        if self.network is None:
+            return self.message_id or ""
+        return Facts(
+            network=self.network,
+            kind=self.kind,
+            channel=self.channel_id,
+            purpose=self.channel_purpose,
+            text=self.text,
+            media=self.media,
+            rating=self.rating,
+            author_id=self.author_id,
+            handle=self.author_handle,
+            followers=self.author_followers,
+            verified=self.author_verified,
+            post=self.post_id,
+            campaign=self.campaign_id,
+            ad=self.ad_id,
+            reply_until=self.reply_until,
+            at=self.received_at,
+        )
 
 
 @router.post(
@@ -146,16 +188,19 @@ async def rollback_ruleset(call: Writer) -> Response:
 @router.post("/v1/rulesets/{version}/test", operation_id="testRuleset", responses=problems(403, 404))
 async def test_ruleset(call: Reader, version: Version, body: Rehearsal) -> Response:
     """What a version would decide about one message, rule by rule; changes nothing."""
-    facts = Facts(
-        network=body.network,
-        channel=body.channel_id,
-        kind=body.kind,
-        text=body.text,
-        author_id=body.author_id,
-        handle=body.author_handle,
-    )
     async with call.transaction() as tx:
-        return call.answer(await handlers.rehearse(tx, call.workspace_id, version, facts))
+        return call.answer(await handlers.rehearse(tx, call.workspace_id, version, body.asked()))
+
+
+@router.get("/v1/rulesets/{version}/diff", operation_id="diffRuleset", responses=problems(403, 404))
+async def diff_ruleset(
+    call: Reader,
+    version: Version,
+    against: Annotated[int | None, Query(ge=1, le=2_000_000_000, description="default: the version before")] = None,
+) -> Response:
+    """What a version changes: rules added, removed, changed and moved, and every other part."""
+    async with call.transaction() as tx:
+        return call.answer(await handlers.diff(tx, call.workspace_id, version, against=against))
 
 
 @router.get("/v1/decisions/{message_id}", operation_id="explainDecision", responses=problems(403, 404))

@@ -8,6 +8,7 @@ import msgspec
 
 from services.router.domain import compile as index
 from services.router.domain import rules
+from services.router.domain.diff import diff as differences
 from services.router.domain.explain import explain as why
 from services.router.domain.facts import Facts
 from services.router.store import decisions, rulesets
@@ -26,7 +27,7 @@ from shared.events.messages import (
     MessageUndelivered,
 )
 from shared.events.routing import Decision, MessageRouted
-from shared.platform.store import teams
+from shared.platform.store import channels, teams
 
 REMEMBER_RULESETS: Final = 256
 """Compiled rulesets kept in memory; about 2 MB for one of 10,000 rules."""
@@ -44,10 +45,11 @@ class Router:
         due = {_decision_id(event): event for event in passing if _is_due(event)}
         versions, made = await rulesets.standing(tx, {event.workspace_id for event in due.values()}, list(due))
         compiled = await self._rulesets(tx, versions)
+        fresh = {id_: event for id_, event in due.items() if id_ not in made}
+        purposes = await _purposes(tx, list(fresh.values()), compiled)
         decided = {
-            id_: _decide(event, versions[event.workspace_id], compiled[event.workspace_id])
-            for id_, event in due.items()
-            if id_ not in made
+            id_: _decide(event, versions[event.workspace_id], compiled[event.workspace_id], purposes)
+            for id_, event in fresh.items()
         }
         decisions.keep(tx, list(decided.values()))
         for event in passing:
@@ -101,10 +103,25 @@ async def rollback(tx: Transaction, workspace_id: str, *, author: str) -> rulese
     return await load(tx, workspace_id, version)
 
 
-async def rehearse(tx: Transaction, workspace_id: str, version: int, facts: Facts) -> dict[str, Any]:
-    """What a version would decide about one message, and why; changes nothing."""
+async def diff(tx: Transaction, workspace_id: str, version: int, *, against: int | None) -> dict[str, Any]:
+    """What a version changes against another one; without one, against the version before it."""
+    after = await load(tx, workspace_id, version)
+    before = await load(tx, workspace_id, against if against is not None else max(version - 1, 1))
+    return {
+        "version": after.version,
+        "against": before.version,
+        **differences(before.document or {}, after.document or {}),
+    }
+
+
+async def rehearse(tx: Transaction, workspace_id: str, version: int, asked: Facts | str) -> dict[str, Any]:
+    """What a version would decide about a message that came (by its id) or never came; changes nothing."""
     found = await load(tx, workspace_id, version)
     compiled = index.compile_rules(rules.parse(found.document))
+    if isinstance(asked, str):
+        facts = _facts_as_kept((await _decisions(tx, asked))[-1].facts)
+    else:
+        facts = asked if asked.at is not None else msgspec.structs.replace(asked, at=await tx.now())
     verdict = compiled.decide(facts)
     return {
         "rule": verdict.rule,
@@ -117,16 +134,20 @@ async def rehearse(tx: Transaction, workspace_id: str, version: int, facts: Fact
 
 async def explain(tx: Transaction, workspace_id: str, message_id: str) -> list[dict[str, Any]]:
     """Why a message went where it went, and why not elsewhere: replayed from the facts and the version kept."""
-    kept = await decisions.of_message(tx, message_id)
-    if not kept:
-        raise NotFound(f"there is no decision about message {message_id}")
     explained = []
-    for decision in kept:
+    for decision in await _decisions(tx, message_id):
         found = await load(tx, workspace_id, decision.ruleset_version)
         compiled = index.compile_rules(rules.parse(found.document))
         told = why(compiled, _facts_as_kept(decision.facts))
         explained.append({**msgspec.to_builtins(decision), **told})
     return explained
+
+
+async def _decisions(tx: Transaction, message_id: str) -> list[Decided]:
+    kept = await decisions.of_message(tx, message_id)
+    if not kept:
+        raise NotFound(f"there is no decision about message {message_id}")
+    return kept
 
 
 async def load(tx: Transaction, workspace_id: str, version: int) -> rulesets.Ruleset:
@@ -155,8 +176,14 @@ def _decision_id(event: Event) -> str:
     return ids.digest("dec", event.id)
 
 
-def _decide(event: Event, version: int, compiled: index.Ruleset) -> Decided:
-    facts = _facts(event)
+async def _purposes(tx: Transaction, due: Sequence[Event], compiled: dict[str, index.Ruleset]) -> dict[str, str]:
+    """What the channels are for, where a rule asks for it."""
+    asking = {_message(event).channel_id for event in due if compiled[event.workspace_id].asks("channel.purpose")}
+    return dict(await channels.purposes(tx, asking)) if asking else {}
+
+
+def _decide(event: Event, version: int, compiled: index.Ruleset, purposes: dict[str, str]) -> Decided:
+    facts = _facts(event, purposes.get(_message(event).channel_id))
     verdict = compiled.decide(facts)
     return Decided(
         id=_decision_id(event),
@@ -172,12 +199,13 @@ def _decide(event: Event, version: int, compiled: index.Ruleset) -> Decided:
     )
 
 
-def _facts(event: Event) -> Facts:
+def _facts(event: Event, purpose: str | None) -> Facts:
     message = _message(event)
     author, post = message.author, message.post
     return Facts(
         network=message.network,
         channel=message.channel_id,
+        purpose=purpose,
         kind=message.kind,
         verb=EVENT_TYPES[event.type].name.split(".")[1],
         replayed=message.replayed,

@@ -90,6 +90,10 @@ class Ruleset:
                 break
         return _verdict(owner, held, self.document.fallback)
 
+    def asks(self, fact: str) -> bool:
+        """Whether any rule asks for it."""
+        return fact in self._binder.asked
+
     def see(self, facts: Facts) -> Seen:
         """The message as this ruleset asks for it."""
         words = text.normalize(facts.text) if facts.text else ""

@@ -9,7 +9,7 @@ from services.router.domain import criteria, patterns, text
 from services.router.domain.compile import Ruleset
 from services.router.domain.conditions import Criterion
 from services.router.domain.criteria import Leaf, Node, Seen
-from services.router.domain.facts import Facts
+from services.router.domain.facts import DERIVED, Facts
 
 MAX_MISSED: Final = 20
 MAX_SHOWN: Final = 20
@@ -35,7 +35,7 @@ def explain(ruleset: Ruleset, facts: Facts) -> dict[str, Any]:
             is_far = len(failed) == sum(1 for _ in criteria.leaves(one.node))
             missed.append((is_far, len(failed), order, failed))
     return {
-        "facts": {fact: _shown(value) for fact, value in sorted(seen.values.items())},
+        "facts": _facts(facts, seen.words),
         "matched": held,
         "late": late[:MAX_MISSED],
         "missed": [
@@ -43,6 +43,12 @@ def explain(ruleset: Ruleset, facts: Facts) -> dict[str, Any]:
             for _, _, order, failed in nsmallest(MAX_MISSED, missed, key=lambda entry: entry[:3])
         ],
     }
+
+
+def _facts(facts: Facts, words: str) -> dict[str, Any]:
+    """All that is set, as rules saw it; the text as it was written, because places are places in that."""
+    values = {fact: derive(facts, words) for fact, derive in DERIVED.items()} | {"text": facts.text}
+    return {fact: _shown(value) for fact, value in values.items() if value is not None and value != frozenset()}
 
 
 def _failed(node: Node, seen: Seen) -> list[Leaf]:

@@ -29,6 +29,7 @@ class Unreadable(Exception):
 class Patterns:
     """Every pattern of a ruleset that looks at the text, numbered, and the one automaton that tries them all."""
 
+    memory: int = MEMORY_OF_ALL
     _sources: dict[str, int] = field(default_factory=dict)
     _set: Any = None
 
@@ -40,7 +41,7 @@ class Patterns:
         """Builds the automaton, once all patterns are numbered; Unreadable when it would need too much memory."""
         if not self._sources:
             return
-        self._set = re2.Set.SearchSet(_options(MEMORY_OF_ALL))
+        self._set = re2.Set.SearchSet(_options(self.memory))
         try:
             for source in self._sources:
                 self._set.Add(source)

@@ -1,5 +1,6 @@
 """Connected accounts; only ingest's API writes them."""
 
+from collections.abc import Iterable
 from typing import Final
 
 import asyncpg
@@ -127,6 +128,12 @@ async def page(tx: Transaction, workspace_id: str, *, after: str | None = None, 
 async def scan(tx: Transaction, *, network: str, after: str | None = None, limit: int = 500) -> list[Channel]:
     """A network's channels of all workspaces, by id, without deleted ones; the transaction scans."""
     return [_channel(row) for row in await tx.fetch(*_SCAN(network=network, after=after or "", limit=limit))]
+
+
+async def purposes(tx: Transaction, channels: Iterable[str]) -> dict[str, ChannelPurpose]:
+    """What each of these channels is for, as far as the transaction may see them."""
+    rows = await tx.fetch("SELECT id, purpose FROM platform.channel WHERE id = ANY ($1::text[])", sorted(channels))
+    return {row["id"]: row["purpose"] for row in rows}
 
 
 async def save(tx: Transaction, channel: Channel) -> Channel | None:
