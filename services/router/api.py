@@ -58,6 +58,21 @@ class RulesetView(BaseModel):
     document: dict[str, Any] | None = None
 
 
+class Warned(BaseModel):
+    """Something that may be meant that way, and probably is not."""
+
+    pointer: str
+    code: str
+    detail: str
+
+
+class CreatedRuleset(RulesetView):
+    """A version that was kept, what is doubtful in it, and what it costs."""
+
+    warnings: list[Warned]
+    cost: dict[str, Any]
+
+
 class Rehearsal(BaseModel):
     """A message for trying a version: one that came, by its id, or one that never came."""
 
@@ -115,17 +130,18 @@ class Rehearsal(BaseModel):
     "/v1/rulesets",
     operation_id="createRuleset",
     status_code=201,
-    response_model=RulesetView,
+    response_model=CreatedRuleset,
     responses=problems(403, 422),
 )
 async def create_ruleset(call: Writer, body: NewRuleset) -> Response:
-    """Keeps a new version, checked against this workspace's teams."""
+    """Keeps a new version, checked: what is certainly wrong is refused, what is doubtful is told."""
 
-    async def work(tx: Transaction) -> RulesetView:
-        created = await handlers.create(
+    async def work(tx: Transaction) -> CreatedRuleset:
+        created, found = await handlers.create(
             tx, call.workspace_id, document=body.document, note=body.note, author=call.principal.id
         )
-        return _view(created)
+        warnings = [Warned(**one) for one in found.warnings]
+        return CreatedRuleset(**_view(created).model_dump(), warnings=warnings, cost=found.cost)
 
     return await call.perform(work)
 

@@ -8,9 +8,11 @@ import msgspec
 
 from services.router.domain import compile as index
 from services.router.domain import rules
+from services.router.domain.analysis import Analysis, analyse
 from services.router.domain.diff import diff as differences
 from services.router.domain.explain import explain as why
 from services.router.domain.facts import Facts
+from services.router.domain.patterns import Unreadable
 from services.router.store import decisions, rulesets
 from services.router.store.decisions import Decided
 from shared import ids
@@ -79,16 +81,16 @@ class Router:
 
 async def create(
     tx: Transaction, workspace_id: str, *, document: dict[str, Any], note: str | None, author: str
-) -> rulesets.Ruleset:
-    """A new version, checked: its form, and that every team exists."""
-    await _check(tx, workspace_id, document)
-    return await rulesets.create(tx, workspace_id, document=document, note=note, author=author)
+) -> tuple[rulesets.Ruleset, Analysis]:
+    """A new version, and what is doubtful in it; Invalid says what is wrong for certain."""
+    found = await _analysed(tx, workspace_id, document)
+    return await rulesets.create(tx, workspace_id, document=document, note=note, author=author), found
 
 
 async def activate(tx: Transaction, workspace_id: str, version: int, *, author: str) -> rulesets.Ruleset:
     """Puts a version in force; its teams are checked again, because teams come and go."""
     found = await load(tx, workspace_id, version)
-    await _check(tx, workspace_id, found.document or {})
+    await _analysed(tx, workspace_id, found.document or {})
     if not found.active:
         await rulesets.activate(tx, workspace_id, version, author=author, reason="activate")
     return await load(tx, workspace_id, version)
@@ -158,14 +160,16 @@ async def load(tx: Transaction, workspace_id: str, version: int) -> rulesets.Rul
     return found
 
 
-async def _check(tx: Transaction, workspace_id: str, document: dict[str, Any]) -> None:
-    named = rules.teams(rules.parse(document))
-    missing = sorted(named - await teams.existing(tx, workspace_id, named))
-    if missing:
-        raise Invalid(
-            "the ruleset sends to teams that do not exist",
-            errors=[{"pointer": "/rules", "detail": f"there is no team {team}"} for team in missing],
-        )
+async def _analysed(tx: Transaction, workspace_id: str, document: dict[str, Any]) -> Analysis:
+    parsed = rules.parse(document)
+    existing = await teams.existing(tx, workspace_id, rules.teams(parsed))
+    try:
+        found = analyse(index.compile_rules(parsed), teams=existing)
+    except Unreadable as error:
+        raise Invalid("the ruleset is too large", errors=[{"pointer": "/rules", "detail": str(error)}]) from error
+    if found.errors:
+        raise Invalid("the ruleset cannot work as it is", errors=found.errors)
+    return found
 
 
 def _is_due(event: Event) -> bool:

@@ -29,7 +29,9 @@ FACTS: Final[Mapping[str, Fact]] = {
     "verb": Fact("word", "what happened: rules are asked about new messages only", ("received",)),
     "replayed": Fact("flag", "whether it was understood only afterwards"),
     "text": Fact("text", "its text"),
-    "language": Fact("word", "the language of its text, as ISO 639-1 (`en`); not set when it is too short to tell"),
+    "language": Fact(
+        "word", "the language of its text, as ISO 639-1 (`en`); not set when it is too short to tell", fed=False
+    ),
     "lane": Fact("words", "what its words are about, by the document's `lanes`", get_args(Lane), names="lanes"),
     "hashtags": Fact("words", "hashtags in the text, without `#`"),
     "mentions": Fact("words", "accounts that the text mentions, without `@`"),

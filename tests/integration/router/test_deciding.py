@@ -88,7 +88,7 @@ async def test_outbound_items_and_edits_pass_through_without_a_decision(ready):
 
 async def test_two_workspaces_in_one_batch_are_decided_by_their_own_rules(ready):
     async with work(ready, A) as tx:
-        created = await handlers.create(tx, A, document=DOCUMENT, note=None, author="agt_1")
+        created, _ = await handlers.create(tx, A, document=DOCUMENT, note=None, author="agt_1")
         await handlers.activate(tx, A, created.version, author="agt_1")
     await deliver(
         ready,
@@ -102,7 +102,7 @@ async def test_two_workspaces_in_one_batch_are_decided_by_their_own_rules(ready)
 async def test_a_new_version_holds_from_the_next_batch_on_and_rolls_back(ready):
     router = handlers.Router()
     async with work(ready, A) as tx:
-        created = await handlers.create(tx, A, document=DOCUMENT, note="try", author="agt_1")
+        created, _ = await handlers.create(tx, A, document=DOCUMENT, note="try", author="agt_1")
     await deliver(ready, router, received(message("m1", workspace=A, text="Lovely")))
     async with work(ready, A) as tx:
         await handlers.activate(tx, A, created.version, author="agt_1")
@@ -118,7 +118,7 @@ async def test_a_new_version_holds_from_the_next_batch_on_and_rolls_back(ready):
 async def test_rolling_back_twice_goes_two_versions_back_and_then_no_further(ready):
     async with work(ready, A) as tx:
         for number in range(2):
-            created = await handlers.create(tx, A, document=DOCUMENT, note=str(number), author="agt_1")
+            created, _ = await handlers.create(tx, A, document=DOCUMENT, note=str(number), author="agt_1")
             await handlers.activate(tx, A, created.version, author="agt_1")
         steps = [(await handlers.rollback(tx, A, author="agt_1")).version for _ in range(2)]
         with pytest.raises(NotFound):

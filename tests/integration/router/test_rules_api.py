@@ -49,6 +49,23 @@ async def test_what_cannot_be_kept_is_a_problem_document_that_points_at_it(admin
     assert (error["pointer"], error["unavailable"]) == ("/rules/0/then/snooze", "snooze")
 
 
+async def test_what_is_certainly_wrong_is_refused_and_what_is_doubtful_is_told(admin):
+    never = {"name": "never", "when": {"all": [{"network": "x"}, {"network": "api"}]}, "then": {"team": "nobody"}}
+    refused = await admin.post("/v1/rulesets", json={"document": {"fallback": {"team": "care"}, "rules": [never]}})
+    assert {(error["code"], error["pointer"]) for error in refused.json()["errors"]} == {
+        ("contradictory", "/rules/0/when"),
+        ("unknown-team", "/rules/0/then/team"),
+    }
+    again = {"name": "again", "when": {"text": ["refund"]}, "then": {"team": "product"}}
+    document = {"fallback": {"team": "care"}, "rules": [RULE, again], "lists": {"vip": {"ids": ["1"]}}}
+    kept = (await admin.post("/v1/rulesets", json={"document": document})).json()
+    assert {(one["code"], one["pointer"]) for one in kept["warnings"]} == {
+        ("duplicate", "/rules/1"),
+        ("unused", "/lists/vip"),
+    }
+    assert kept["cost"]["filed_under"] == {"keyword": 2}
+
+
 async def test_a_version_is_tried_on_a_message_that_came_and_quotes_it_as_it_was_written(admin, database):
     came = message(workspace="w1", text="Ich will  ＲＥＦＵＮＤ!")
     await decide(database, came)

@@ -1,0 +1,135 @@
+"""What is wrong or wasted in a ruleset, found before it is in force, and what a decision by it will cost."""
+
+from collections import Counter
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from services.router.domain import conditions, criteria, implication
+from services.router.domain.compile import Compiled, Ruleset
+from services.router.domain.conditions import Problem
+from services.router.domain.criteria import KEYWORD, PATTERN
+from services.router.domain.rules import MAX_PROBLEMS, Document
+from services.router.domain.vocabulary import FACTS
+
+MAX_PAIRS: Final = 200_000
+"""Pairs of rules that are compared; only a ruleset whose rules all look alike has more."""
+
+_HITS: Final = 3
+"""Keywords of rules that an average message holds."""
+
+_PER_MESSAGE: Final = 8.0
+_PER_RULE: Final = 0.5
+_FOR_PATTERNS: Final = 1.0
+"""Microseconds: whatever the rules are, for each rule that is looked at, for all patterns together."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Analysis:
+    """`errors` are certain; `warnings` may be meant that way."""
+
+    errors: list[Problem] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
+    cost: dict[str, Any] = field(default_factory=dict)
+
+
+def analyse(ruleset: Ruleset, *, teams: Collection[str]) -> Analysis:
+    """`teams`: those that exist."""
+    document = ruleset.document
+    errors = [*_unknown_teams(document, teams), *_contradictions(document)]
+    warnings = [*_shadowed(ruleset), *_unused(document), *_unknown_values(document)]
+    return Analysis(errors=errors[:MAX_PROBLEMS], warnings=warnings[:MAX_PROBLEMS], cost=cost(ruleset))
+
+
+def cost(ruleset: Ruleset) -> dict[str, Any]:
+    """How the rules are found, and about how long one decision takes."""
+    kinds = Counter("always" if keys is None else keys[0][0] if keys else "never" for keys in ruleset.filed)
+    filed = Counter(key for keys in ruleset.filed for key in keys or () if key[0] == KEYWORD)
+    length = sum(count * count for count in filed.values()) / max(filed.total(), 1)
+    looked_at = kinds["always"] + _HITS * length
+    return {
+        "rules": len(ruleset.rules),
+        "filed_under": dict(kinds.most_common()),
+        "looked_at_per_message": round(looked_at, 1),
+        "microseconds_per_message": round(
+            _PER_MESSAGE + _PER_RULE * looked_at + (_FOR_PATTERNS if kinds[PATTERN] else 0), 1
+        ),
+    }
+
+
+def _unknown_teams(document: Document, teams: Collection[str]) -> Iterable[Problem]:
+    actions = [("/fallback", document.fallback)]
+    actions += [(f"/rules/{index}/then", rule.then) for index, rule in enumerate(document.rules)]
+    for at, action in actions:
+        if action.team is not None and action.team not in teams:
+            yield _problem(f"{at}/team", "unknown-team", f"there is no team {action.team}")
+
+
+def _contradictions(document: Document) -> Iterable[Problem]:
+    for index, rule in enumerate(document.rules):
+        if rule.enabled and (why := implication.contradiction(rule.when)):
+            yield _problem(f"/rules/{index}/when", "contradictory", f"this can never hold: {why}")
+
+
+def _shadowed(ruleset: Ruleset) -> Iterable[Problem]:
+    """Rules that an earlier one leaves nothing to: it takes all that they would."""
+    places = {rule.name: index for index, rule in enumerate(ruleset.document.rules)}
+    filed: dict[criteria.Key | None, list[Compiled]] = {}
+    pairs = 0
+    for rank, later in enumerate(ruleset.rules):
+        witness: list[criteria.Key | None] = [None, *_witness(later.node)]
+        for earlier in (one for key in witness for one in filed.get(key, ())):
+            pairs += 1
+            if _takes_all(earlier, later) and implication.implies(later.rule.when, earlier.rule.when):
+                yield _wasted(f"/rules/{places[later.rule.name]}", earlier, later)
+                break
+        if pairs > MAX_PAIRS:
+            yield _problem("/rules", "not-compared", f"too many look alike: compared up to {later.rule.name!r}")
+            return
+        keys = ruleset.filed[rank]
+        for key in (None,) if keys is None else dict.fromkeys(keys):
+            filed.setdefault(key, []).append(later)
+
+
+def _wasted(at: str, earlier: Compiled, later: Compiled) -> Problem:
+    name = earlier.rule.name
+    if implication.implies(earlier.rule.when, later.rule.when):
+        return _problem(at, "duplicate", f"rule {name!r} before it asks the same")
+    code = "shadowed" if not earlier.rule.then.stop or earlier.owns else "unreachable"
+    return _problem(at, code, f"rule {name!r} before it takes all that it asks for")
+
+
+def _takes_all(earlier: Compiled, later: Compiled) -> bool:
+    """Whether the later rule has no effect wherever the earlier one holds."""
+    if earlier.rule.then.stop and not earlier.owns:
+        return True
+    return later.rule.then == earlier.rule.then or (earlier.owns and later.owns)
+
+
+def _witness(node: criteria.Node) -> Iterable[criteria.Key]:
+    """Keys of one message that satisfies it: every rule that includes it is filed under one of these."""
+    if isinstance(node, criteria.Leaf):
+        return [keys[0] for keys in node.access if keys]
+    parts = node.parts if node.is_all else node.parts[:1]
+    return dict.fromkeys(key for part in parts for key in _witness(part))
+
+
+def _unused(document: Document) -> Iterable[Problem]:
+    asked = [one for rule in document.rules for one in conditions.criteria(rule.when)]
+    used = {(FACTS[one.fact].names, value) for one in asked for value in one.values}
+    for part in ("lists", "lanes", "calendars"):
+        for name in getattr(document, part):
+            if (part, name) not in used:
+                yield _problem(f"/{part}/{name}", "unused", f"no rule asks for {name!r}")
+
+
+def _unknown_values(document: Document) -> Iterable[Problem]:
+    for rule in document.rules:
+        for one in conditions.criteria(rule.when):
+            known = FACTS[one.fact].known
+            if known and one.operator == "in" and (unknown := [value for value in one.values if value not in known]):
+                yield _problem(one.at, "unknown-value", f"{one.fact} is never {unknown[0]!r}, only {', '.join(known)}")
+
+
+def _problem(at: str, code: str, detail: str) -> Problem:
+    return {"pointer": at, "code": code, "detail": detail}

@@ -1,0 +1,159 @@
+"""What the analysis says is so: rules called unreachable never decide, rules called contradictory never hold."""
+
+import pytest
+from hypothesis import assume, given
+
+from services.router.domain import analysis, implication, rules
+from services.router.domain import compile as index
+from tests.support import naive_rules
+from tests.support.random_rules import documents, messages
+
+OWN = {"team": "care"}
+
+
+def analysed(*found, **parts):
+    written = [{"name": f"r{number}", "when": when, "then": then} for number, (when, then) in enumerate(found)]
+    document = {"fallback": {"team": "community"}, "rules": written, **parts}
+    return analysis.analyse(index.compile_rules(rules.parse(document)), teams={"care", "community", "product"})
+
+
+def told(problems):
+    return [(one["code"], one["pointer"]) for one in problems]
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        {"all": [{"network": "x"}, {"network": ["y", "z"]}]},
+        {"kind": {"eq": "dm", "ne": ["dm", "review"]}},
+        {"author.followers": {"gt": 10, "lte": 10}},
+        {"author.followers": {"between": [1, 5], "eq": 9}},
+        {"author.handle": {"eq": "ann", "set": False}},
+        {"text": {"any": ["refund"], "none": ["refund", "money"]}},
+        {"text": {"all": ["refund", "money"], "none": "money"}},
+        {"text": {"regex": "a+b"}, "not": {"text": {"regex": ["a+b", "c"]}}},
+        {"network": "x", "any": [{"network": "y"}, {"all": [{"kind": "dm"}, {"kind": "review"}]}]},
+        {"kind": "carrier pigeon"},
+        {"verb": "edited"},
+        {"author.verified": True, "not": {"author.verified": True}},
+    ],
+)
+def test_a_rule_that_can_never_hold_is_an_error(when):
+    assert told(analysed((when, OWN)).errors) == [("contradictory", "/rules/0/when")]
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        {"all": [{"network": ["x", "y"]}, {"network": ["y", "z"]}]},
+        {"hashtags": "a", "not": {"hashtags": "b"}},
+        {"all": [{"hashtags": "a"}, {"hashtags": "b"}]},
+        {"author.followers": {"gte": 10, "lte": 10}},
+        {"text": {"any": ["refund", "money"], "none": ["money"]}},
+        {"network": "x", "any": [{"network": "y"}, {"kind": "dm"}]},
+        {"kind": {"ne": "dm"}, "not": {"kind": "review"}},
+    ],
+)
+def test_a_rule_that_may_hold_is_none(when):
+    assert analysed((when, OWN)).errors == []
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later", "code"),
+    [
+        ({"network": "x"}, {"network": "x", "text": "refund"}, "shadowed"),
+        ({"network": ["x", "y"]}, {"network": "x"}, "shadowed"),
+        ({"text": ["refund", "money"]}, {"text": {"all": ["refund", "parcel"]}}, "shadowed"),
+        ({"text": {"all": ["a", "b"]}}, {"text": {"all": ["c", "b", "a"]}}, "shadowed"),
+        ({"author.followers": {"gte": 100}}, {"author.followers": {"between": [200, 300]}}, "shadowed"),
+        ({"text": {"none": ["a"]}}, {"text": {"none": ["b", "a"]}}, "shadowed"),
+        ({"any": [{"kind": "dm"}, {"network": "x"}]}, {"network": "x", "channel": "c"}, "shadowed"),
+        ({"kind": ["dm", "review"]}, {"any": [{"kind": "dm"}, {"kind": "review", "network": "x"}]}, "shadowed"),
+        ({"not": {"network": "x"}}, {"not": {"network": "x"}, "kind": "dm"}, "shadowed"),
+        ({"post": {"set": True}}, {"post": "p1"}, "shadowed"),
+        ({"text": ["Refund", "straße"]}, {"text": ["STRASSE", "refund"]}, "duplicate"),
+        ({"text": {"phrase": "a"}}, {"keywords": {"any": ["a"]}}, "duplicate"),
+    ],
+)
+def test_a_rule_to_which_an_earlier_one_leaves_nothing_is_a_warning(earlier, later, code):
+    assert told(analysed((earlier, OWN), (later, {"team": "product"})).warnings) == [(code, "/rules/1")]
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later"),
+    [
+        ({"network": "x", "kind": "dm"}, {"network": "x"}),
+        ({"network": "x"}, {"network": ["x", "y"]}),
+        ({"text": {"all": ["a", "b"]}}, {"text": ["a"]}),
+        ({"author.followers": {"gt": 100}}, {"author.followers": {"gte": 100}}),
+        ({"text": {"none": ["a", "b"]}}, {"text": {"none": "a"}}),
+    ],
+)
+def test_a_rule_that_has_something_left_is_none(earlier, later):
+    assert analysed((earlier, OWN), (later, {"team": "product"})).warnings == []
+
+
+def test_adding_rules_are_only_in_vain_behind_a_stop_or_their_like():
+    wide, narrow = {"network": "x"}, {"network": "x", "kind": "dm"}
+    assert analysed((wide, OWN), (narrow, {"tags": ["a"]})).warnings == []
+    assert analysed((wide, {"tags": ["b"]}), (narrow, {"tags": ["a"]})).warnings == []
+    assert told(analysed((wide, {"tags": ["a"]}), (narrow, {"tags": ["a"]})).warnings) == [("shadowed", "/rules/1")]
+    stopped = analysed((wide, {"tags": ["b"], "stop": True}), (narrow, {"tags": ["a"]})).warnings
+    assert told(stopped) == [("unreachable", "/rules/1")]
+
+
+def test_unknown_teams_and_values_and_unused_parts_are_named_by_their_place():
+    found = analysed(
+        ({"kind": ["dm", "fax"], "author.list": "vip"}, {"team": "nobody"}),
+        lists={"vip": {"ids": ["1"]}, "staff": {"ids": ["2"]}},
+        lanes={"care": {"en": ["refund"]}},
+        calendars={"office": {"zone": "UTC"}},
+    )
+    assert told(found.errors) == [("unknown-team", "/rules/0/then/team")]
+    assert sorted(told(found.warnings)) == [
+        ("unknown-value", "/rules/0/when/kind"),
+        ("unused", "/calendars/office"),
+        ("unused", "/lanes/care"),
+        ("unused", "/lists/staff"),
+    ]
+
+
+def test_the_cost_grows_with_the_rules_that_every_message_must_pass():
+    few = analysed(*(({"text": f"word{number}"}, OWN) for number in range(50))).cost
+    many = analysed(*(({"author.followers": {"gt": number}}, OWN) for number in range(50, 0, -1))).cost
+    assert few["filed_under"] == {"keyword": 50}
+    assert many["filed_under"] == {"always": 50}
+    assert few["microseconds_per_message"] < many["microseconds_per_message"]
+    assert many["looked_at_per_message"] == 50
+
+
+def test_thousands_of_rules_that_look_alike_are_not_compared_for_ever():
+    found = analysed(*(({"author.followers": {"gt": number}}, OWN) for number in range(1_000, 0, -1)))
+    assert told(found.warnings) == [("not-compared", "/rules")]
+
+
+@given(documents, messages)
+def test_a_rule_that_is_called_unreachable_or_contradictory_never_decides_anything(document, facts):
+    ruleset = index.compile_rules(rules.parse(document))
+    found = analysis.analyse(ruleset, teams={"care", "community"})
+    at = {f"/rules/{number}": rule for number, rule in enumerate(document["rules"])}
+    wasted = [
+        at[one["pointer"].removesuffix("/when")]["name"]
+        for one in (*found.errors, *found.warnings)
+        if one["pointer"].startswith("/rules/")
+    ]
+    assume(wasted)
+    without = document | {"rules": [rule for rule in document["rules"] if rule["name"] not in wasted]}
+    assert naive_rules.decide(document, facts)[1] == naive_rules.decide(without, facts)[1]
+
+
+@given(documents, messages)
+def test_what_is_said_to_follow_follows(document, facts):
+    parsed = rules.parse(document).rules
+    held = {rule["name"] for rule in document["rules"] if naive_rules.holds(rule["when"], facts, document)}
+    for narrow in parsed:
+        if implication.contradiction(narrow.when):
+            assert narrow.name not in held
+        for wide in parsed:
+            if implication.implies(narrow.when, wide.when) and narrow.name in held:
+                assert wide.name in held
