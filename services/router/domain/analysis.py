@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from typing import Any, Final
 
 from services.router.domain import conditions, criteria, implication
@@ -37,8 +38,8 @@ def analyse(ruleset: Ruleset, *, teams: Collection[str]) -> Analysis:
     """`teams`: those that exist."""
     document = ruleset.document
     errors = [*_unknown_teams(document, teams), *_contradictions(document)]
-    warnings = [*_shadowed(ruleset), *_unused(document), *_unknown_values(document)]
-    return Analysis(errors=errors[:MAX_PROBLEMS], warnings=warnings[:MAX_PROBLEMS], cost=cost(ruleset))
+    warnings = chain(_unused(document), _unknown_values(document), _shadowed(ruleset))
+    return Analysis(errors=errors[:MAX_PROBLEMS], warnings=list(islice(warnings, MAX_PROBLEMS)), cost=cost(ruleset))
 
 
 def cost(ruleset: Ruleset) -> dict[str, Any]:

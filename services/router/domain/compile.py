@@ -5,6 +5,7 @@ channel. A message looks up what it has, gets the few rules that could match, an
 Aho-Corasick automaton finds every keyword of every rule in one pass, one RE2 set every pattern.
 """
 
+import gc
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -29,10 +30,11 @@ class Verdict:
     matched: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Compiled:
     """One rule, ready."""
 
+    rank: int
     rule: Rule
     node: Node
     holds: Check
@@ -72,23 +74,28 @@ class Ruleset:
     def decide(self, facts: Facts) -> Verdict:
         """The first rule that owns, and all that add to it, in the order of the document."""
         seen = self.see(facts)
-        owner: Compiled | None = None
+        rules = self.rules
+        ranks = iter(self._candidates(seen))
         held: list[Compiled] = []
-        last = -1
-        for rank in self._candidates(seen):
-            if owner is not None and rank > self._last_adding:
-                break
-            compiled = self.rules[rank]
+        for rank in ranks:
+            compiled = rules[rank]
             # One that was found in several ways stands there as often.
-            if rank == last or (compiled.owns and owner is not None) or not compiled.holds(seen):
-                continue
-            last = rank
-            held.append(compiled)
-            if compiled.owns:
-                owner = compiled
-            if compiled.rule.then.stop:
-                break
-        return _verdict(owner, held, self.document.fallback)
+            if compiled.holds(seen) and not (held and held[-1] is compiled):
+                held.append(compiled)
+                if compiled.owns or compiled.rule.then.stop:
+                    break
+        if held and held[-1].owns and not held[-1].rule.then.stop and held[-1].rank < self._last_adding:
+            self._add(held, ranks, seen)
+        return _verdict(held, self.document.fallback)
+
+    def _add(self, held: list[Compiled], ranks: Iterable[int], seen: Seen) -> None:
+        """Whatever still adds, once the owner is decided."""
+        for rank in ranks:
+            compiled = self.rules[rank]
+            if not compiled.owns and held[-1] is not compiled and compiled.holds(seen):
+                held.append(compiled)
+                if compiled.rule.then.stop:
+                    return
 
     def asks(self, fact: str) -> bool:
         """Whether any rule asks for it."""
@@ -114,7 +121,8 @@ class Ruleset:
     def _candidates(self, seen: Seen) -> list[int]:
         """In order; one that was found in several ways stands there as often."""
         by_keyword, by_pattern = self._by_keyword, self._by_pattern
-        filed = [self._always, *(by_keyword.get(number) for number in seen.found)]
+        filed = [by_keyword.get(number) for number in seen.found]
+        filed.append(self._always)
         if seen.matched:
             filed += [by_pattern.get(number) for number in seen.matched]
         for fact, index in self._by_value.items():
@@ -130,27 +138,32 @@ class Ruleset:
 
 
 def compile_rules(document: Document) -> Ruleset:
-    """The index of a document; disabled rules are left out. About 0.2 s for 10,000 rules."""
-    binder = Binder(document)
-    rules = []
-    for rule in document.rules:
-        if rule.enabled:
+    """The index of a document; disabled rules are left out. About 0.3 s for 10,000 rules."""
+    is_collecting = gc.isenabled()
+    # All that is made here stays: looking for garbage in it would take longer than making it.
+    gc.disable()
+    try:
+        binder = Binder(document)
+        rules = []
+        for rank, rule in enumerate(rule for rule in document.rules if rule.enabled):
             node = binder.bind(rule.when)
-            rules.append(Compiled(rule, node, node.holds, rule.then.owns))
-    binder.keywords.build()
-    binder.patterns.build()
-    return Ruleset(document, rules, binder)
+            rules.append(Compiled(rank, rule, node, node.holds, rule.then.owns))
+        binder.keywords.build()
+        binder.patterns.build()
+        return Ruleset(document, rules, binder)
+    finally:
+        if is_collecting:
+            gc.enable()
 
 
-def _verdict(owner: Compiled | None, held: Iterable[Compiled], fallback: Action) -> Verdict:
-    deciding = owner.rule.then if owner is not None else fallback
+def _verdict(held: list[Compiled], fallback: Action) -> Verdict:
+    owner = next((one.rule for one in held if one.owns), None)
+    deciding = owner.then if owner is not None else fallback
     adding = [one.rule.then for one in held if not one.owns]
-    if adding:
-        deciding = _sum(deciding, adding)
     return Verdict(
-        rule=owner.rule.name if owner is not None else FALLBACK,
-        action=deciding,
-        matched=tuple(one.rule.name for one in held),
+        rule=owner.name if owner is not None else FALLBACK,
+        action=_sum(deciding, adding) if adding else deciding,
+        matched=tuple([one.rule.name for one in held]),
     )
 
 

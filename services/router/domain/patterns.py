@@ -13,6 +13,7 @@ MEMORY_OF_ONE: Final = 1 << 20
 MEMORY_OF_ALL: Final = 64 << 20
 """Bytes. RE2 refuses what needs more, when a version is kept and never when a message comes."""
 
+_NOTHING: Final = frozenset[int]()
 _WORD: Final = r"\pL\pN\pM_"
 _OUTSIDE: Final = rf"[^{_WORD}]|[{text.UNSPACED_CLASS}]"
 _LEFT: Final = f"(?:^|{_OUTSIDE})"
@@ -51,7 +52,7 @@ class Patterns:
 
     def find(self, words: str) -> frozenset[int]:
         """The patterns that match somewhere in the normalized text."""
-        return frozenset(self._set.Match(words) or ()) if self._set is not None else frozenset()
+        return frozenset(self._set.Match(words) or ()) if self._set is not None else _NOTHING
 
 
 def check(value: str, operator: str, *, in_text: bool) -> str:
