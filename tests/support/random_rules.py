@@ -2,10 +2,14 @@
 
 from datetime import UTC, datetime, timedelta
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from services.router.domain.facts import Facts
 from tests.support import naive_rules
+
+patiently = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""Rules that nest take a while to be made up, where many tests share a core."""
 
 WORDS = [
     "refund",
@@ -111,7 +115,7 @@ actions = st.sampled_from(
         {"tags": ["c"], "stop": True},
     ]
 )
-documents = st.lists(st.tuples(st.one_of(flat, conditions), actions, st.booleans()), max_size=10).map(
+documents = st.lists(st.tuples(st.one_of(flat, conditions), actions, st.booleans()), max_size=6).map(
     lambda found: {
         "fallback": {"team": "community"},
         "lists": {"vip": {"ids": ["7"], "handles": ["@ANN"]}, "staff": {"ids": ["8"]}},

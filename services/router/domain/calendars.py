@@ -35,6 +35,8 @@ def problem(calendar: Calendar) -> str | None:
         ZoneInfo(calendar.zone)
     except (LookupError, ValueError, OSError):
         return f"there is no time zone {calendar.zone!r}"
+    if calendar.holidays.subdivision is not None and calendar.holidays.country is None:
+        return "a subdivision is a part of a country: name that too"
     try:
         _of(calendar.holidays)
     except NotImplementedError:

@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final, get_args
 
-from services.router.domain import criteria, text
+from services.router.domain import criteria, language, text
 from services.router.domain.criteria import KEYWORD, PATTERN, SEVERAL, Binder, Check, Keys, Node, Seen
-from services.router.domain.facts import DERIVED, Facts
+from services.router.domain.facts import DERIVED, SLOW, Facts, Told
 from services.router.domain.rules import Action, Document, Rule
 from shared.events.routing import Priority
 
@@ -55,6 +55,7 @@ class Ruleset:
     _by_value: dict[str, dict[Any, list[int]]] = field(default_factory=dict)
     _always: list[int] = field(default_factory=list)
     _last_adding: int = -1
+    _quick: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Files every rule under the rarest thing that it asks for."""
@@ -70,6 +71,9 @@ class Ruleset:
                 self._index(fact).setdefault(value, []).append(rank)
             if not compiled.owns:
                 self._last_adding = rank
+        self._quick = [fact for fact in self._binder.asked if fact not in SLOW]
+        if self.asks("language"):
+            language.model()
 
     def decide(self, facts: Facts) -> Verdict:
         """The first rule that owns, and all that add to it, in the order of the document."""
@@ -104,12 +108,10 @@ class Ruleset:
     def see(self, facts: Facts) -> Seen:
         """The message as this ruleset asks for it."""
         words = text.normalize(facts.text) if facts.text else ""
-        return Seen(
-            {fact: DERIVED[fact](facts, words) for fact in self._binder.asked},
-            words,
-            self._binder.keywords.find(words),
-            self._binder.patterns.find(words),
-        )
+        values = {fact: DERIVED[fact](facts, words) for fact in self._quick}
+        if len(self._quick) < len(self._binder.asked):
+            values = Told(values, facts, words)
+        return Seen(values, words, self._binder.keywords.find(words), self._binder.patterns.find(words))
 
     def _index(self, fact: str) -> dict[Any, list[int]]:
         if fact == KEYWORD:

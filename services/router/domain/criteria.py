@@ -25,7 +25,7 @@ _RARITY: Final[Mapping[str, int]] = {
             (KEYWORD,),
             (PATTERN, "post.campaign"),
             ("channel",),
-            ("language", "media"),
+            ("media",),
             ("kind", "channel.purpose"),
             ("network",),
         )

@@ -9,7 +9,7 @@ from services.router.domain import criteria, patterns, text
 from services.router.domain.compile import Ruleset
 from services.router.domain.conditions import Criterion
 from services.router.domain.criteria import Leaf, Node, Seen
-from services.router.domain.facts import DERIVED, Facts
+from services.router.domain.facts import DERIVED, SLOW, Facts
 
 MAX_MISSED: Final = 20
 MAX_SHOWN: Final = 20
@@ -35,7 +35,7 @@ def explain(ruleset: Ruleset, facts: Facts) -> dict[str, Any]:
             is_far = len(failed) == sum(1 for _ in criteria.leaves(one.node))
             missed.append((is_far, len(failed), order, failed))
     return {
-        "facts": _facts(facts, seen.words),
+        "facts": _facts(ruleset, facts, seen.words),
         "matched": held,
         "late": late[:MAX_MISSED],
         "missed": [
@@ -45,10 +45,11 @@ def explain(ruleset: Ruleset, facts: Facts) -> dict[str, Any]:
     }
 
 
-def _facts(facts: Facts, words: str) -> dict[str, Any]:
+def _facts(ruleset: Ruleset, facts: Facts, words: str) -> dict[str, Any]:
     """All that is set, as rules saw it; the text as it was written, because places are places in that."""
-    values = {fact: derive(facts, words) for fact, derive in DERIVED.items()} | {"text": facts.text}
-    return {fact: _shown(value) for fact, value in values.items() if value is not None and value != frozenset()}
+    told = {fact: derive(facts, words) for fact, derive in DERIVED.items() if fact not in SLOW or ruleset.asks(fact)}
+    told["text"] = facts.text
+    return {fact: _shown(value) for fact, value in told.items() if value is not None and value != frozenset()}
 
 
 def _failed(node: Node, seen: Seen) -> list[Leaf]:

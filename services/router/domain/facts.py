@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 import re2
 
-from services.router.domain import conditions, text
+from services.router.domain import conditions, language, text
 
 _NAME: Final = r"[\pL\pN\pM_]+"
 _HASHTAG: Final = re2.compile(f"#({_NAME})")
@@ -51,6 +51,7 @@ DERIVED: Final[Mapping[str, Derive]] = {
     "verb": lambda facts, _: facts.verb,
     "replayed": lambda facts, _: facts.replayed,
     "text": lambda _, words: words or None,
+    "language": lambda facts, _: language.tell(facts.text or ""),
     "hashtags": lambda _, words: frozenset(_HASHTAG.findall(words)) if "#" in words else frozenset(),
     "mentions": lambda _, words: frozenset(_MENTION.findall(words)) if "@" in words else frozenset(),
     "links": lambda _, words: frozenset(_LINK.findall(words)) if "." in words else frozenset(),
@@ -67,6 +68,21 @@ DERIVED: Final[Mapping[str, Derive]] = {
     "time": lambda facts, _: facts.at,
 }
 """Each fact as it is compared, from what came and its normalized text; None: not set."""
+
+SLOW: Final = frozenset({"language"})
+"""What takes longer to tell than a whole decision: told when a rule comes to it, and no rule is filed under it."""
+
+
+class Told(dict[str, Value]):
+    """Facts by name; a slow one is told when it is first asked for."""
+
+    def __init__(self, quick: Mapping[str, Value], facts: Facts, words: str) -> None:
+        super().__init__(quick)
+        self._of = (facts, words)
+
+    def __missing__(self, fact: str) -> Value:
+        value = self[fact] = DERIVED[fact](*self._of)
+        return value
 
 
 def _minutes(start: datetime | None, end: datetime | None) -> float | None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
+from services.router.domain.language import LANGUAGES
 from shared.events.messages import Kind
 from shared.events.routing import Lane
 
@@ -29,9 +30,7 @@ FACTS: Final[Mapping[str, Fact]] = {
     "verb": Fact("word", "what happened: rules are asked about new messages only", ("received",)),
     "replayed": Fact("flag", "whether it was understood only afterwards"),
     "text": Fact("text", "its text"),
-    "language": Fact(
-        "word", "the language of its text, as ISO 639-1 (`en`); not set when it is too short to tell", fed=False
-    ),
+    "language": Fact("word", "language of its text by ISO 639-1; not set when it is too short to tell", LANGUAGES),
     "lane": Fact("words", "what its words are about, by the document's `lanes`", get_args(Lane), names="lanes"),
     "hashtags": Fact("words", "hashtags in the text, without `#`"),
     "mentions": Fact("words", "accounts that the text mentions, without `@`"),

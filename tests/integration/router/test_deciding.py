@@ -160,11 +160,11 @@ async def test_a_rehearsal_changes_nothing_and_names_what_each_rule_missed(ready
     async with work(ready, A) as tx:
         await rulesets.active_versions(tx, [A])
         told = await handlers.rehearse(tx, A, 1, facts)
-    assert (told["rule"], told["action"]["team"]) == ("product questions", "product")
-    assert [one["rule"] for one in told["matched"]] == ["product questions"]
+    assert (told["rule"], told["action"]["team"], told["action"]["lane"]) == ("buying questions", "product", "sales")
+    assert [one["rule"] for one in told["matched"]] == ["buying questions"]
     assert [one["rule"] for one in told["late"]] == ["questions"]
-    [complaints] = told["missed"]
-    assert (complaints["rule"], complaints["failed"][0]["pointer"]) == ("complaints", "/rules/0/when/keywords/any")
+    complaints = told["missed"][0]
+    assert (complaints["rule"], complaints["failed"][0]["pointer"]) == ("complaints", "/rules/0/when/lane")
     assert await routed(ready) == []
 
 

@@ -3,8 +3,8 @@
 import pytest
 from jsonschema import Draft202012Validator
 
+from services.router.domain import analysis, preset, rules
 from services.router.domain import compile as index
-from services.router.domain import preset, rules
 from services.router.domain.facts import Facts
 from services.router.domain.schema import schema
 from services.router.domain.vocabulary import FACTS, FUTURE_ACTIONS
@@ -138,6 +138,8 @@ def test_every_problem_of_a_ruleset_is_told_at_once():
         ("환불해주세요", "care"),
         ("Love this brand ❤️", "community"),
         ("👍👍", "community"),
+        ("Thanks, love it!", "community"),
+        ("Is there a media kit for a collaboration", "community"),
         (None, "community"),
         ("The price is wrong and I want my money back", "care"),
     ],
@@ -145,3 +147,27 @@ def test_every_problem_of_a_ruleset_is_told_at_once():
 def test_the_preset_sends_complaints_and_questions_to_care_product_questions_to_product_and_the_rest_on(body, team):
     compiled = index.compile_rules(rules.parse(preset.document()))
     assert compiled.decide(Facts(network="facebook", kind="comment", text=body)).action.team == team
+
+
+@pytest.mark.parametrize(
+    ("body", "lane"),
+    [
+        ("I want a refund", "care"),
+        ("Quelle taille ?", "product"),
+        ("价格", "sales"),
+        ("ありがとう", "engagement"),
+        ("Wir suchen eine Kooperation", "awareness"),
+        ("thanks, but it is broken", "care"),
+        ("hm", None),
+    ],
+)
+def test_the_preset_tells_what_a_message_is_about(body, lane):
+    compiled = index.compile_rules(rules.parse(preset.document()))
+    assert compiled.decide(Facts(network="facebook", text=body)).action.lane == lane
+
+
+def test_there_is_nothing_doubtful_in_the_preset():
+    found = analysis.analyse(
+        index.compile_rules(rules.parse(preset.document())), teams={"care", "product", "community"}
+    )
+    assert (found.errors, found.warnings) == ([], [])
