@@ -11,6 +11,7 @@ from services import assembly
 from services.cli import inspect, main
 from services.cli.reference import cli_reference, events_reference
 from services.notifier.domain import event_types
+from services.router.domain import reference as rules
 from services.router.domain import schema as ruleset
 from shared import settings
 from shared.events import asyncapi
@@ -37,6 +38,7 @@ def files(only: str | None = None) -> Mapping[str, Callable[[], str]]:
     rest = {
         "docs/reference/settings.md": lambda: settings.reference(*assembly.settings_classes()),
         "docs/reference/metrics.md": metrics.reference,
+        "docs/reference/rules.md": rules.reference,
         "docs/reference/ruleset.schema.json": lambda: _json(ruleset.schema()),
         "docs/reference/cli.md": lambda: cli_reference(main.build()),
     }

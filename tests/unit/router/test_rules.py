@@ -1,9 +1,12 @@
 """What makes a ruleset invalid is named by its place; the preset is valid and does what it says."""
 
+import json
+from pathlib import Path
+
 import pytest
 from jsonschema import Draft202012Validator
 
-from services.router.domain import analysis, preset, rules
+from services.router.domain import analysis, preset, reference, rules, vocabulary
 from services.router.domain import compile as index
 from services.router.domain.facts import Facts
 from services.router.domain.schema import schema
@@ -170,4 +173,18 @@ def test_there_is_nothing_doubtful_in_the_preset():
     found = analysis.analyse(
         index.compile_rules(rules.parse(preset.document())), teams={"care", "product", "community"}
     )
+    assert (found.errors, found.warnings) == ([], [])
+
+
+def test_the_reference_explains_every_operator_and_action():
+    told = " ".join([*reference.MEANINGS, *reference.MEANINGS.values()])
+    assert {name for some in vocabulary.OPERATORS.values() for name in some if name not in told} == set()
+    assert set(reference.ACTIONS) == set(rules.Action.__struct_fields__)
+
+
+def test_the_example_of_the_guide_is_valid_and_without_a_doubt():
+    guide = (Path(__file__).parents[3] / "docs/how-to/write-rules.md").read_text("utf-8")
+    example = json.loads(guide.split("```json")[1].split("```")[0])
+    SCHEMA.validate(example)
+    found = analysis.analyse(index.compile_rules(rules.parse(example)), teams={"care", "community"})
     assert (found.errors, found.warnings) == ([], [])
