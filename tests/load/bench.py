@@ -24,7 +24,7 @@ PARTS: Final[Mapping[str, tuple[Measure, float]]] = {
     "intake": (intake.run_decoded, 90),
     "durable": (intake.run_durable, 120),
     "lease": (lease.run, 60),
-    "rules": (rules.run, 60),
+    "rules": (rules.run, 150),
     "apply": (apply.run, 60),
     "listing": (listing.run, 300),
     "deliveries": (deliveries.run, 150),

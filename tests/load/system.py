@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import httpx
 
-from tests.load import bodies, process, rules
+from tests.load import bodies, process, rulebook
 from tests.load.stage import temporary_folder
 
 TEAMS: Final = ("care", "product", "community")
@@ -94,7 +94,7 @@ async def running(environment: Mapping[str, str] | None = None) -> AsyncIterator
 
 async def set_up(system: System) -> str:
     """Thirty agents in three teams, a thousand rules, one Page: the path of its webhooks."""
-    document = rules.World(rules.SEED, told=rules.SPARSE).document(RULES)
+    document = rulebook.World(rulebook.SEED, told=rulebook.SPARSE).document(RULES)
     async with system.client() as client:
         for agent in (await _post(client, "GET", "/v1/agents"))["data"]:
             with suppress(httpx.HTTPStatusError):

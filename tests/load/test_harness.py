@@ -10,7 +10,7 @@ from services.router.domain import compile as index
 from services.router.domain.rules import parse
 from shared.networks.facebook import Facebook
 from shared.networks.port import Account, WebhookRequest
-from tests.load import bodies, lease, rules, system
+from tests.load import bodies, engines, lease, rulebook, system
 from tests.load.client import Connection
 from tests.load.report import Check, Part, percentile
 from tests.load.sink import Endpoint
@@ -93,18 +93,29 @@ def test_pgbench_gets_the_statement_itself_with_variables_for_its_parameters():
     ]
 
 
-@pytest.mark.parametrize("told", [rules.SPARSE, rules.DENSE])
+@pytest.mark.parametrize("told", [rulebook.SPARSE, rulebook.DENSE])
 def test_the_loop_over_the_rules_and_the_index_decide_the_same(told):
-    world = rules.World(rules.SEED, told=told)
+    world = rulebook.World(rulebook.SEED, told=told)
     document = world.document(300)
-    ruleset, loop = index.compile_rules(parse(document)), rules.Loop(document)
+    ruleset, loop = index.compile_rules(parse(document)), engines.Loop(document["rules"])
     decided = [(ruleset.decide(message.facts()).rule, loop.decide(message.facts())) for message in world.messages(200)]
     assert all(ours == usual for ours, usual in decided)
     assert len({ours for ours, _ in decided}) > 5
 
 
+@pytest.mark.parametrize("make", [engines.by_rule_engine, engines.by_zen])
+def test_the_engines_find_what_the_loop_finds_or_parts_of_words_before_it(make):
+    world = rulebook.World(rulebook.SEED, told=rulebook.DENSE)
+    rules = [rule for rule in world.document(150)["rules"] if "none" not in rule["when"].get("keywords", {})]
+    order = {name: place for place, name in enumerate([*(rule["name"] for rule in rules), index.FALLBACK])}
+    engine, loop = make(rules), engines.Loop(rules)
+    decided = [(engine.decide(message.facts()), loop.decide(message.facts())) for message in world.messages(60)]
+    assert all(order[theirs] <= order[usual] for theirs, usual in decided)
+    assert sum(theirs == usual != index.FALLBACK for theirs, usual in decided) > 10
+
+
 def test_the_rules_of_the_journey_send_to_teams_that_exist():
-    document = rules.World(rules.SEED, told=rules.SPARSE).document(system.RULES)
+    document = rulebook.World(rulebook.SEED, told=rulebook.SPARSE).document(system.RULES)
     assert {rule["then"]["team"] for rule in document["rules"]} <= set(system.TEAMS)
 
 
