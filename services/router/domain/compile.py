@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final, get_args
 
+import msgspec
+
 from services.router.domain import criteria, language, text
 from services.router.domain.criteria import KEYWORD, PATTERN, SEVERAL, Binder, Check, Keys, Node, Seen
 from services.router.domain.facts import DERIVED, SLOW, Facts, Told
@@ -21,8 +23,7 @@ FALLBACK: Final = "fallback"
 _PRIORITIES: Final = {name: rank for rank, name in enumerate(get_args(Priority))}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The rule that decided the owner, what all rules that hold make of it, and their names in order."""
 
     rule: str

@@ -163,7 +163,9 @@ def access(node: Node, frequency: Counter[Key]) -> Keys | None:
     else:
         each = [access(part, frequency) for part in node.parts]
         ways = [] if None in each else [tuple(key for keys in each if keys is not None for key in keys)]
-    return min(ways, key=lambda keys: _weight(keys, frequency), default=None)
+    if len(ways) > 1:
+        return min(ways, key=lambda keys: _weight(keys, frequency))
+    return ways[0] if ways else None
 
 
 def leaves(node: Node) -> Iterable[Leaf]:

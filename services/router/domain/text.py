@@ -65,15 +65,20 @@ def _clusters(original: str) -> list[tuple[str, int, int]]:
 def _fold(text: str) -> str:
     folded = unicodedata.normalize("NFKC", text).casefold()
     # casefold turns the Turkish dotted capital into i and a combining dot, which nobody types in a keyword.
-    folded = _INVISIBLE.sub("", folded.replace("i\u0307", "i"))
+    folded = folded.replace("i\u0307", "i")
+    # Of what is invisible only the joiner counts as printable; looking for all of it costs as much as all the rest.
+    if not folded.isprintable() or "\u034f" in folded:
+        folded = _INVISIBLE.sub("", folded)
     return unicodedata.normalize("NFC", folded)
 
 
+@lru_cache(maxsize=4096)
 def needs_left_boundary(character: str) -> bool:
     """Whether a keyword that begins with this character must begin a word."""
     return _is_word(character) and not _within(character, _UNSPACED)
 
 
+@lru_cache(maxsize=4096)
 def needs_right_boundary(character: str) -> bool:
     """Whether a keyword that ends with this character must end a word; Korean particles follow without a space."""
     return _is_word(character) and not _within(character, _UNSPACED) and not _within(character, _HANGUL)

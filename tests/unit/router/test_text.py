@@ -41,6 +41,8 @@ def matches(keyword: str, body: str) -> bool:
         ("out of stock", "still out  of\n stock?"),
         ("คืนเงิน", "ฉันอยากคืนเงินค่ะ"),
         ("refund", "re\u200bfund"),
+        ("refund", "re\u034ffund"),
+        ("refund", "é re\u034ffund"),
         ("?", "when?"),
         ("возврат*", "Хочу возврата денег"),
         ("refund", "退款refund谢谢"),
