@@ -31,14 +31,15 @@ from shared.events.messages import (
 from shared.events.routing import Decision, MessageRouted
 from shared.platform.store import channels, teams
 
-REMEMBER_RULESETS: Final = 256
-"""Compiled rulesets kept in memory; about 2 MB for one of 10,000 rules."""
+REMEMBER: Final = 200_000
+"""Rules and keywords that are kept compiled, one to two kB each; 10,000 rules of a brand are about 30 MB."""
 
 
 class Router:
     """Decides by the versions in force; remembers compiled versions, which never change."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, remember: int = REMEMBER) -> None:
+        self._remember = remember
         self._compiled: OrderedDict[tuple[str, int], index.Ruleset] = OrderedDict()
 
     async def on_messages(self, tx: Transaction, events: Sequence[Event]) -> None:
@@ -68,9 +69,16 @@ class Router:
             for key, document in (await rulesets.documents(tx, missing)).items():
                 self._compiled[key] = index.compile_rules(rules.parse(document))
         found = {workspace: self._compiled[workspace, version] for workspace, version in versions.items()}
-        while len(self._compiled) > REMEMBER_RULESETS:
-            self._compiled.popitem(last=False)
+        if missing:
+            self._forget()
         return found
+
+    def _forget(self) -> None:
+        """What was not asked for longest, once too much is kept."""
+        kept = sum(ruleset.weight for ruleset in self._compiled.values())
+        while kept > self._remember and len(self._compiled) > 1:
+            _, forgotten = self._compiled.popitem(last=False)
+            kept -= forgotten.weight
 
     def _known(self, workspace: str, version: int) -> bool:
         if (workspace, version) not in self._compiled:
@@ -198,7 +206,7 @@ def _decide(event: Event, version: int, compiled: index.Ruleset, purposes: dict[
         rule=verdict.rule,
         outcome=_outcome(verdict.action),
         action=verdict.action,
-        evidence=verdict.matched,
+        matched=verdict.matched,
         facts=facts,
     )
 

@@ -5,7 +5,6 @@ from datetime import date, datetime, timedelta
 from typing import Annotated, Final, Literal
 from zoneinfo import ZoneInfo
 
-import holidays as library
 import msgspec
 
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
@@ -85,4 +84,6 @@ def _minutes(clock: str) -> int:
 def _of(named: Holidays) -> Container[date]:
     if named.country is None:
         return ()
-    return library.country_holidays(named.country, subdiv=named.subdivision)
+    from holidays import country_holidays
+
+    return country_holidays(named.country, subdiv=named.subdivision)

@@ -102,6 +102,11 @@ class Ruleset:
                 if compiled.rule.then.stop:
                     return
 
+    @property
+    def weight(self) -> int:
+        """Rules and keywords: what its memory grows with."""
+        return len(self.rules) + len(self._binder.keywords)
+
     def asks(self, fact: str) -> bool:
         """Whether any rule asks for it."""
         return fact in self._binder.asked

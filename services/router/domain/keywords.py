@@ -20,6 +20,9 @@ class Keywords:
     _numbers: dict[str, int] = field(default_factory=dict)
     _automaton: AhoCorasick | None = None
 
+    def __len__(self) -> int:
+        return len(self._stems)
+
     def number(self, keyword: str) -> int:
         """The number of a normalized keyword; a trailing `*` lets its last word go on."""
         if keyword not in self._numbers:

@@ -29,7 +29,8 @@ class Decided:
     rule: str
     outcome: str
     action: Any
-    evidence: Any
+    matched: Any
+    """Names of all rules that held, in order."""
     facts: Any
     created_at: datetime | None = None
 
@@ -53,7 +54,7 @@ def keep(tx: Transaction, decided: Sequence[Decided]) -> None:
         [one.rule for one in decided],
         [one.outcome for one in decided],
         [one.action for one in decided],
-        [one.evidence for one in decided],
+        [one.matched for one in decided],
         [one.facts for one in decided],
         check=check,
     )
@@ -62,8 +63,8 @@ def keep(tx: Transaction, decided: Sequence[Decided]) -> None:
 async def of_message(tx: Transaction, message_id: str) -> list[Decided]:
     """The decisions about one message, oldest first."""
     rows = await tx.fetch(
-        "SELECT id, workspace_id, event_id, message_id, ruleset_version, rule, outcome, action, evidence, facts, "
-        "created_at FROM router.decision WHERE message_id = $1 ORDER BY created_at, id",
+        "SELECT id, workspace_id, event_id, message_id, ruleset_version, rule, outcome, action, evidence AS matched, "
+        "facts, created_at FROM router.decision WHERE message_id = $1 ORDER BY created_at, id",
         message_id,
     )
     return [Decided(**dict(row)) for row in rows]

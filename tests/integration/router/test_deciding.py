@@ -189,3 +189,32 @@ async def test_each_message_keeps_its_own_trace_however_they_are_batched(ready):
         rows = await tx.fetch("SELECT headers, value FROM log.event ORDER BY id")
     passed = [envelope.decode(decode_headers(row["headers"]), row["value"]) for row in rows]
     assert [event.traceparent for event in passed] == traces
+
+
+async def test_rulesets_that_nobody_needs_are_forgotten_and_compiled_again(ready):
+    router = handlers.Router(remember=1)
+    for number, workspace in enumerate((A, B, A)):
+        channel = f"chn_{workspace}"
+        await deliver(
+            ready, router, received(message(f"m{number}", workspace=workspace, channel=channel, text="refund"))
+        )
+        assert len(router._compiled) == 1
+    assert [one.decision.team for one in await routed(ready)] == ["care"] * 3
+
+
+async def test_a_decision_of_the_first_release_is_still_explained(ready):
+    await deliver(ready, handlers.Router(), received(message(workspace=A, text="I want a refund")))
+    [passed] = await routed(ready)
+    old = {
+        "network": "facebook",
+        "channel": "c",
+        "kind": "dm",
+        "words": "i want a refund",
+        "author_id": "7",
+        "handle": None,
+    }
+    async with work(ready, A) as tx:
+        await tx.execute("UPDATE router.decision SET facts = $1", old)
+        [why] = await handlers.explain(tx, A, passed.message.id)
+    assert why["facts"]["text"] == "i want a refund"
+    assert [one["rule"] for one in why["matched"]] == ["complaints"]
