@@ -2,6 +2,8 @@
 
 import os
 from collections.abc import AsyncIterator, Iterator
+from itertools import islice
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -28,6 +30,24 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_FORKS] = Forks(session)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Long tests first, so that none of them is what everybody waits for: each worker begins with its share of them."""
+    workers = int(getattr(config, "workerinput", {}).get("workercount", 1))
+    long: dict[Path, list[pytest.Item]] = {}
+    for item in items:
+        if item.get_closest_marker("slow"):
+            # A module's stay together: they share what takes long to make.
+            long.setdefault(item.path, []).append(item)
+    short = iter([item for item in items if not item.get_closest_marker("slow")])
+    ordered: list[pytest.Item] = []
+    for worker in range(workers):
+        share = (len(items) - len(ordered)) // (workers - worker)
+        first = [item for module in list(long.values())[worker::workers] for item in module]
+        ordered += [*first, *islice(short, max(0, share - len(first)))]
+    items[:] = [*ordered, *short]
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Starts servers before the first test, whose time limit they would otherwise eat."""
     if session.config.option.collectonly:
@@ -49,11 +69,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """What could not be tried for want of Kafka, of the right to mount, or of time, is said last, for all to see."""
-    for report in terminalreporter.getreports("passed"):
-        for name, said in report.user_properties:
-            if name == "left out":
-                terminalreporter.write_line(f"{report.nodeid}: {said}", red=True)
+    """What could not be tried for want of Kafka or of the right to mount is said last, for all to see."""
     left_out = [report for report in terminalreporter.getreports("skipped") if _WITHOUT in str(report.longrepr)]
     if left_out:
         terminalreporter.write_line("")

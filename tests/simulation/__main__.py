@@ -51,7 +51,7 @@ def main() -> int:
         template = f"baton_simulation_{os.getpid()}"
         prepare(maintenance, template)
         # Imported and built once, then forked.
-        work = Work(maintenance, template, Blueprint(), within=asked.within, is_told=asked.trace)
+        work = Work(maintenance, template, Blueprint(), is_told=asked.trace)
         try:
             if asked.sabotage:
                 return max(_forked(lambda way=way: work.broken(way, seeds)) for way in SABOTAGE)  # type: ignore[misc]
@@ -66,7 +66,6 @@ def _asked() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("seed", type=int, help="the first seed, or the only one")
     parser.add_argument("--count", type=int, default=1, help="how many seeds")
-    parser.add_argument("--within", type=float, default=float("inf"), help="seconds after which no seed is begun")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--trace", action="store_true", help="print what happened also where nothing failed")
     parser.add_argument("--sabotage", action="store_true", help="break the product in every known way, one at a time")
@@ -81,7 +80,6 @@ class Work:
     maintenance: str
     template: str
     blueprint: "Blueprint"
-    within: float
     is_told: bool
 
     def play(self, seeds: Sequence[int]) -> int:
@@ -90,8 +88,6 @@ class Work:
         started = time.monotonic()
         with self._harness() as harness:
             for seed in seeds:
-                if time.monotonic() - started > self.within:
-                    break
                 story = harness.run(seed)
                 count += 1
                 statements += story.statements
