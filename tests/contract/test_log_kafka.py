@@ -171,7 +171,7 @@ async def test_partitions_may_be_added_while_everything_runs(rig: KafkaRig, proc
         async with asyncio.timeout(60):
             while not {record.partition for record in found} - set(range(PARTITIONS)):
                 found += await read(process, subscription, 1)
-        writer.stop()
+        await writer.stop()
         await relayed(process)
         while (lag := await process.log.lag("g", [MESSAGES])) and sum(lag.values()):
             found += await read(process, subscription, 1)

@@ -59,7 +59,7 @@ async def test_a_broker_that_pauses_and_dies_three_times_costs_nothing_but_time(
             back = loop.time()
             await reader.has(writer.count)
             recoveries.append(loop.time() - back)
-        writer.stop()
+        await writer.stop()
         await reader.has(writer.count)
     # In order and complete; what the broker had taken without being able to say so may have come twice.
     assert reader.first_deliveries() == writer.written

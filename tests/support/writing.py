@@ -24,6 +24,7 @@ class Writer:
         self._process = process
         self._pause = pause
         self._stop = asyncio.Event()
+        self._ended = asyncio.Event()
         self.written: dict[str, list[int]] = defaultdict(list)
 
     @property
@@ -35,15 +36,17 @@ class Writer:
         """At most MOST events."""
         for number in range(MOST):
             if self._stop.is_set():
-                return
+                break
             key = f"key-{number % KEYS}"
             await append(self._process, encoded(key, number))
             self.written[key].append(number)
             await asyncio.sleep(self._pause)
+        self._ended.set()
 
-    def stop(self) -> None:
-        """After the event in hand."""
+    async def stop(self) -> None:
+        """After the event in hand, which may be there before it is counted here."""
         self._stop.set()
+        await self._ended.wait()
 
 
 @asynccontextmanager
@@ -52,10 +55,8 @@ async def writing(process: Process, *, pause: float = 0.02) -> AsyncIterator[Wri
     writer = Writer(process, pause)
     async with asyncio.TaskGroup() as group:
         group.create_task(writer.run())
-        try:
-            yield writer
-        finally:
-            writer.stop()
+        yield writer
+        await writer.stop()
 
 
 class Reader:
