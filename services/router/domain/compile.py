@@ -38,7 +38,6 @@ class Compiled:
     rank: int
     rule: Rule
     node: Node
-    holds: Check
     owns: bool
 
 
@@ -51,6 +50,8 @@ class Ruleset:
     _binder: Binder
     filed: list[Keys | None] = field(default_factory=list)
     """Under which keys each rule is filed; None: it is looked at for every message."""
+    _checks: list[Check] = field(default_factory=list)
+    """What is left to be checked of each rule that was found under its keys."""
     _by_keyword: dict[int, list[int]] = field(default_factory=dict)
     _by_pattern: dict[int, list[int]] = field(default_factory=dict)
     _by_value: dict[str, dict[Any, list[int]]] = field(default_factory=dict)
@@ -66,6 +67,7 @@ class Ruleset:
         for rank, compiled in enumerate(self.rules):
             keys = criteria.access(compiled.node, frequency)
             self.filed.append(keys)
+            self._checks.append(criteria.rest(compiled.node, keys))
             if keys is None:
                 self._always.append(rank)
             for fact, value in dict.fromkeys(keys or ()):
@@ -79,13 +81,13 @@ class Ruleset:
     def decide(self, facts: Facts) -> Verdict:
         """The first rule that owns, and all that add to it, in the order of the document."""
         seen = self.see(facts)
-        rules = self.rules
+        checks = self._checks
         ranks = iter(self._candidates(seen))
         held: list[Compiled] = []
         for rank in ranks:
-            compiled = rules[rank]
             # One that was found in several ways stands there as often.
-            if compiled.holds(seen) and not (held and held[-1] is compiled):
+            if checks[rank](seen) and not (held and held[-1].rank == rank):
+                compiled = self.rules[rank]
                 held.append(compiled)
                 if compiled.owns or compiled.rule.then.stop:
                     break
@@ -97,7 +99,7 @@ class Ruleset:
         """Whatever still adds, once the owner is decided."""
         for rank in ranks:
             compiled = self.rules[rank]
-            if not compiled.owns and held[-1] is not compiled and compiled.holds(seen):
+            if not compiled.owns and held[-1] is not compiled and self._checks[rank](seen):
                 held.append(compiled)
                 if compiled.rule.then.stop:
                     return
@@ -155,7 +157,7 @@ def compile_rules(document: Document) -> Ruleset:
         rules = []
         for rank, rule in enumerate(rule for rule in document.rules if rule.enabled):
             node = binder.bind(rule.when)
-            rules.append(Compiled(rank, rule, node, node.holds, rule.then.owns))
+            rules.append(Compiled(rank, rule, node, rule.then.owns))
         binder.keywords.build()
         binder.patterns.build()
         return Ruleset(document, rules, binder)

@@ -168,6 +168,23 @@ def access(node: Node, frequency: Counter[Key]) -> Keys | None:
     return ways[0] if ways else None
 
 
+def rest(node: Node, keys: Keys | None) -> Check:
+    """What is left to be checked where a message has one of the keys: a criterion that asks for just these holds."""
+    parts = node.parts if isinstance(node, Branch) and node.is_all else (node,)
+    left = [part.holds for part in parts if not (isinstance(part, Leaf) and _asks_for(part, keys))]
+    if not left:
+        return _anything
+    return _group(tuple(left), is_all=True) if len(left) < len(parts) else node.holds
+
+
+def _asks_for(leaf: Leaf, keys: Keys | None) -> bool:
+    return len(leaf.access) == 1 and leaf.access[0] is keys
+
+
+def _anything(_: Seen) -> bool:
+    return True
+
+
 def leaves(node: Node) -> Iterable[Leaf]:
     """Every leaf."""
     if isinstance(node, Leaf):
