@@ -8,7 +8,17 @@ from zoneinfo import ZoneInfo
 
 from services.router.domain.facts import Facts
 
-INVISIBLE = {*range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2065), 0x00AD, 0xFEFF, 0x034F, 0x180E}
+INVISIBLE = {
+    *range(0x200B, 0x2010),
+    *range(0x202A, 0x202F),
+    *range(0x2060, 0x2065),
+    0x00AD,
+    0xFE0E,
+    0xFE0F,
+    0xFEFF,
+    0x034F,
+    0x180E,
+}
 UNSPACED = ("CJK", "HIRAGANA", "KATAKANA", "BOPOMOFO", "THAI", "LAO", "KHMER", "MYANMAR")
 PYTHON = {
     r"\bref\w*": r"(?<!\w)ref\w*",

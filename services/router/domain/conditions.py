@@ -106,7 +106,7 @@ class _Reader:
                 parts.append(self._group(name, asked, where, negated=negated, depth=depth))
             elif name in ALIASES:
                 parts += self._alias(name, asked, where, negated=negated)
-            elif asked != [] or name not in {"network", "channel", "kind"}:  # an empty list asks nothing there
+            elif asked != [] or name not in vocabulary.MAY_BE_EMPTY:
                 parts += self._fact(name, asked, where, negated=negated)
         if not parts:
             if len(self.problems) == before:

@@ -17,7 +17,6 @@ MAX_RULES: Final = 20_000
 MAX_WORDS: Final = 2_000
 MAX_PEOPLE: Final = 50_000
 MAX_PROBLEMS: Final = 100
-MAX_DOCUMENT_BYTES: Final = 8 * 1024 * 1024
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=120)]
 TeamId = Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9-]{0,62}$")]

@@ -9,7 +9,7 @@ from services.router.domain import vocabulary
 from services.router.domain.calendars import Calendar
 from services.router.domain.conditions import MAX_KEYWORD, MAX_LENGTH, MAX_VALUES
 from services.router.domain.rules import MAX_RULES, Action, Document, Language, Name, PartName, People, Words
-from services.router.domain.vocabulary import FACTS, FUTURE_ACTIONS, NEEDS_OPERATOR, Fact
+from services.router.domain.vocabulary import FACTS, FUTURE_ACTIONS, MAY_BE_EMPTY, NEEDS_OPERATOR, Fact
 from shared.events.routing import Lane
 
 Schema = dict[str, Any]
@@ -49,7 +49,7 @@ def schema() -> Schema:
 
 def _condition() -> Schema:
     group = {"type": "array", "items": _to("Condition"), "minItems": 1}
-    facts = {name: _fact(fact) for name, fact in FACTS.items()}
+    facts = {name: _fact(name, fact) for name, fact in FACTS.items()}
     groups = {
         "all": {**group, "description": "All of these hold."},
         "any": {**group, "description": "At least one of these holds."},
@@ -80,7 +80,7 @@ def _aliases() -> Mapping[str, Schema]:
     }
 
 
-def _fact(fact: Fact) -> Schema:
+def _fact(name: str, fact: Fact) -> Schema:
     if not fact.fed:
         return {"description": f"{_sentence(fact.about)} {LATER}"}
     value = _value(fact)
@@ -98,7 +98,7 @@ def _fact(fact: Fact) -> Schema:
         "minProperties": 1,
     }
     asked["properties"][vocabulary.CHANGED] = {"description": LATER}
-    short = [] if fact.type in NEEDS_OPERATOR else [value, {**listed, "minItems": 0}]
+    short = [] if fact.type in NEEDS_OPERATOR else [value, {**listed, "minItems": int(name not in MAY_BE_EMPTY)}]
     return {"description": f"{_sentence(fact.about)}", "anyOf": [*short, asked]}
 
 

@@ -5,8 +5,11 @@ import unicodedata
 from functools import lru_cache
 from typing import Final
 
-_INVISIBLE: Final = re.compile("[\u00ad\u034f\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]+")
-"""Zero-width, directional and soft-hyphen characters: they hide keywords and carry no meaning here."""
+_INVISIBLE: Final = re.compile("[\u00ad\u034f\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufe0e\ufe0f\ufeff]+")
+"""Zero-width, directional and soft-hyphen characters, and whether an emoji is coloured: they hide keywords."""
+
+_PRINTABLE: Final = ("\u034f", "\ufe0e", "\ufe0f")
+"""Those of them that Python calls printable."""
 
 _UNSPACED: Final = (
     ("\u0e00", "\u0eff"),  # Thai, Lao
@@ -66,8 +69,8 @@ def _fold(text: str) -> str:
     folded = unicodedata.normalize("NFKC", text).casefold()
     # casefold turns the Turkish dotted capital into i and a combining dot, which nobody types in a keyword.
     folded = folded.replace("i\u0307", "i")
-    # Of what is invisible only the joiner counts as printable; looking for all of it costs as much as all the rest.
-    if not folded.isprintable() or "\u034f" in folded:
+    # Looking for what is invisible costs as much as all the rest, and most texts hold nothing of it.
+    if not folded.isprintable() or any(one in folded for one in _PRINTABLE):
         folded = _INVISIBLE.sub("", folded)
     return unicodedata.normalize("NFC", folded)
 

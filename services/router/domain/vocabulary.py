@@ -81,6 +81,9 @@ NAMED_OPERATORS: Final = ("eq", "in", "any", "ne", "none")
 NEEDS_OPERATOR: Final[tuple[Type, ...]] = ("time",)
 """Facts that a value alone does not ask: the others are short for `eq` or `in`."""
 
+MAY_BE_EMPTY: Final = ("network", "channel", "kind")
+"""Facts of which an empty list asks nothing, as it always did; of all others it is refused."""
+
 CHANGED: Final = "changed"
 """Known for every fact; nothing feeds previous values yet."""
 

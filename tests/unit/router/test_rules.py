@@ -107,6 +107,7 @@ def test_what_the_language_knows_and_baton_cannot_do_yet_is_refused_by_name(chan
         document(then={"team": "Not A Slug"}),
         document(when={"text": {"gt": 1}}),
         document(when={"author.followers": {"gte": "10"}}),
+        document(when={"rating": []}),
         document() | {"lanes": {"sports": {"en": ["goal"]}}},
         {"rules": []},
     ],
