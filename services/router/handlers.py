@@ -29,7 +29,7 @@ from shared.events.messages import (
     MessageUndelivered,
 )
 from shared.events.routing import Decision, MessageRouted
-from shared.platform.store import channels, teams
+from shared.platform.store import agents, channels, teams
 
 REMEMBER: Final = 200_000
 """Rules and keywords that are kept compiled, one to two kB each; 10,000 rules of a brand are about 30 MB."""
@@ -171,8 +171,9 @@ async def load(tx: Transaction, workspace_id: str, version: int) -> rulesets.Rul
 async def _analysed(tx: Transaction, workspace_id: str, document: dict[str, Any]) -> Analysis:
     parsed = rules.parse(document)
     existing = await teams.existing(tx, workspace_id, rules.teams(parsed))
+    preferred = await agents.load_many(tx, workspace_id, rules.agents(parsed))
     try:
-        found = analyse(index.compile_rules(parsed), teams=existing)
+        found = analyse(index.compile_rules(parsed), teams=existing, agents=preferred)
     except Unreadable as error:
         raise Invalid("the ruleset is too large", errors=[{"pointer": "/rules", "detail": str(error)}]) from error
     if found.errors:

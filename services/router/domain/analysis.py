@@ -10,7 +10,7 @@ from services.router.domain import conditions, criteria, implication
 from services.router.domain.compile import Compiled, Ruleset
 from services.router.domain.conditions import Problem
 from services.router.domain.criteria import KEYWORD, PATTERN
-from services.router.domain.rules import MAX_PROBLEMS, Document
+from services.router.domain.rules import MAX_PROBLEMS, Action, Document
 from services.router.domain.vocabulary import FACTS
 
 MAX_PAIRS: Final = 100_000
@@ -35,11 +35,13 @@ class Analysis:
     cost: dict[str, Any] = field(default_factory=dict)
 
 
-def analyse(ruleset: Ruleset, *, teams: Collection[str]) -> Analysis:
-    """`teams`: those that exist."""
+def analyse(ruleset: Ruleset, *, teams: Collection[str], agents: Collection[str] = ()) -> Analysis:
+    """`teams` and `agents`: those that exist."""
     document = ruleset.document
     errors = [*_unknown_teams(document, teams), *_contradictions(document)]
-    warnings = chain(_unused(document), _unknown_values(document), _shadowed(ruleset))
+    warnings = chain(
+        _unused(document), _unknown_agents(document, agents), _unknown_values(document), _shadowed(ruleset)
+    )
     return Analysis(errors=errors[:MAX_PROBLEMS], warnings=list(islice(warnings, MAX_PROBLEMS)), cost=cost(ruleset))
 
 
@@ -63,11 +65,22 @@ def cost(ruleset: Ruleset) -> dict[str, Any]:
 
 
 def _unknown_teams(document: Document, teams: Collection[str]) -> Iterable[Problem]:
-    actions = [("/fallback", document.fallback)]
-    actions += [(f"/rules/{index}/then", rule.then) for index, rule in enumerate(document.rules)]
-    for at, action in actions:
+    for at, action in _actions(document):
         if action.team is not None and action.team not in teams:
             yield _problem(f"{at}/team", "unknown-team", f"there is no team {action.team}")
+
+
+def _unknown_agents(document: Document, agents: Collection[str]) -> Iterable[Problem]:
+    # Agents leave; the team owns all the same.
+    for at, action in _actions(document):
+        if action.agent is not None and action.agent not in agents:
+            yield _problem(f"{at}/agent", "unknown-agent", f"there is no agent {action.agent}")
+
+
+def _actions(document: Document) -> Iterable[tuple[str, Action]]:
+    yield "/fallback", document.fallback
+    for index, rule in enumerate(document.rules):
+        yield f"/rules/{index}/then", rule.then
 
 
 def _contradictions(document: Document) -> Iterable[Problem]:

@@ -122,8 +122,16 @@ def parse(document: Any) -> Document:
 
 def teams(document: Document) -> frozenset[str]:
     """Every team that some rule or the fallback sends to."""
-    actions = [document.fallback, *(rule.then for rule in document.rules)]
-    return frozenset(action.team for action in actions if action.team is not None)
+    return frozenset(action.team for action in _actions(document) if action.team is not None)
+
+
+def agents(document: Document) -> frozenset[str]:
+    """Every agent that some rule or the fallback prefers."""
+    return frozenset(action.agent for action in _actions(document) if action.agent is not None)
+
+
+def _actions(document: Document) -> Iterable[Action]:
+    return (document.fallback, *(rule.then for rule in document.rules))
 
 
 def _unavailable(document: Any) -> Iterable[Problem]:
@@ -141,6 +149,8 @@ def _part_problems(document: _Document) -> Iterable[Problem]:
     fallback = document.fallback
     if fallback.ignore or fallback.team is None:
         yield {"pointer": "/fallback", "detail": "the fallback needs a team: it must always own"}
+    elif wrong := _action_problem(fallback):
+        yield {"pointer": "/fallback", "detail": wrong}
     for name, calendar in document.calendars.items():
         if wrong := calendars.problem(calendar):
             yield {"pointer": f"/calendars/{name}", "detail": wrong}

@@ -56,11 +56,12 @@ async def test_what_is_certainly_wrong_is_refused_and_what_is_doubtful_is_told(a
         ("contradictory", "/rules/0/when"),
         ("unknown-team", "/rules/0/then/team"),
     }
-    again = {"name": "again", "when": {"text": ["refund"]}, "then": {"team": "product"}}
+    again = {"name": "again", "when": {"text": ["refund"]}, "then": {"team": "product", "agent": "agt_gone"}}
     document = {"fallback": {"team": "care"}, "rules": [RULE, again], "lists": {"vip": {"ids": ["1"]}}}
     kept = (await admin.post("/v1/rulesets", json={"document": document})).json()
     assert {(one["code"], one["pointer"]) for one in kept["warnings"]} == {
         ("duplicate", "/rules/1"),
+        ("unknown-agent", "/rules/1/then/agent"),
         ("unused", "/lists/vip"),
     }
     assert kept["cost"]["filed_under"] == {"keyword": 2}

@@ -118,6 +118,16 @@ def test_unknown_teams_and_values_and_unused_parts_are_named_by_their_place():
     ]
 
 
+def test_an_agent_who_left_is_a_warning_because_the_team_owns_all_the_same():
+    document = {
+        "fallback": {"team": "care"},
+        "rules": [{"name": "r", "when": {"kind": "dm"}, "then": OWN | {"agent": "a1"}}],
+    }
+    ruleset = index.compile_rules(rules.parse(document))
+    found = [analysis.analyse(ruleset, teams={"care"}, agents=known).warnings for known in ({"a1"}, {"a2"})]
+    assert list(map(told, found)) == [[], [("unknown-agent", "/rules/0/then/agent")]]
+
+
 def test_the_cost_grows_with_the_rules_that_every_message_must_pass():
     few = analysed(*(({"text": f"word{number}"}, OWN) for number in range(50))).cost
     many = analysed(*(({"author.followers": {"gt": number}}, OWN) for number in range(50, 0, -1))).cost

@@ -32,6 +32,7 @@ def document(*, fallback=None, **changes):
         ({"rules": []}, ""),
         ({"fallback": {}, "rules": []}, "/fallback"),
         ({"fallback": {"ignore": True}}, "/fallback"),
+        ({"fallback": {"team": "community", "reason": "because"}}, "/fallback"),
         (document(when={}), "/rules/0/when"),
         (document(when={"keywords": {}}), "/rules/0/when"),
         (document(then={}), "/rules/0/then"),
