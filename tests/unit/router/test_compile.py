@@ -77,6 +77,15 @@ def test_a_rule_that_stops_keeps_the_later_ones_from_being_asked_and_the_fallbac
     assert (decided.rule, decided.action.team, decided.action.tags) == (index.FALLBACK, "community", ("spam",))
 
 
+def test_a_stop_behind_the_owner_ends_what_is_added():
+    decided = ruleset(
+        {"when": {"network": "x"}, "then": {"team": "care"}},
+        {"when": {"network": "x"}, "then": {"tags": ["last"], "stop": True}},
+        {"when": {"network": "x"}, "then": {"tags": ["never"]}},
+    ).decide(Facts(network="x"))
+    assert (decided.action.team, decided.action.tags) == ("care", ("last",))
+
+
 def test_each_rule_is_filed_under_the_rarest_thing_that_it_asks_for():
     compiled = ruleset(
         {"when": {"keywords": {"any": ["refund"]}, "author.id": "7", "network": "x"}, "then": {"team": "a"}},

@@ -53,6 +53,7 @@ def quoted(when, body):
         ("out of stock", "still out \n of  stock", "out \n of  stock", 6),
         ("환불", "네, 환불해주세요", "환불", 3),
         ("fix", "please ﬁx", "ﬁx", 7),
+        ("order", "b\u0302\u0323 order", "order", 4),
     ],
 )
 def test_evidence_is_quoted_from_the_original_though_normalizing_changed_its_length(keyword, body, found, start):
@@ -104,8 +105,8 @@ def test_a_rule_that_nearly_held_names_the_condition_that_failed_and_what_the_fa
 
 
 def test_of_several_ways_to_hold_the_nearest_is_told_and_a_negation_as_such():
-    when = {"any": [{"kind": "review", "network": "y"}, {"not": {"network": "x"}}]}
-    [missed] = told(when, Facts(network="x"))["missed"]
+    far, near = {"kind": "review", "network": "y"}, {"kind": "dm", "not": {"network": "x"}}
+    [missed] = told({"any": [far, near]}, Facts(network="x"))["missed"]
     assert [(one["pointer"], one["negated"]) for one in missed["failed"]] == [("/rules/0/when/any/1/not/network", True)]
 
 
