@@ -1,6 +1,7 @@
 """The router decides each message once, by one version for the whole batch, and can say why."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
@@ -218,3 +219,16 @@ async def test_a_decision_of_the_first_release_is_still_explained(ready):
         [why] = await handlers.explain(tx, A, passed.message.id)
     assert why["facts"]["text"] == "i want a refund"
     assert [one["rule"] for one in why["matched"]] == ["complaints"]
+
+
+async def test_hours_are_those_at_which_the_message_was_received_however_late_it_is_decided(ready):
+    night = {"name": "night", "when": {"time": {"outside": "office"}}, "then": {"tags": ["night"]}}
+    office = {"zone": "Europe/Berlin", "hours": {"mon": [["09:00", "17:00"]]}}
+    document = {"fallback": {"team": "community"}, "rules": [night], "calendars": {"office": office}}
+    async with work(ready, A) as tx:
+        created, _ = await handlers.create(tx, A, document=document, note=None, author="agt_1")
+        await handlers.activate(tx, A, created.version, author="agt_1")
+    monday = datetime(2026, 11, 23, 16, tzinfo=UTC)
+    at = [monday - timedelta(minutes=1), monday]
+    await deliver(ready, handlers.Router(), *(received(message(f"m{one}", workspace=A, received_at=one)) for one in at))
+    assert [one.decision.tags for one in await routed(ready)] == [(), ("night",)]
