@@ -91,7 +91,6 @@ class _Reader:
 
     def condition(self, when: Any, at: str, *, negated: bool, depth: int) -> Condition:
         """Everything that one object asks, which must all hold."""
-        nothing = Group(kind="any", parts=())
         if not isinstance(when, dict):
             return self._wrong(at, "a condition is an object")
         if depth > MAX_DEPTH:
@@ -111,7 +110,7 @@ class _Reader:
         if not parts:
             if len(self.problems) == before:
                 self._wrong(at, "an empty condition matches nothing: ask something, or use the fallback")
-            return nothing
+            return Group(kind="any", parts=())
         return parts[0] if len(parts) == 1 else Group(kind="any" if negated else "all", parts=tuple(parts))
 
     def _group(self, name: str, asked: Any, at: str, *, negated: bool, depth: int) -> Condition:
@@ -132,6 +131,9 @@ class _Reader:
         found: dict[str, list[Condition]] = {}
         for key in known:
             if asked.get(key, []) == []:
+                continue
+            if not isinstance(asked[key], list):
+                found[key] = [self._wrong(f"{at}/{key}", "a list")]
                 continue
             fact, operator = ("text", key) if name == "keywords" else (f"author.{key.removesuffix('s')}", "in")
             found[key] = [self._criterion(fact, FACTS[fact], operator, asked[key], f"{at}/{key}", negated=negated)]
@@ -212,7 +214,11 @@ class _Reader:
             part = fact.names
             return lambda value: _named(value, self.names[part], part)
         if operator in {"regex", "wildcard"}:
-            return lambda value: patterns.check(_word(value), operator, in_text=fact.type == "text")
+            is_text = fact.type == "text"
+            as_it_is = is_text or operator == "regex"
+            return lambda value: patterns.check(
+                _word(value) if as_it_is else fold(name, _word(value)), operator, in_text=is_text
+            )
         match fact.type:
             case "number":
                 return _number

@@ -11,7 +11,7 @@ from services.router.domain.conditions import Condition, Criterion
 from services.router.domain.facts import Value
 from services.router.domain.keywords import Keywords, Places
 from services.router.domain.patterns import Patterns
-from services.router.domain.rules import Document, People
+from services.router.domain.rules import Document
 
 KEYWORD: Final = "keyword"
 PATTERN: Final = "pattern"
@@ -111,7 +111,8 @@ class Binder:
                 numbers = tuple(self.patterns.number(one) for one in sources)
                 holds, keys = _matches(frozenset(numbers)), (tuple((PATTERN, number) for number in numbers),)
             case "author.list", _:
-                holds, keys = self._author([self.document.lists[name] for name in criterion.values])
+                self.asked |= {"author.id", "author.handle"}
+                holds, keys = self._value(criterion)
             case "time", "within" | "holiday":
                 holds = self._time(criterion)
             case fact, _:
@@ -122,10 +123,11 @@ class Binder:
         return Leaf(criterion, holds, keys, words, sources)
 
     def _value(self, criterion: Criterion) -> tuple[Check, tuple[Keys, ...]]:
-        # Thousands of rules ask for the same few networks and kinds.
+        # Thousands of rules ask for the same few networks, kinds and lists.
         asked = (criterion.fact, criterion.operator, criterion.values)
         if asked not in self._values:
-            self._values[asked] = _value(criterion)
+            is_list = criterion.fact == "author.list"
+            self._values[asked] = self._author(criterion.values) if is_list else _value(criterion)
         return self._values[asked]
 
     def _lane_words(self, lanes: Iterable[str]) -> tuple[int, ...]:
@@ -135,8 +137,8 @@ class Binder:
                 self._lanes[lane] = frozenset(self.keywords.number(text.normalize(word)) for word in words)
         return tuple(sorted(frozenset[int]().union(*(self._lanes[lane] for lane in lanes))))
 
-    def _author(self, lists: Iterable[People]) -> tuple[Check, tuple[Keys, ...]]:
-        self.asked |= {"author.id", "author.handle"}
+    def _author(self, names: Iterable[str]) -> tuple[Check, tuple[Keys, ...]]:
+        lists = [self.document.lists[name] for name in names]
         ids = frozenset(one for people in lists for one in people.ids)
         handles = frozenset(conditions.fold("author.handle", one) for people in lists for one in people.handles)
         keys = (*(("author.id", one) for one in ids), *(("author.handle", one) for one in handles))

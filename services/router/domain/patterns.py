@@ -66,7 +66,8 @@ def source(value: str, operator: str, *, in_text: bool) -> str:
     """A pattern in RE2's own words: anywhere in the text, or against a whole value."""
     if operator == "regex":
         return _regex(value)
-    folded = text.normalize(value)
+    # Of other facts only names are folded, and those already are.
+    folded = text.normalize(value) if in_text else value
     if not folded.strip("*? "):
         raise Unreadable("a wildcard needs a character of its own")
     any_of = f"[{_WORD}]" if in_text else "."

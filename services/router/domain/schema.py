@@ -84,12 +84,14 @@ def _fact(name: str, fact: Fact) -> Schema:
     if not fact.fed:
         return {"description": f"{_sentence(fact.about)} {LATER}"}
     value = _value(fact)
-    listed = {"type": "array", "items": value, "minItems": 1, "maxItems": MAX_VALUES}
+    listed = _list(value)
     either = {"anyOf": [value, listed]}
+    longer = {**value, "maxLength": MAX_LENGTH} if fact.type == "text" else value
     special = {
         "set": {"type": "boolean"},
         "between": {"type": "array", "items": value, "minItems": 2, "maxItems": 2},
         **dict.fromkeys(("gt", "gte", "lt", "lte"), value),
+        **{one: {"anyOf": [longer, _list(longer)]} for one in ("eq", "in", "ne", "starts", "wildcard", "regex")},
     }
     asked: Schema = {
         "type": "object",
@@ -100,6 +102,10 @@ def _fact(name: str, fact: Fact) -> Schema:
     asked["properties"][vocabulary.CHANGED] = {"description": LATER}
     short = [] if fact.type in NEEDS_OPERATOR else [value, {**listed, "minItems": int(name not in MAY_BE_EMPTY)}]
     return {"description": f"{_sentence(fact.about)}", "anyOf": [*short, asked]}
+
+
+def _list(value: Schema) -> Schema:
+    return {"type": "array", "items": value, "minItems": 1, "maxItems": MAX_VALUES}
 
 
 def _value(fact: Fact) -> Schema:

@@ -86,6 +86,19 @@ def test_a_stop_behind_the_owner_ends_what_is_added():
     assert (decided.action.team, decided.action.tags) == ("care", ("last",))
 
 
+def test_ids_keep_their_case_in_every_operator_and_names_do_not():
+    facts = Facts(network="x", channel="chn_Aa", handle="Zoë", author_id="Q7", text="see https://Shop.example/A")
+    for when in (
+        {"channel": {"wildcard": "chn_A?"}},
+        {"author.id": {"starts": "Q"}},
+        {"author.handle": {"wildcard": "@ZO*"}},
+        {"links": {"wildcard": "https://shop.EXAMPLE/*"}},
+    ):
+        assert ruleset({"when": when, "then": {"team": "care"}}).decide(facts).rule == "r0", when
+    for when in ({"channel": {"wildcard": "chn_a*"}}, {"author.id": {"starts": "q"}}):
+        assert ruleset({"when": when, "then": {"team": "care"}}).decide(facts).rule == index.FALLBACK, when
+
+
 def test_each_rule_is_filed_under_the_rarest_thing_that_it_asks_for():
     compiled = ruleset(
         {"when": {"keywords": {"any": ["refund"]}, "author.id": "7", "network": "x"}, "then": {"team": "a"}},

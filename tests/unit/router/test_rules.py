@@ -109,6 +109,9 @@ def test_what_the_language_knows_and_baton_cannot_do_yet_is_refused_by_name(chan
         document(when={"text": {"gt": 1}}),
         document(when={"author.followers": {"gte": "10"}}),
         document(when={"rating": []}),
+        document(when={"keywords": {"any": "refund"}}),
+        document(when={"text": {"any": "x" * 201}}),
+        document(when={"text": {"regex": "x" * 501}}),
         document() | {"lanes": {"sports": {"en": ["goal"]}}},
         {"rules": []},
     ],
@@ -117,6 +120,12 @@ def test_the_published_schema_refuses_what_the_parser_refuses(wrong):
     with pytest.raises(Invalid):
         rules.parse(wrong)
     assert not SCHEMA.is_valid(wrong)
+
+
+def test_the_published_schema_takes_texts_as_long_as_the_parser_does():
+    longest = document(when={"text": {"regex": "x" * 500, "starts": "x" * 500, "any": "x" * 200}})
+    rules.parse(longest)
+    SCHEMA.validate(longest)
 
 
 def test_a_misspelt_fact_is_told_what_it_may_have_meant():
