@@ -11,7 +11,8 @@ from services.router.domain.patterns import Unreadable
 from services.router.domain.vocabulary import ALIASES, CHANGED, FACTS, GROUPS, Fact
 
 MAX_DEPTH: Final = 10
-MAX_VALUES: Final = 500
+MAX_WORDS: Final = 500
+MAX_VALUES: Final = 50_000
 MAX_LENGTH: Final = 500
 MAX_KEYWORD: Final = 200
 
@@ -72,6 +73,11 @@ def criteria(condition: Condition) -> Iterable[Criterion]:
         return
     for part in condition.parts:
         yield from criteria(part)
+
+
+def most(fact: Fact) -> int:
+    """How many values one criterion may have."""
+    return MAX_WORDS if fact.type == "text" else MAX_VALUES
 
 
 def fold(fact: str, value: str) -> str:
@@ -178,8 +184,8 @@ class _Reader:
 
     def _criterion(self, name: str, fact: Fact, operator: str, given: Any, at: str, *, negated: bool) -> Condition:
         values = given if isinstance(given, list) else [given]
-        if not 0 < len(values) <= MAX_VALUES:
-            return self._wrong(at, f"between 1 and {MAX_VALUES} values")
+        if not 0 < len(values) <= most(fact):
+            return self._wrong(at, f"between 1 and {most(fact)} values")
         if operator == "set":
             if not isinstance(given, bool):
                 return self._wrong(at, "true or false")

@@ -14,7 +14,7 @@ from shared.errors import Invalid
 from shared.events.routing import Lane, Priority
 
 MAX_RULES: Final = 20_000
-MAX_WORDS: Final = 2_000
+MAX_LANE_WORDS: Final = 2_000
 MAX_PEOPLE: Final = 50_000
 MAX_PROBLEMS: Final = 100
 
@@ -54,7 +54,7 @@ class People(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     handles: Annotated[tuple[str, ...], msgspec.Meta(max_length=MAX_PEOPLE)] = ()
 
 
-Words = Annotated[tuple[Keyword, ...], msgspec.Meta(max_length=MAX_WORDS)]
+Words = Annotated[tuple[Keyword, ...], msgspec.Meta(max_length=MAX_LANE_WORDS)]
 
 
 class _Written(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -7,12 +7,15 @@ import msgspec
 
 from services.router.domain import vocabulary
 from services.router.domain.calendars import Calendar
-from services.router.domain.conditions import MAX_KEYWORD, MAX_LENGTH, MAX_VALUES
+from services.router.domain.conditions import MAX_KEYWORD, MAX_LENGTH, MAX_VALUES, MAX_WORDS, most
 from services.router.domain.rules import MAX_RULES, Action, Document, Language, Name, PartName, People, Words
 from services.router.domain.vocabulary import FACTS, FUTURE_ACTIONS, MAY_BE_EMPTY, NEEDS_OPERATOR, Fact
 from shared.events.routing import Lane
 
 Schema = dict[str, Any]
+_LONGER: Final = ("eq", "in", "ne", "starts", "wildcard", "regex")
+"""Operators that take more of a text than a keyword."""
+
 LATER: Final = "Not available yet: refused when a version is kept."
 
 
@@ -66,7 +69,7 @@ def _condition() -> Schema:
 
 def _aliases() -> Mapping[str, Schema]:
     words = {"type": "array", "items": {"type": "string", "minLength": 1, "maxLength": MAX_KEYWORD}}
-    some = {**words, "maxItems": MAX_VALUES}
+    some = {**words, "maxItems": MAX_WORDS}
     people = {"type": "array", "items": {"type": "string"}, "maxItems": MAX_VALUES}
     return {
         "Keywords": {
@@ -84,14 +87,17 @@ def _fact(name: str, fact: Fact) -> Schema:
     if not fact.fed:
         return {"description": f"{_sentence(fact.about)} {LATER}"}
     value = _value(fact)
-    listed = _list(value)
+    listed = _list(value, most(fact))
     either = {"anyOf": [value, listed]}
     longer = {**value, "maxLength": MAX_LENGTH} if fact.type == "text" else value
     special = {
         "set": {"type": "boolean"},
         "between": {"type": "array", "items": value, "minItems": 2, "maxItems": 2},
         **dict.fromkeys(("gt", "gte", "lt", "lte"), value),
-        **{one: {"anyOf": [longer, _list(longer)]} for one in ("eq", "in", "ne", "starts", "wildcard", "regex")},
+        **{
+            one: {"anyOf": [longer, _list(longer, most(fact))]}
+            for one in ("eq", "in", "ne", "starts", "wildcard", "regex")
+        },
     }
     asked: Schema = {
         "type": "object",
@@ -104,8 +110,8 @@ def _fact(name: str, fact: Fact) -> Schema:
     return {"description": f"{_sentence(fact.about)}", "anyOf": [*short, asked]}
 
 
-def _list(value: Schema) -> Schema:
-    return {"type": "array", "items": value, "minItems": 1, "maxItems": MAX_VALUES}
+def _list(value: Schema, longest: int) -> Schema:
+    return {"type": "array", "items": value, "minItems": 1, "maxItems": longest}
 
 
 def _value(fact: Fact) -> Schema:

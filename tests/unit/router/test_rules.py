@@ -128,6 +128,12 @@ def test_the_published_schema_takes_texts_as_long_as_the_parser_does():
     SCHEMA.validate(longest)
 
 
+def test_a_condition_may_name_thousands_of_authors_as_it_always_could():
+    ids = [str(number) for number in range(5_000)]
+    compiled = index.compile_rules(rules.parse(document(when={"author": {"ids": ids}})))
+    assert compiled.decide(Facts(network="x", author_id="4999")).rule == "r"
+
+
 def test_a_misspelt_fact_is_told_what_it_may_have_meant():
     with pytest.raises(Invalid) as refused:
         rules.parse(document(when={"hashtag": "sale"}))
