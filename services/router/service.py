@@ -1,8 +1,8 @@
 """Builds the router for the host."""
 
 from services.router import NAME
-from services.router.api import router
-from services.router.handlers import Router
+from services.router.api import rulesets
+from services.router.handlers.deciding import Router
 from shared.events.catalogue import MESSAGES
 from shared.host import Runtime, Service
 from shared.log.consumer import Consume
@@ -13,6 +13,6 @@ def build(_: Runtime) -> Service:
     deciding = Router()
     return Service(
         name=NAME,
-        router=router,
+        router=rulesets.router,
         consumes=[Consume(group=NAME, topics=(MESSAGES,), schema=NAME, handler=deciding.on_messages)],
     )

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from services.router import handlers
 from services.router.domain.facts import Facts
+from services.router.handlers import deciding as handlers
 from services.router.store import rulesets
 from shared.db.pool import Database
 from shared.db.transaction import Batch, Scan, Workspace, decode_headers

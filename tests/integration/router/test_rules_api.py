@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from services.router import handlers
-from services.router.api import router
+from services.router.api.rulesets import router
+from services.router.handlers import deciding as handlers
 from shared.db.pool import Database
 from shared.db.transaction import Batch, Workspace
 from shared.platform.store import channels

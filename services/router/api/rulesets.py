@@ -7,9 +7,9 @@ from fastapi import APIRouter, Path, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 from starlette.responses import Response
 
-from services.router import handlers
 from services.router.domain.facts import Facts
 from services.router.domain.schema import schema
+from services.router.handlers import deciding
 from services.router.store import rulesets
 from shared.db.transaction import Transaction
 from shared.events.messages import Kind
@@ -137,7 +137,7 @@ async def create_ruleset(call: Writer, body: NewRuleset) -> Response:
     """Keeps a new version, checked: what is certainly wrong is refused, what is doubtful is told."""
 
     async def work(tx: Transaction) -> CreatedRuleset:
-        created, found = await handlers.create(
+        created, found = await deciding.create(
             tx, call.workspace_id, document=body.document, note=body.note, author=call.principal.id
         )
         warnings = [Warned(**one) for one in found.warnings]
@@ -167,7 +167,7 @@ async def get_schema(call: Reader) -> Response:
 async def get_ruleset(call: Reader, version: Version) -> Response:
     """One version with its document."""
     async with call.transaction() as tx:
-        found = await handlers.load(tx, call.workspace_id, version)
+        found = await deciding.load(tx, call.workspace_id, version)
     return call.answer(_view(found))
 
 
@@ -181,7 +181,7 @@ async def activate_ruleset(call: Writer, version: Version) -> Response:
     """Puts a version in force, from the next batch on."""
 
     async def work(tx: Transaction) -> RulesetView:
-        return _view(await handlers.activate(tx, call.workspace_id, version, author=call.principal.id))
+        return _view(await deciding.activate(tx, call.workspace_id, version, author=call.principal.id))
 
     return await call.perform(work)
 
@@ -196,7 +196,7 @@ async def rollback_ruleset(call: Writer) -> Response:
     """Back to the version that was in force before."""
 
     async def work(tx: Transaction) -> RulesetView:
-        return _view(await handlers.rollback(tx, call.workspace_id, author=call.principal.id))
+        return _view(await deciding.rollback(tx, call.workspace_id, author=call.principal.id))
 
     return await call.perform(work)
 
@@ -205,7 +205,7 @@ async def rollback_ruleset(call: Writer) -> Response:
 async def test_ruleset(call: Reader, version: Version, body: Rehearsal) -> Response:
     """What a version would decide about one message, rule by rule; changes nothing."""
     async with call.transaction() as tx:
-        return call.answer(await handlers.rehearse(tx, call.workspace_id, version, body.asked()))
+        return call.answer(await deciding.rehearse(tx, call.workspace_id, version, body.asked()))
 
 
 @router.get("/v1/rulesets/{version}/diff", operation_id="diffRuleset", responses=problems(403, 404))
@@ -216,14 +216,14 @@ async def diff_ruleset(
 ) -> Response:
     """What a version changes: rules added, removed, changed and moved, and every other part."""
     async with call.transaction() as tx:
-        return call.answer(await handlers.diff(tx, call.workspace_id, version, against=against))
+        return call.answer(await deciding.diff(tx, call.workspace_id, version, against=against))
 
 
 @router.get("/v1/decisions/{message_id}", operation_id="explainDecision", responses=problems(403, 404))
 async def explain_decision(call: Reader, message_id: str) -> Response:
     """Why a message went where it went, and which rule missed what."""
     async with call.transaction() as tx:
-        explained = await handlers.explain(tx, call.workspace_id, message_id)
+        explained = await deciding.explain(tx, call.workspace_id, message_id)
     return call.answer({"message_id": message_id, "decision": explained[-1], "history": explained[:-1]})
 
 

@@ -1,0 +1,1 @@
+"""The router's routes: rulesets and decisions, and trials of a ruleset."""

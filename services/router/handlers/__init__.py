@@ -1,0 +1,1 @@
+"""What the router does: decides about messages, keeps rulesets, and tries them before they touch anybody."""
