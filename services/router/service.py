@@ -1,18 +1,25 @@
 """Builds the router for the host."""
 
+from fastapi import APIRouter
+
 from services.router import NAME
-from services.router.api import rulesets
+from services.router.api import rulesets, trials
+from services.router.handlers.backtests import Backtests
 from services.router.handlers.deciding import Router
 from shared.events.catalogue import MESSAGES
 from shared.host import Runtime, Service
 from shared.log.consumer import Consume
 
 
-def build(_: Runtime) -> Service:
+def build(runtime: Runtime) -> Service:
     """One consumer and the routes."""
     deciding = Router()
+    router = APIRouter()
+    for part in (rulesets, trials):
+        router.include_router(part.router)
     return Service(
         name=NAME,
-        router=rulesets.router,
+        router=router,
         consumes=[Consume(group=NAME, topics=(MESSAGES,), schema=NAME, handler=deciding.on_messages)],
+        resources=[Backtests(runtime)],
     )

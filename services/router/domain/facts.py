@@ -40,6 +40,12 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     """When it was received, by ingest's clock."""
 
 
+def as_kept(kept: Any) -> Facts:
+    """The facts that were kept with a decision."""
+    # Decisions of the first release kept the normalized text only.
+    return msgspec.convert({"text": kept.get("words"), **kept}, Facts)
+
+
 Value = Any
 Derive = Callable[[Facts, str], Value]
 

@@ -11,7 +11,7 @@ from services.router.domain import rules
 from services.router.domain.analysis import Analysis, analyse
 from services.router.domain.diff import diff as differences
 from services.router.domain.explain import explain as why
-from services.router.domain.facts import Facts
+from services.router.domain.facts import Facts, as_kept
 from services.router.domain.patterns import Unreadable
 from services.router.store import decisions, rulesets
 from services.router.store.decisions import Decided
@@ -129,7 +129,7 @@ async def rehearse(tx: Transaction, workspace_id: str, version: int, asked: Fact
     found = await load(tx, workspace_id, version)
     compiled = index.compile_rules(rules.parse(found.document))
     if isinstance(asked, str):
-        facts = _facts_as_kept((await _decisions(tx, asked))[-1].facts)
+        facts = as_kept((await _decisions(tx, asked))[-1].facts)
     else:
         facts = asked if asked.at is not None else msgspec.structs.replace(asked, at=await tx.now())
     verdict = compiled.decide(facts)
@@ -148,7 +148,7 @@ async def explain(tx: Transaction, workspace_id: str, message_id: str) -> list[d
     for decision in await _decisions(tx, message_id):
         found = await load(tx, workspace_id, decision.ruleset_version)
         compiled = index.compile_rules(rules.parse(found.document))
-        told = why(compiled, _facts_as_kept(decision.facts))
+        told = why(compiled, as_kept(decision.facts))
         explained.append({**msgspec.to_builtins(decision), **told})
     return explained
 
@@ -235,11 +235,6 @@ def _facts(event: Event, purpose: str | None) -> Facts:
         reply_until=min((one.until for one in message.reply_options if one.until is not None), default=None),
         at=message.received_at,
     )
-
-
-def _facts_as_kept(kept: Any) -> Facts:
-    # Decisions of the first release kept the normalized text only.
-    return msgspec.convert({"text": kept.get("words"), **kept}, Facts)
 
 
 def _routed(event: Event, decided: Decided | None) -> MessageRouted:

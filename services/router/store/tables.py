@@ -47,6 +47,7 @@ decision = sa.Table(
     column("facts", pg.JSONB, comment="what the rules saw: with the version it gives the same decision again"),
     stamp(),
     sa.Index("ix_decision_message", "workspace_id", "message_id"),
+    sa.Index("ix_decision_history", "workspace_id", "created_at", "id"),
 )
 
 SCHEMA: Final = Schema(name="router", metadata=METADATA, folder=Path(__file__).parents[1] / "migrations")
