@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import typer
 
-from services.cli import inspect, operate, run, workspaces
+from services.cli import inspect, operate, rules, run, workspaces
 from shared.errors import BatonError
 
 
@@ -38,6 +38,7 @@ def build() -> typer.Typer:
         "keys": operate.keys(),
         "dlq": operate.dlq(),
         "webhooks": operate.webhooks(),
+        "rules": rules.rules(),
     }
     for name, group in groups.items():
         app.add_typer(group, name=name)

@@ -149,9 +149,14 @@ def _call(
     except httpx.HTTPError as error:
         raise Refused(f"{found.url} does not answer: {error}") from error
     if response.is_error:
-        problem = response.json() if "json" in response.headers.get("content-type", "") else {}
-        raise Refused(f"{response.status_code} {problem.get('code', '')}: {problem.get('detail', response.text[:200])}")
+        raise refused(response)
     return response.json() if response.content else None
+
+
+def refused(response: Any) -> Refused:
+    """A problem that was answered, in one line."""
+    problem = response.json() if "json" in response.headers.get("content-type", "") else {}
+    return Refused(f"{response.status_code} {problem.get('code', '')}: {problem.get('detail', response.text[:200])}")
 
 
 def _pages(path: str, url: str | None, key: str | None, data_dir: Any) -> list[dict[str, Any]]:

@@ -1,11 +1,14 @@
 """The command line answers without a server where none is needed, and fails in one line."""
 
 import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from typer.testing import CliRunner
 
 from services.cli import main
+from services.cli.operate import Refused
 
 
 @pytest.fixture
@@ -64,3 +67,74 @@ def test_an_unknown_service_is_named(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         main.main()
     assert "there is no service ingestion" in capsys.readouterr().err
+
+
+@pytest.fixture
+def answering():
+    """A server that answers every request the same."""
+    servers = []
+
+    def start(status: int, content_type: str, body: str) -> str:
+        class Answer(BaseHTTPRequestHandler):
+            def do_POST(self):
+                self.rfile.read(int(self.headers["content-length"]))
+                self.send_response(status)
+                self.send_header("content-type", content_type)
+                self.end_headers()
+                self.wfile.write(body.encode())
+
+            def log_message(self, *_):
+                pass
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{server.server_port}"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+REPORT = {
+    "type": "report",
+    "since": "2026-11-22T09:00:00+00:00",
+    "ended": "done",
+    "messages": 1234,
+    "different": 3,
+    "elsewhere": 2,
+    "changes": {"team": [{"before": "care", "after": None, "messages": 2, "examples": [{"text": "[bold]refund"}]}]},
+    "rules": [{"rule": "refunds", "before": {"decided": 2, "added": 0}, "after": {"decided": 0, "added": 1}}],
+}
+
+
+def test_a_backtest_is_shown_as_tables_or_line_by_line(run, answering):
+    lines = [{"type": "progress", "messages": 1, "different": 0, "share": 0.1}, REPORT]
+    url = answering(200, "application/x-ndjson", "".join(json.dumps(line) + "\n" for line in lines))
+    shown = run("rules", "backtest", "2", "--url", url, "--key", "k")
+    assert shown.exit_code == 0, shown.output
+    assert "1,234 messages since 2026-11-22T09:00:00+00:00: 2 would go elsewhere" in shown.stdout
+    assert "[bold]refund" in shown.stdout
+    assert "refunds" in shown.stdout
+    told = run("rules", "backtest", "2", "--url", url, "--key", "k", "--json")
+    assert [json.loads(line) for line in told.stdout.splitlines()] == lines
+
+
+@pytest.mark.parametrize(
+    ("status", "content_type", "body"),
+    [
+        (404, "application/problem+json", {"code": "not-found", "detail": "there is no ruleset version 2"}),
+        (
+            200,
+            "application/x-ndjson",
+            {"type": "problem", "problem": {"status": 503, "code": "unavailable", "detail": "away"}},
+        ),
+        (200, "application/x-ndjson", {"type": "progress", "messages": 1, "different": 0, "share": 0.1}),
+    ],
+)
+def test_a_backtest_without_a_report_fails(run, answering, status, content_type, body):
+    failed = run(
+        "rules", "backtest", "2", "--url", answering(status, content_type, json.dumps(body) + "\n"), "--key", "k"
+    )
+    assert isinstance(failed.exception, Refused)
