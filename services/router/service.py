@@ -3,9 +3,10 @@
 from fastapi import APIRouter
 
 from services.router import NAME
-from services.router.api import rulesets, trials
+from services.router.api import rulesets, trials, usage
 from services.router.handlers.backtests import Backtests
 from services.router.handlers.deciding import Router
+from services.router.store.rule_counts import writer_of
 from shared.events.catalogue import MESSAGES
 from shared.host import Runtime, Service
 from shared.log.consumer import Consume
@@ -13,9 +14,9 @@ from shared.log.consumer import Consume
 
 def build(runtime: Runtime) -> Service:
     """One consumer and the routes."""
-    deciding = Router()
+    deciding = Router(writer_of(runtime.ids.new("rtr")))
     router = APIRouter()
-    for part in (rulesets, trials):
+    for part in (rulesets, trials, usage):
         router.include_router(part.router)
     return Service(
         name=NAME,

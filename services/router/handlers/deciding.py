@@ -13,7 +13,7 @@ from services.router.domain.diff import diff as differences
 from services.router.domain.explain import explain as why
 from services.router.domain.facts import Facts, as_kept
 from services.router.domain.patterns import Unreadable
-from services.router.store import decisions, rulesets
+from services.router.store import decisions, rule_counts, rulesets
 from services.router.store.decisions import Decided
 from shared import ids
 from shared.db.transaction import Transaction
@@ -38,7 +38,9 @@ REMEMBER: Final = 200_000
 class Router:
     """Decides by the versions in force; remembers compiled versions, which never change."""
 
-    def __init__(self, *, remember: int = REMEMBER) -> None:
+    def __init__(self, writer: int = 0, *, remember: int = REMEMBER) -> None:
+        """`writer`: whose rows it counts in; best one that no other process has."""
+        self._writer = writer
         self._remember = remember
         self._compiled: OrderedDict[tuple[str, int], index.Ruleset] = OrderedDict()
 
@@ -55,6 +57,7 @@ class Router:
             for id_, event in fresh.items()
         }
         decisions.keep(tx, list(decided.values()))
+        rule_counts.add(tx, decided.values(), writer=self._writer)
         for event in passing:
             decision = decided.pop(_decision_id(event), None)
             # An event that was decided before was also passed on before, in the same transaction.

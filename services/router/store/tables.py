@@ -49,5 +49,18 @@ decision = sa.Table(
     sa.Index("ix_decision_message", "workspace_id", "message_id"),
     sa.Index("ix_decision_history", "workspace_id", "created_at", "id"),
 )
+rule_count = sa.Table(
+    "rule_count",
+    METADATA,
+    column("workspace_id", sa.Text, primary_key=True),
+    column("version", sa.Integer, primary_key=True),
+    column("rule", sa.Text, primary_key=True),
+    column("writer", sa.Integer, primary_key=True, comment="each process adds to rows of its own"),
+    column("decided", sa.BigInteger),
+    column("added", sa.BigInteger),
+    stamp("first_at"),
+    stamp("last_at"),
+    postgresql_with={"fillfactor": "70"},
+)
 
 SCHEMA: Final = Schema(name="router", metadata=METADATA, folder=Path(__file__).parents[1] / "migrations")
