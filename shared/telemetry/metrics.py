@@ -23,6 +23,7 @@ CounterName = Literal[
     "baton_task_failures_total",
     "baton_kafka_client_lines_total",
     "baton_backtest_messages_total",
+    "baton_shadow_failures_total",
 ]
 GaugeName = Literal["baton_consumer_lag", "baton_parked_keys", "baton_stream_clients", "baton_event_loop_lag_seconds"]
 HistogramName = Literal["baton_webhook_seconds", "baton_consumer_batch_seconds", "baton_http_request_seconds"]
@@ -60,6 +61,7 @@ METRICS: Final[Mapping[MetricName, Metric]] = {
     "baton_event_loop_lag_seconds": Metric("gauge", "How late the event loop woke when it was last looked at."),
     "baton_task_failures_total": Metric("counter", "Failures of background tasks, which start again.", ("task",)),
     "baton_backtest_messages_total": Metric("counter", "Messages of the past that backtests looked at."),
+    "baton_shadow_failures_total": Metric("counter", "Candidates that could not decide beside the version in force."),
     "baton_kafka_client_lines_total": Metric(
         "counter", "Lines that the Kafka client logged; the log shows each kind once in 30 s.", ("level",)
     ),

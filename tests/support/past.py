@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 from fastapi import APIRouter
 
-from services.router.api import rulesets, trials, usage
+from services.router.api import rulesets, shadows, trials, usage
 from services.router.handlers import deciding
 from services.router.handlers.backtests import Backtests, Limits
 from shared.db.pool import Database
@@ -40,7 +40,7 @@ def looked_at(tried: Runtime) -> float:
 def router(tried: Runtime, limits: Limits | None = None) -> api.Stub:
     """The router's routes, without its consumer."""
     routes = APIRouter()
-    for part in (rulesets, trials, usage):
+    for part in (rulesets, shadows, trials, usage):
         routes.include_router(part.router)
     return api.Stub(name="router", router=routes, resources=[Backtests(tried, limits or Limits())])
 

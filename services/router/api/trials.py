@@ -133,7 +133,7 @@ async def _table(backtest: Backtest) -> AsyncIterator[bytes]:
             if isinstance(step, Difference) and left > 0:
                 left -= 1
                 sides = [side[name] for name in _COLUMNS for side in (step.before, step.after)]
-                facts = [step.message_id, step.decided_at.isoformat(), step.network, step.text, step.changed]
+                facts = [step.message_id, step.decided_at, step.network, step.text, step.changed]
                 yield _row([*facts, *sides])
             elif isinstance(step, Report) and (left == 0 or step.ended != "done"):
                 listed = MAX_LISTED - left

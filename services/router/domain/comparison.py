@@ -35,12 +35,20 @@ class Change(NamedTuple):
     after: str | None
 
 
+class Sum(NamedTuple):
+    """What is counted: an aspect and how it changed, or `messages`, `different` and `elsewhere` of all."""
+
+    aspect: str
+    before: str | None
+    after: str | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
     """A message of which two versions make different things."""
 
     message_id: str
-    decided_at: datetime
+    decided_at: datetime | None
     network: str
     text: str
     changed: tuple[Aspect, ...]
@@ -116,7 +124,7 @@ class Tally:
     used_after: dict[str, Use] = field(default_factory=dict)
 
     def add(
-        self, message_id: str, decided_at: datetime, facts: Facts, before: Verdict, after: Verdict
+        self, message_id: str, decided_at: datetime | None, facts: Facts, before: Verdict, after: Verdict
     ) -> Difference | None:
         """Counts one message; the difference, if there is one."""
         self.messages += 1
@@ -140,6 +148,12 @@ class Tally:
             self.changes.add(change, found)
         self.rules.add((before.rule, after.rule), found)
         return found
+
+    def sums(self) -> dict[Sum, int]:
+        """All that was counted, as one list: what several processes count is added up later."""
+        totals = {"messages": self.messages, "different": self.different, "elsewhere": self.elsewhere}
+        sums = {Sum(name, None, None): count for name, count in totals.items() if count}
+        return sums | {Sum(*change): counted.messages for change, counted in self.changes.by_kind.items()}
 
     def report(self) -> dict[str, Any]:
         """The sums, the most frequent changes first, each with examples."""

@@ -1,8 +1,7 @@
 """What the router does: decides about every new message of a batch, and explains or rehearses a decision."""
 
-from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -13,6 +12,8 @@ from services.router.domain.diff import diff as differences
 from services.router.domain.explain import explain as why
 from services.router.domain.facts import Facts, as_kept
 from services.router.domain.patterns import Unreadable
+from services.router.handlers.remembered import REMEMBER, Remembered
+from services.router.handlers.shadows import Shadows
 from services.router.store import decisions, rule_counts, rulesets
 from services.router.store.decisions import Decided
 from shared import ids
@@ -31,33 +32,30 @@ from shared.events.messages import (
 from shared.events.routing import Decision, MessageRouted
 from shared.platform.store import agents, channels, teams
 
-REMEMBER: Final = 200_000
-"""Rules and keywords that are kept compiled, one to two kB each; 10,000 rules of a brand are about 30 MB."""
-
 
 class Router:
     """Decides by the versions in force; remembers compiled versions, which never change."""
 
-    def __init__(self, writer: int = 0, *, remember: int = REMEMBER) -> None:
-        """`writer`: whose rows it counts in; best one that no other process has."""
-        self._writer = writer
-        self._remember = remember
-        self._compiled: OrderedDict[tuple[str, int], index.Ruleset] = OrderedDict()
+    def __init__(self, shadows: Shadows | None = None, *, remember: int = REMEMBER) -> None:
+        self._shadows = shadows or Shadows()
+        self._compiled = Remembered(remember)
 
     async def on_messages(self, tx: Transaction, events: Sequence[Event]) -> None:
         """Decides and passes on a batch of message events: one read of versions decides all of it."""
         passing = [event for event in events if not isinstance(event.data, ChannelChanged)]
         due = {_decision_id(event): event for event in passing if _is_due(event)}
-        versions, made = await rulesets.standing(tx, {event.workspace_id for event in due.values()}, list(due))
+        standing = await rulesets.standing(tx, {event.workspace_id for event in due.values()}, list(due))
+        versions = standing.versions
         compiled = await self._rulesets(tx, versions)
-        fresh = {id_: event for id_, event in due.items() if id_ not in made}
+        fresh = {id_: event for id_, event in due.items() if id_ not in standing.decisions}
         purposes = await _purposes(tx, list(fresh.values()), compiled)
         decided = {
             id_: _decide(event, versions[event.workspace_id], compiled[event.workspace_id], purposes)
             for id_, event in fresh.items()
         }
+        await self._shadows.compare(tx, list(decided.values()), standing.candidates)
         decisions.keep(tx, list(decided.values()))
-        rule_counts.add(tx, decided.values(), writer=self._writer)
+        rule_counts.add(tx, decided.values(), writer=self._shadows.writer)
         for event in passing:
             decision = decided.pop(_decision_id(event), None)
             # An event that was decided before was also passed on before, in the same transaction.
@@ -67,27 +65,17 @@ class Router:
             tx.emit(_routed(event, decision), key=event.key, event_id=ids.digest("evt", "routed", event.id))
 
     async def _rulesets(self, tx: Transaction, versions: dict[str, int]) -> dict[str, index.Ruleset]:
-        missing = {workspace: version for workspace, version in versions.items() if not self._known(workspace, version)}
+        found = {
+            workspace: known
+            for workspace, version in versions.items()
+            if (known := self._compiled.get(workspace, version)) is not None
+        }
+        missing = {workspace: version for workspace, version in versions.items() if workspace not in found}
         if missing:
-            for key, document in (await rulesets.documents(tx, missing)).items():
-                self._compiled[key] = index.compile_rules(rules.parse(document))
-        found = {workspace: self._compiled[workspace, version] for workspace, version in versions.items()}
-        if missing:
-            self._forget()
+            for (workspace, version), document in (await rulesets.documents(tx, missing)).items():
+                found[workspace] = index.compile_rules(rules.parse(document))
+                self._compiled.keep(workspace, version, found[workspace])
         return found
-
-    def _forget(self) -> None:
-        """What was not asked for longest, once too much is kept."""
-        kept = sum(ruleset.weight for ruleset in self._compiled.values())
-        while kept > self._remember and len(self._compiled) > 1:
-            _, forgotten = self._compiled.popitem(last=False)
-            kept -= forgotten.weight
-
-    def _known(self, workspace: str, version: int) -> bool:
-        if (workspace, version) not in self._compiled:
-            return False
-        self._compiled.move_to_end((workspace, version))
-        return True
 
 
 async def create(

@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import asyncpg
 
 from services.router.domain.preset import document as preset
+from services.router.store import shadows
+from services.router.store.shadows import Candidate
 from shared.db.transaction import Transaction
 from shared.errors import Conflict
 
@@ -19,9 +21,11 @@ FROM router.activation WHERE workspace_id = ANY($1::text[])
 ORDER BY workspace_id, number DESC
 """
 _STANDING: Final = f"""
-SELECT workspace_id, version, NULL AS decision FROM ({_ACTIVE}) AS active
+SELECT workspace_id, version, NULL::int AS run, NULL AS decision FROM ({_ACTIVE}) AS active
 UNION ALL
-SELECT NULL, NULL, id FROM router.decision WHERE id = ANY($2::text[])
+SELECT workspace_id, version, run, NULL FROM router.shadow WHERE workspace_id = ANY($1::text[]) AND ended_at IS NULL
+UNION ALL
+SELECT NULL, NULL, NULL, id FROM router.decision WHERE id = ANY($2::text[])
 """
 _COLUMNS: Final = "version, note, author, created_at"
 
@@ -38,6 +42,14 @@ class Ruleset:
     document: dict[str, Any] | None = None
 
 
+class Standing(NamedTuple):
+    """What a batch finds: the version in force per workspace, the candidate beside it, and decisions that are made."""
+
+    versions: dict[str, int]
+    candidates: dict[str, Candidate]
+    decisions: frozenset[str]
+
+
 async def active_versions(tx: Transaction, workspaces: Iterable[str]) -> dict[str, int]:
     """The version in force per workspace; a workspace that has none gets the preset as version 1."""
     wanted = sorted(set(workspaces))
@@ -49,18 +61,20 @@ async def active_versions(tx: Transaction, workspaces: Iterable[str]) -> dict[st
     return found
 
 
-async def standing(
-    tx: Transaction, workspaces: Iterable[str], decisions: Sequence[str]
-) -> tuple[dict[str, int], set[str]]:
-    """The version in force per workspace, as `active_versions` gives it; and those of the decisions that are made."""
+async def standing(tx: Transaction, workspaces: Iterable[str], decisions: Sequence[str]) -> Standing:
+    """What stands in these workspaces, and which of the decisions were made before; in one read."""
     wanted = set(workspaces)
     if not wanted:
-        return {}, set()
+        return Standing({}, {}, frozenset())
     rows = await tx.fetch(_STANDING, sorted(wanted), decisions)
-    versions = {row["workspace_id"]: row["version"] for row in rows if row["decision"] is None}
+    made = frozenset(row["decision"] for row in rows if row["decision"] is not None)
+    candidates = {
+        row["workspace_id"]: Candidate(row["workspace_id"], row["run"], row["version"]) for row in rows if row["run"]
+    }
+    versions = {row["workspace_id"]: row["version"] for row in rows if row["workspace_id"] and not row["run"]}
     if missing := wanted - versions.keys():
         versions |= await active_versions(tx, missing)
-    return versions, {row["decision"] for row in rows if row["decision"] is not None}
+    return Standing(versions, candidates, made)
 
 
 async def documents(tx: Transaction, versions: dict[str, int]) -> dict[tuple[str, int], dict[str, Any]]:
@@ -107,6 +121,8 @@ async def activate(tx: Transaction, workspace_id: str, version: int, *, author: 
     )
     if count == 0:
         raise Conflict("another version was activated at the same moment: look at it first")
+    # What a candidate was compared with is in force no more.
+    await shadows.end(tx, workspace_id, why="activated", by=author)
 
 
 async def previous_version(tx: Transaction, workspace_id: str) -> int | None:

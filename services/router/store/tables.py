@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
 from shared.db.migrate import Schema
-from shared.db.tables import add_kernel_tables, column, schema_metadata, stamp
+from shared.db.tables import INSTANT, add_kernel_tables, column, schema_metadata, stamp
 
 METADATA: Final = schema_metadata("router")
 add_kernel_tables(METADATA)
@@ -60,6 +60,43 @@ rule_count = sa.Table(
     column("added", sa.BigInteger),
     stamp("first_at"),
     stamp("last_at"),
+    postgresql_with={"fillfactor": "70"},
+)
+shadow = sa.Table(
+    "shadow",
+    METADATA,
+    column("workspace_id", sa.Text, primary_key=True),
+    column("run", sa.Integer, primary_key=True),
+    column("version", sa.Integer),
+    column("author", sa.Text),
+    stamp("started_at"),
+    column("ended_at", INSTANT, nullable=True),
+    column("ended", sa.Text, nullable=True, comment="stopped, activated (another version) or failed"),
+    column("ended_by", sa.Text, nullable=True),
+    column("error", sa.Text, nullable=True),
+    sa.Index("uq_shadow_running", "workspace_id", unique=True, postgresql_where=sa.text("ended_at IS NULL")),
+)
+shadow_count = sa.Table(
+    "shadow_count",
+    METADATA,
+    column("workspace_id", sa.Text, primary_key=True),
+    column("run", sa.Integer, primary_key=True),
+    column("writer", sa.Integer, primary_key=True, comment="each process adds to rows of its own"),
+    column("aspect", sa.Text, primary_key=True),
+    column("before", sa.Text, primary_key=True),
+    column("after", sa.Text, primary_key=True),
+    column("messages", sa.BigInteger),
+    postgresql_with={"fillfactor": "70"},
+)
+shadow_example = sa.Table(
+    "shadow_example",
+    METADATA,
+    column("workspace_id", sa.Text, primary_key=True),
+    column("run", sa.Integer, primary_key=True),
+    column("writer", sa.Integer, primary_key=True),
+    column("slot", sa.Integer, primary_key=True, comment="of a ring: the newest overwrites the oldest"),
+    column("difference", pg.JSONB),
+    stamp(),
     postgresql_with={"fillfactor": "70"},
 )
 

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from services.router.handlers.deciding import Router
+from services.router.handlers.shadows import Shadows
 from services.router.store import rule_counts
 from shared.db.transaction import Batch
 from tests.support import api, past
@@ -86,11 +87,11 @@ async def test_workspaces_are_counted_apart_in_one_batch(ready):
         await Router().on_messages(tx, events)
     assert (await listed(ready))["data"][0]["decided"] == 1
     others = {row["rule"]: row["decided"] for row in (await listed(ready, 1, "w2"))["data"]}
-    assert others == {"complaints": 1, "product questions": 0, "questions": 0, "fallback": 0}
+    assert (others["complaints"], sum(others.values())) == (1, 1)
 
 
 async def test_two_processes_count_without_waiting_for_each_other_and_add_up(ready):
-    routers = [Router(writer) for writer in (1, 2)]
+    routers = [Router(Shadows(writer)) for writer in (1, 2)]
     gate = asyncio.Barrier(2)
 
     async def work(number, router):

@@ -1,0 +1,147 @@
+"""Candidates that decide beside the version in force, in the same pass over the batch and without effect."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+import msgspec
+import structlog
+
+from services.router.domain import compile as index
+from services.router.domain import rules
+from services.router.domain.comparison import Difference, Tally
+from services.router.domain.compile import Verdict
+from services.router.handlers.remembered import REMEMBER, Remembered
+from services.router.store import rulesets, shadows
+from services.router.store.decisions import Decided
+from services.router.store.shadows import Candidate, Compared, Shadow
+from shared.db.transaction import Transaction
+from shared.errors import Conflict, NotFound
+from shared.platform.store import channels
+from shared.telemetry.metrics import Metrics
+
+RING: Final = 20
+"""Examples that each process keeps of a run."""
+
+MOST_RINGS: Final = 10_000
+"""Places in rings that are remembered; a ring whose place was forgotten begins again."""
+
+PURPOSE: Final = "channel.purpose"
+_LONGEST_ERROR: Final = 500
+
+
+class Shadows:
+    """What a process knows of candidates. `writer`: whose rows it counts in; best one that no other process has."""
+
+    def __init__(self, writer: int = 0, metrics: Metrics | None = None) -> None:
+        self.writer = writer
+        self._metrics = metrics or Metrics()
+        self._compiled = Remembered(REMEMBER // 4)
+        self._kept: dict[Candidate, int] = {}
+
+    async def compare(self, tx: Transaction, made: Sequence[Decided], candidates: Mapping[str, Candidate]) -> None:
+        """Lets candidates decide what was decided just now. An error of theirs ends them, never the batch."""
+        by_candidate: dict[Candidate, list[Decided]] = {}
+        for one in made:
+            if candidate := candidates.get(one.workspace_id):
+                by_candidate.setdefault(candidate, []).append(one)
+        if not by_candidate:
+            return
+        errors: dict[Candidate, str] = {}
+        compiled = await self._rulesets(tx, by_candidate, errors)
+        purposes = await _purposes(tx, compiled, by_candidate)
+        found: list[Compared] = []
+        for candidate, ruleset in compiled.items():
+            try:
+                found.append(self._compared(candidate, ruleset, by_candidate[candidate], purposes))
+            except Exception as error:  # noqa: BLE001 - what is tried must not stop what is in force
+                errors[candidate] = self._told(candidate, error)
+        shadows.add(tx, found, writer=self.writer)
+        shadows.fail(tx, errors)
+
+    async def _rulesets(
+        self, tx: Transaction, wanted: Iterable[Candidate], errors: dict[Candidate, str]
+    ) -> dict[Candidate, index.Ruleset]:
+        """Those of the candidates; what cannot be compiled is an error of its own."""
+        found = {
+            one: known for one in wanted if (known := self._compiled.get(one.workspace_id, one.version)) is not None
+        }
+        missing = [one for one in wanted if one not in found]
+        if missing:
+            documents = await rulesets.documents(tx, {one.workspace_id: one.version for one in missing})
+            for one in missing:
+                try:
+                    found[one] = index.compile_rules(rules.parse(documents[one.workspace_id, one.version]))
+                    self._compiled.keep(one.workspace_id, one.version, found[one])
+                except Exception as error:  # noqa: BLE001 - as above
+                    errors[one] = self._told(one, error)
+        return found
+
+    def _compared(
+        self, candidate: Candidate, ruleset: index.Ruleset, some: Sequence[Decided], purposes: Mapping[str, str]
+    ) -> Compared:
+        tally = Tally()
+        differences: list[Difference] = []
+        for one in some:
+            facts = one.facts
+            if facts.purpose is None and (purpose := purposes.get(facts.channel)):
+                facts = msgspec.structs.replace(facts, purpose=purpose)
+            before = Verdict(rule=one.rule, action=one.action, matched=one.matched)
+            if difference := tally.add(one.message_id, facts.at, facts, before, ruleset.decide(facts)):
+                differences.append(difference)
+        return Compared(
+            candidate=candidate, counts=tally.sums(), examples=dict(self._slots(candidate, differences[-RING:]))
+        )
+
+    def _slots(self, candidate: Candidate, differences: Sequence[Difference]) -> list[tuple[int, Difference]]:
+        if len(self._kept) > MOST_RINGS:
+            self._kept.clear()
+        kept = self._kept.get(candidate, 0)
+        self._kept[candidate] = kept + len(differences)
+        return [((kept + number) % RING, difference) for number, difference in enumerate(differences)]
+
+    def _told(self, candidate: Candidate, error: Exception) -> str:
+        self._metrics.counter("baton_shadow_failures_total").inc()
+        facts = candidate._asdict()
+        structlog.get_logger().warning("shadow_failed", **facts, exc_info=error)
+        return f"{type(error).__name__}: {error}"[:_LONGEST_ERROR]
+
+
+async def _purposes(
+    tx: Transaction, compiled: Mapping[Candidate, index.Ruleset], made: Mapping[Candidate, Sequence[Decided]]
+) -> dict[str, str]:
+    """What channels are for, where a candidate asks for it and nothing in force did."""
+    asking = {
+        one.facts.channel
+        for candidate, ruleset in compiled.items()
+        if ruleset.asks(PURPOSE)
+        for one in made[candidate]
+        if one.facts.purpose is None
+    }
+    return dict(await channels.purposes(tx, asking)) if asking else {}
+
+
+async def start(tx: Transaction, workspace_id: str, version: int, *, author: str) -> Shadow:
+    """Lets a version run beside the one in force, from the next batch on."""
+    documents = await rulesets.documents(tx, {workspace_id: version})
+    if (workspace_id, version) not in documents:
+        raise NotFound(f"there is no ruleset version {version}")
+    if (await rulesets.active_versions(tx, [workspace_id]))[workspace_id] == version:
+        raise Conflict("this version is in force: a shadow is compared with what is")
+    # What cannot decide is told now, not in the middle of a batch.
+    index.compile_rules(rules.parse(documents[workspace_id, version]))
+    await shadows.start(tx, workspace_id, version, author=author)
+    return await report(tx, workspace_id, version)
+
+
+async def stop(tx: Transaction, workspace_id: str, *, by: str) -> None:
+    """Ends the candidate that runs; what it found stays to be read."""
+    if not await shadows.end(tx, workspace_id, why="stopped", by=by):
+        raise NotFound("no version runs as a shadow")
+
+
+async def report(tx: Transaction, workspace_id: str, version: int) -> Shadow:
+    """What the last run of a version found so far."""
+    found = await shadows.find(tx, workspace_id, version)
+    if found is None:
+        raise NotFound(f"version {version} did not run as a shadow")
+    return found
