@@ -14,7 +14,7 @@ from typing import Any, Final
 import uvloop
 from rich.console import Console
 
-from tests.load import apply, deliveries, intake, journey, kafka, lease, listing, rules
+from tests.load import apply, backtest, deliveries, intake, journey, kafka, lease, listing, rules
 from tests.load.report import Part, show
 from tests.load.stage import Missing, Stage
 
@@ -25,6 +25,7 @@ PARTS: Final[Mapping[str, tuple[Measure, float]]] = {
     "durable": (intake.run_durable, 120),
     "lease": (lease.run, 60),
     "rules": (rules.run, 150),
+    "backtest": (backtest.run, 180),
     "apply": (apply.run, 60),
     "listing": (listing.run, 300),
     "deliveries": (deliveries.run, 150),
