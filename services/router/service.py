@@ -1,5 +1,7 @@
 """Builds the router for the host."""
 
+from typing import Final
+
 from fastapi import APIRouter
 
 from services.router import NAME
@@ -12,6 +14,9 @@ from shared.events.catalogue import MESSAGES
 from shared.host import Runtime, Service
 from shared.log.consumer import Consume
 
+LARGEST_RULESET: Final = 8 * 1024 * 1024
+"""Bytes of a request that keeps one; 10,000 rules are about 2 MB."""
+
 
 def build(runtime: Runtime) -> Service:
     """One consumer and the routes."""
@@ -22,6 +27,7 @@ def build(runtime: Runtime) -> Service:
     return Service(
         name=NAME,
         router=router,
+        body_limits={"/v1/rulesets": LARGEST_RULESET},
         consumes=[Consume(group=NAME, topics=(MESSAGES,), schema=NAME, handler=deciding.on_messages)],
         resources=[Backtests(runtime)],
     )

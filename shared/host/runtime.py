@@ -70,5 +70,7 @@ class Service:
     """What takes usual requests below ASGI, by path prefix; a mount of that prefix answers all others."""
     mount_paths: Mapping[str, Any] = field(default_factory=dict)
     """OpenAPI path items of the mounts, which FastAPI can't know."""
+    body_limits: Mapping[str, int] = field(default_factory=dict)
+    """Bytes that requests of some paths may have, where these are more than others may."""
     resources: Sequence[object] = ()
     """What routes may ask for with `call.resource(type)`: the runtime itself, handlers, streams."""

@@ -23,7 +23,7 @@ from shared.telemetry.metrics import Metrics
 from shared.telemetry.spans import OFF, Spans
 from shared.web import dead_letters, openapi, problems
 from shared.web.auth import Authenticator
-from shared.web.bodies import encode
+from shared.web.bodies import Limits, encode
 from shared.web.calls import Face, RouteFacts
 from shared.web.edge import Edge
 from shared.web.health import Health
@@ -47,6 +47,8 @@ class Hosted(Protocol):
     def hooks(self) -> Mapping[str, Hook]: ...
     @property
     def mount_paths(self) -> Mapping[str, Any]: ...
+    @property
+    def body_limits(self) -> Mapping[str, int]: ...
     @property
     def resources(self) -> Sequence[object]: ...
 
@@ -172,8 +174,11 @@ def create_app(
         face=face,
         limiter=RateLimiter(clock, rate=web.api_rate, burst=web.api_burst),
         metrics=metrics,
-        body_limit=settings.api_body_limit,
-        json_depth=settings.json_depth,
+        limits=Limits(
+            size=settings.api_body_limit,
+            depth=settings.json_depth,
+            larger={path: limit for service in services for path, limit in service.body_limits.items()},
+        ),
     )
     mounts = {prefix: mount for service in services for prefix, mount in service.mounts.items()}
     # Where spans are recorded every request goes the ordinary way, which has a place for them.

@@ -2,6 +2,8 @@
 
 import asyncio
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
@@ -15,6 +17,19 @@ READ_SECONDS: Final = 30.0
 """A body that takes longer to arrive is given up."""
 
 _BRACKETS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a request's body may be at most, in bytes and in nesting; `larger`: in bytes, for some paths."""
+
+    size: int
+    depth: int
+    larger: Mapping[str, int] = field(default_factory=dict)
+
+    def of(self, path: str) -> int:
+        """Bytes; a path's own limit never makes it smaller."""
+        return max(self.size, self.larger.get(path, 0))
 
 
 def encode(body: Any) -> bytes:

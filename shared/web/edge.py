@@ -51,14 +51,13 @@ class Edge:
     """Pure ASGI, because each layer of middleware costs more than what it does here."""
 
     def __init__(
-        self, app: ASGIApp, *, face: Face, limiter: RateLimiter, metrics: Metrics, body_limit: int, json_depth: int
+        self, app: ASGIApp, *, face: Face, limiter: RateLimiter, metrics: Metrics, limits: bodies.Limits
     ) -> None:
         self._app = app
         self._face = face
         self._limiter = limiter
         self._metrics = metrics
-        self._body_limit = body_limit
-        self._json_depth = json_depth
+        self._limits = limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
@@ -120,8 +119,8 @@ class Edge:
         announced = _length(headers)
         if not announced and "transfer-encoding" not in headers and (announced == 0 or scope["method"] in _NO_BODY):
             return receive
-        body = await bodies.read(receive, announced=announced, limit=self._body_limit)
-        bodies.refuse_deep(body, limit=self._json_depth)
+        body = await bodies.read(receive, announced=announced, limit=self._limits.of(scope["path"]))
+        bodies.refuse_deep(body, limit=self._limits.depth)
         return bodies.replay(body, receive)
 
     async def _identify(self, scope: Scope, headers: Headers) -> Principal:

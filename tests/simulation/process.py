@@ -24,6 +24,7 @@ from shared.sealing import KeyRing
 from shared.settings import KernelSettings, Settings
 from shared.telemetry.metrics import Metrics
 from shared.web.auth import Authenticator
+from shared.web.bodies import Limits
 from shared.web.calls import RouteFacts
 from shared.web.edge import Edge
 from shared.web.health import Health
@@ -253,8 +254,7 @@ class Process:
             face=face,
             limiter=RateLimiter(runtime.clock, rate=1e6, burst=10**6),
             metrics=runtime.metrics,
-            body_limit=runtime.settings.api_body_limit,
-            json_depth=runtime.settings.json_depth,
+            limits=Limits(size=runtime.settings.api_body_limit, depth=runtime.settings.json_depth),
         )
 
 

@@ -35,6 +35,7 @@ class Stub:
     mounts: Mapping[str, Any] = field(default_factory=dict)
     hooks: Mapping[str, Hook] = field(default_factory=dict)
     mount_paths: Mapping[str, Any] = field(default_factory=dict)
+    body_limits: Mapping[str, int] = field(default_factory=dict)
     resources: Sequence[object] = ()
 
 

@@ -1,5 +1,6 @@
 """Rules are tried, compared and explained over HTTP before and after they are in force."""
 
+import json
 from collections.abc import AsyncIterator
 
 import httpx
@@ -7,9 +8,11 @@ import pytest
 
 from services.router.api.rulesets import router
 from services.router.handlers import deciding as handlers
+from services.router.service import LARGEST_RULESET
 from shared.db.pool import Database
 from shared.db.transaction import Batch, Workspace
 from shared.platform.store import channels
+from shared.settings import KernelSettings
 from tests.support import api
 from tests.support.messages import AT, message, received
 
@@ -20,7 +23,9 @@ RULE = {"name": "refunds", "when": {"text": "refund"}, "then": {"team": "care"}}
 async def admin(database: Database) -> AsyncIterator[httpx.AsyncClient]:
     await api.new_workspace(database)
     token = await api.new_key(database)
-    async with api.client(api.new_app(database, api.Stub(router=router)), token) as opened:
+    async with api.client(
+        api.new_app(database, api.Stub(router=router, body_limits={"/v1/rulesets": LARGEST_RULESET})), token
+    ) as opened:
         yield opened
 
 
@@ -39,6 +44,15 @@ async def decide(database: Database, *messages) -> None:
 async def test_the_schema_of_rulesets_is_served(admin):
     schema = (await admin.get("/v1/rulesets/schema")).json()
     assert "author.followers" in schema["$defs"]["Condition"]["properties"]
+
+
+async def test_a_ruleset_may_be_larger_than_other_bodies(admin):
+    many = [RULE | {"name": f"rule {number}", "when": {"text": [f"word{number}" * 20]}} for number in range(1_500)]
+    assert len(json.dumps(many)) > KernelSettings().api_body_limit
+    version = await keep(admin, *many)
+    assert len((await admin.get(f"/v1/rulesets/{version}")).json()["document"]["rules"]) == len(many)
+    refused = await admin.post("/v1/rulesets", content=b" " * (LARGEST_RULESET + 1))
+    assert (refused.status_code, refused.json()["limit"]) == (413, LARGEST_RULESET)
 
 
 async def test_what_cannot_be_kept_is_a_problem_document_that_points_at_it(admin):
