@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 pytest.register_assert_rewrite("tests.contract", "tests.support")
 
@@ -20,6 +21,10 @@ _SERVER: Final = pytest.StashKey[Server]()
 _BROKER: Final = pytest.StashKey[SharedBroker]()
 _FORKS: Final = pytest.StashKey[Forks]()
 _WITHOUT: Final = "without Apache Kafka"
+
+# How long an example takes says what else the machine does.
+settings.register_profile("baton", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("baton")
 
 
 def pytest_configure(config: pytest.Config) -> None:

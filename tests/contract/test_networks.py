@@ -40,9 +40,7 @@ every_network = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sa
 every_batch = pytest.mark.parametrize(
     "sample", [s for s in SAMPLES if s.network not in ONE_BY_ONE], ids=lambda sample: sample.network
 )
-fuzz: Final = settings(
-    max_examples=120, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+fuzz: Final = settings(max_examples=120, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def _cases(table: str) -> list[Any]:

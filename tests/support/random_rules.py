@@ -2,14 +2,10 @@
 
 from datetime import UTC, datetime, timedelta
 
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from services.router.domain.facts import Facts
 from tests.support import naive_rules
-
-patiently = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-"""Rules that nest take a while to be made up, where many tests share a core."""
 
 WORDS = [
     "refund",

@@ -229,7 +229,6 @@ def test_tickets_does_what_the_model_says(machine: type[Machine], scope: LeaseSc
         stateful_step_count=60 if SOAK else 30,
         # A failure is told as it was found: to make it shorter takes minutes.
         phases=[Phase.generate, Phase.shrink] if SOAK else [Phase.generate],
-        deadline=None,
         derandomize=not SOAK,
         database=None,
         suppress_health_check=list(HealthCheck),

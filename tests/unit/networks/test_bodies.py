@@ -26,7 +26,7 @@ def _depth(value: Any) -> int:
     return 0 if inner is None else 1 + max((_depth(child) for child in inner), default=0)
 
 
-@settings(max_examples=200, deadline=None, database=None)
+@settings(max_examples=200, database=None)
 @given(value=JSON, around=st.integers(0, 80))
 def test_depth_is_what_walking_the_decoded_value_finds(value: Any, around: int) -> None:
     for number in range(around):
@@ -102,7 +102,7 @@ def test_what_is_no_time_is_none(value: Any) -> None:
     assert bodies.instant(value) is None
 
 
-@settings(max_examples=200, deadline=None, database=None)
+@settings(max_examples=200, database=None)
 @given(moment=st.datetimes(timezones=st.just(timezone(timedelta(hours=5)))))
 def test_every_time_that_python_knows_is_read_or_refused(moment: datetime) -> None:
     found = bodies.instant(moment.isoformat())

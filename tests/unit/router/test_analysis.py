@@ -6,7 +6,7 @@ from hypothesis import given
 from services.router.domain import analysis, implication, rules
 from services.router.domain import compile as index
 from tests.support import naive_rules
-from tests.support.random_rules import documents, messages, patiently
+from tests.support.random_rules import documents, messages
 
 OWN = {"team": "care"}
 
@@ -142,7 +142,6 @@ def test_thousands_of_rules_that_look_alike_are_not_compared_for_ever():
     assert told(found.warnings) == [("not-compared", "/rules")]
 
 
-@patiently
 @given(documents, messages)
 def test_a_rule_that_is_called_unreachable_or_contradictory_never_decides_anything(document, facts):
     ruleset = index.compile_rules(rules.parse(document))
@@ -157,7 +156,6 @@ def test_a_rule_that_is_called_unreachable_or_contradictory_never_decides_anythi
     assert naive_rules.decide(document, facts)[1] == naive_rules.decide(without, facts)[1]
 
 
-@patiently
 @given(documents, messages)
 def test_what_is_said_to_follow_follows(document, facts):
     parsed = rules.parse(document).rules

@@ -7,12 +7,11 @@ from services.router.domain import compile as index
 from services.router.domain import explain, rules, schema
 from services.router.domain.facts import Facts
 from tests.support import naive_rules
-from tests.support.random_rules import documents, messages, patiently
+from tests.support.random_rules import documents, messages
 
 SCHEMA = Draft202012Validator(schema.schema())
 
 
-@patiently
 @given(documents, messages)
 def test_the_index_and_a_plain_reading_of_the_rules_decide_the_same(document, facts):
     owner, made, held = naive_rules.decide(document, facts)
@@ -28,7 +27,6 @@ def test_the_index_and_a_plain_reading_of_the_rules_decide_the_same(document, fa
     }
 
 
-@patiently
 @given(documents, messages)
 def test_the_explanation_accounts_for_every_rule_and_quotes_the_text_as_it_was_written(document, facts):
     ruleset = index.compile_rules(rules.parse(document))
@@ -41,7 +39,7 @@ def test_the_explanation_accounts_for_every_rule_and_quotes_the_text_as_it_was_w
         assert facts.text[evidence["start"] : evidence["end"]] == evidence["found"] != ""
 
 
-@settings(patiently, max_examples=30)
+@settings(max_examples=30)
 @given(documents)
 def test_every_ruleset_that_is_taken_is_valid_by_the_published_schema(document):
     rules.parse(document)

@@ -151,13 +151,13 @@ def ticket_stories(draw: st.DrawFn, *, unheard: bool = True) -> tuple[list[Opera
 
 
 @given(lease_stories())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_whatever_a_real_lease_does_passes(history: list[Operation]) -> None:
     check_lease(history, LEASE)
 
 
 @given(ticket_stories())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_whatever_a_real_ticket_goes_through_passes(story: tuple[list[Operation], Page]) -> None:
     check_ticket(story[0], TICKET)
 
@@ -179,7 +179,7 @@ def lease_op(instant: float, verb: Any, agent: str, verdict: Any, **more: Any) -
 
 
 @given(lease_stories(unheard=False), st.sampled_from(["same fence", "old fence", "while held", "beat", "seen free"]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_fault_at_the_end_of_any_lease_is_caught(history: list[Operation], fault: str) -> None:
     now = after(history)
     highest = max((one.result.fence or 0 for one in history), default=0)
@@ -198,7 +198,7 @@ def test_a_fault_at_the_end_of_any_lease_is_caught(history: list[Operation], fau
 
 
 @given(ticket_stories(unheard=False), st.sampled_from(["stale read", "lost update", "gone", "skipped", "same line"]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_fault_at_the_end_of_any_ticket_is_caught(story: tuple[list[Operation], Page], fault: str) -> None:
     history, page = story
     now, version = after(history), page.version

@@ -100,7 +100,7 @@ def _explains(order: Sequence[Operation], model: Cell) -> bool:
 
 
 @given(anything())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_it_says_what_trying_every_order_says(history: list[Operation]) -> None:
     expected = is_true(history, Cell())
     try:
@@ -114,14 +114,14 @@ def test_it_says_what_trying_every_order_says(history: list[Operation]) -> None:
 
 
 @given(true_stories())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @example([])
 def test_what_happened_one_after_the_other_passes_however_it_overlaps(history: list[Operation]) -> None:
     assert len(check(history, Cell())) <= len(history)
 
 
 @given(true_stories(longest=9), st.integers(1, 3))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_a_number_that_nobody_wrote_is_caught_wherever_it_is_read(history: list[Operation], position: int) -> None:
     at = history[-position % len(history)]
     lie = told(("read",), 9, at.start, at.start + 1)
