@@ -115,8 +115,12 @@ class Page:
         return {"object": "page", "entry": [{"id": self.network.account, "time": int(time.time()), **content}]}
 
     async def say(self, body: dict[str, Any]) -> None:
-        """Posts a webhook, which must be acknowledged in the end."""
-        assert await self.network.post(body) == 200
+        """Posts a webhook until it is acknowledged: networks go on for hours."""
+
+        async def is_taken() -> bool:
+            return await self.network.post(body) == 200
+
+        await until(is_taken, within=2 * PATIENCE)
 
     async def ticket_of(self, author: int, *, seq: int = 1, within: float = PATIENCE) -> dict[str, Any]:
         """The ticket of a customer who commented, once it has so many lines."""
