@@ -12,7 +12,7 @@ from tests.simulation.harness import BLOCK
 
 SOAK: Final = os.environ.get("BATON_SOAK") == "1"
 JOBS: Final = 2
-SEEDS: Final = 10_000 if SOAK else 500
+SEEDS: Final = 10_000 if SOAK else 200
 PATIENCE: Final = 10_000 if SOAK else 900
 """Seconds for all of them; one takes less than half a second of a core."""
 
