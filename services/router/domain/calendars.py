@@ -38,7 +38,7 @@ def problem(calendar: Calendar) -> str | None:
         return "a subdivision is a part of a country: name that too"
     try:
         _of(calendar.holidays)
-    except NotImplementedError:
+    except NotImplementedError:  # what the library says of a country that it does not know
         where = " of ".join(filter(None, (calendar.holidays.subdivision, calendar.holidays.country)))
         return f"no holidays are known for {where}: two capital letters name a country, such as 'DE'"
     return None
