@@ -325,7 +325,7 @@ def _socket_directory(setup: _Setup) -> Path:
     path = setup.data_dir / "run"
     if len(os.fsencode(path / _SOCKET_FILE)) >= _LONGEST_SOCKET_PATH:
         digest = hashlib.sha256(os.fsencode(setup.data_dir.resolve())).hexdigest()[:16]
-        short = setup.runtime_dir / "run" if os.geteuid() == 0 else Path(tempfile.gettempdir())
+        short = setup.runtime_dir / "sockets" if os.geteuid() == 0 else Path(tempfile.gettempdir())
         path = short / f"baton-{digest}"
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     status = path.lstat()
