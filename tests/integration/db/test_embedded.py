@@ -214,6 +214,8 @@ async def test_a_long_data_directory_gets_its_socket_elsewhere(tmp_path: Path, r
     data = tmp_path / ("x" * 100) / "data"
     async with EmbeddedPostgres.start(data, runtime_dir=reachable, durable=False) as server:
         assert len(str(server.socket_dir)) < 80
+        # Where the default data directory, which is that one for root, has its own.
+        assert (reachable / "run") not in server.socket_dir.parents
         assert await _query(server, "SELECT 1") == 1
 
 
