@@ -247,7 +247,7 @@ class LogContract:
     async def test_partitions_of_a_crashed_member_move_on(self, rig: Rig, process: Process) -> None:
         await append(process, *(encoded(f"key-{n}", n) for n in range(40)))
         async with rig.process(silent=True) as dead, dead.log.subscribe("g", [MESSAGES]) as crashed:
-            assert len(await fetched(crashed, 40)) == 40
+            await fetched(crashed, 40)
             async with process.log.subscribe("g", [MESSAGES]) as survivor:
                 assert len(await read(process, survivor, 40)) == 40
 

@@ -150,9 +150,9 @@ async def test_a_member_that_gets_nothing_is_replaced_and_then_the_process_ends(
 
 
 async def test_a_member_that_gets_nothing_because_there_is_nothing_stays(rig: KafkaRig) -> None:
-    impatient = replace(rig.cluster, pace=replace(rig.cluster.pace, stall=timedelta(milliseconds=300)))
+    impatient = replace(rig.cluster, pace=replace(rig.cluster.pace, stall=timedelta(seconds=1)))
     async with rig.process(cluster=impatient) as process, process.log.subscribe("g", [MESSAGES]) as subscription:
-        for _ in range(8):
+        for _ in range(20):
             await fetch(subscription, max_wait=timedelta(milliseconds=100))
         await append(process, encoded("k", 1))
         assert by_key(await read(process, subscription, 1)) == {"k": [1]}

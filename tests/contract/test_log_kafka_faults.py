@@ -3,7 +3,6 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ from shared.log.kafka import from_settings
 from shared.settings import KernelSettings
 from tests.support.kafka import Broker
 from tests.support.kafka.certificates import write_certificates
-from tests.support.kafka.rig import STEADY, KafkaRig, relayed
+from tests.support.kafka.rig import KafkaRig, relayed
 from tests.support.logs import Process, append, by_key, encoded, read
 from tests.support.postgres import open_database
 from tests.support.waiting import answer
@@ -36,7 +35,7 @@ def own_broker(tmp_path: Path) -> Iterator[Broker]:
 async def process(own_broker: Broker, dsn: str) -> AsyncIterator[Process]:
     rig = KafkaRig(own_broker.servers, "", lambda: open_database(dsn))
     await rig.create_topics()
-    async with rig.process(cluster=replace(rig.cluster, pace=STEADY)) as process:
+    async with rig.process() as process:
         yield process
 
 

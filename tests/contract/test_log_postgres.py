@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -29,10 +30,8 @@ from tests.support.logs import (
 )
 from tests.support.postgres import cut_connections, open_database
 
-QUICK = Pace(
-    poll=timedelta(milliseconds=20), heartbeat=timedelta(milliseconds=50), member_ttl=timedelta(milliseconds=600)
-)
-SILENT = Pace(poll=timedelta(milliseconds=20), heartbeat=timedelta(hours=1), member_ttl=timedelta(milliseconds=600))
+QUICK = Pace(poll=timedelta(milliseconds=20), heartbeat=timedelta(milliseconds=50), member_ttl=timedelta(seconds=2))
+SILENT = replace(QUICK, heartbeat=timedelta(hours=1))
 
 
 class PostgresRig:

@@ -6,14 +6,13 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
 from shared.errors import Retryable
 from shared.events.catalogue import MESSAGES
-from tests.support.kafka.rig import STEADY, KafkaRig
+from tests.support.kafka.rig import KafkaRig
 from tests.support.logs import commit, fetch
 from tests.support.postgres import open_database
 from tests.support.waiting import PATIENCE
@@ -28,7 +27,7 @@ async def consume(servers: str, prefix: str, dsn: str, path: Path) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     rig = KafkaRig(servers, prefix, lambda: open_database(dsn, size=4))
     with path.open("ab", buffering=0) as diary:
-        async with rig.process(cluster=replace(rig.cluster, pace=STEADY)) as process:
+        async with rig.process() as process:
             while not stop.is_set():
                 # A member that is replaced, or cannot reach the broker, joins again.
                 with contextlib.suppress(Retryable):

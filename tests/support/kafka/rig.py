@@ -16,17 +16,16 @@ from tests.support.waiting import answer
 
 PARTITIONS: Final = 4
 QUICK: Final = Pace(
-    session=timedelta(milliseconds=1000),
-    heartbeat=timedelta(milliseconds=200),
+    session=timedelta(seconds=3),
+    heartbeat=timedelta(milliseconds=300),
     hold=timedelta(milliseconds=700),
     retry=timedelta(milliseconds=100),
 )
-STEADY: Final = replace(QUICK, session=timedelta(seconds=3), heartbeat=timedelta(milliseconds=300))
-"""For processes of their own, which may have to wait for a core."""
+"""Fails over soon, and still lets a live member wait for a core."""
 
 SILENT: Final = replace(QUICK, heartbeat=timedelta(hours=1))
 RELAY: Final = RelayPace(
-    poll=timedelta(milliseconds=20), heartbeat=timedelta(milliseconds=100), ttl=timedelta(milliseconds=800)
+    poll=timedelta(milliseconds=20), heartbeat=timedelta(milliseconds=100), ttl=timedelta(milliseconds=2_000)
 )
 
 OpenDatabase = Callable[[], AbstractAsyncContextManager[Database]]
