@@ -37,7 +37,7 @@ class Deliverer:
         self._good_until = 0.0
         self._hub = hub
         self._runs: dict[str, LaneRun] = {}
-        self._retiring: set[str] = set()
+        self._retiring: dict[str, asyncio.Task[None]] = {}
         # Renewing and recording write the same rows: one after the other, they cannot wait for each other in a circle.
         self._lock = asyncio.Lock()
         self._stirred = asyncio.Event()
@@ -138,10 +138,10 @@ class Deliverer:
     def _stop_others(self, group: asyncio.TaskGroup, own: Sequence[Lane], *, excess: set[str]) -> None:
         """Ends lanes that are not ours any more, and gives those up that are beyond our share."""
         ours = {lane.endpoint_id for lane in own}
-        for endpoint_id in (self._runs.keys() | excess) - ours - self._retiring:
-            self._retiring.add(endpoint_id)
+        for endpoint_id in (self._runs.keys() | excess) - ours - self._retiring.keys():
             run = self._runs.pop(endpoint_id, None)
-            group.create_task(self._end(endpoint_id, run, releases=endpoint_id in excess))
+            ending = self._end(endpoint_id, run, releases=endpoint_id in excess)
+            self._retiring[endpoint_id] = group.create_task(ending)
 
     async def _end(self, endpoint_id: str, run: LaneRun | None, *, releases: bool) -> None:
         if run is not None:
@@ -152,7 +152,7 @@ class Deliverer:
                 # If it fails, the next look finds the lane to be ours, and beyond our share, again.
                 async with self._lock, self._runtime.scan() as tx:
                     await lanes.release(tx, self._id, [endpoint_id])
-        self._retiring.discard(endpoint_id)
+        del self._retiring[endpoint_id]
 
     async def _guard(self, run: LaneRun) -> None:
         try:
@@ -167,6 +167,9 @@ class Deliverer:
             run.stop()
         for run in tuple(self._runs.values()):
             await run.settled()
+        # What they pushed is not settled before it is recorded, and the recorder ends behind us.
+        for ending in tuple(self._retiring.values()):
+            await ending
         async with self._lock, self._runtime.scan() as tx:
             await lanes.release(tx, self._id, list(self._runs))
             await lanes.leave(tx, self._id)

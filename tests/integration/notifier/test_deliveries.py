@@ -342,3 +342,23 @@ async def test_what_was_recorded_is_not_pushed_again_after_a_crash(database):
             task.cancel()
         assert sorted(set(receiver.sequences)) == list(range(1, 52))
         assert receiver.sequences.count(25) == 1
+
+
+async def test_a_process_leaves_also_when_an_endpoint_was_deleted_under_a_push(database):
+    answered = asyncio.Event()
+
+    async def late(_):
+        await answered.wait()
+        return 200, {}, ""
+
+    async with receiving() as receiver, asyncio.timeout(30), pushing(database, endpoint_timeout_ms=20_000) as push:
+        receiver.answer = late
+        endpoint = await push.endpoint(receiver)
+        await push.happen()
+        await eventually(lambda: receiver.pushes)
+        assert (await push.client.delete(f"/v1/endpoints/{endpoint['id']}")).status_code == 204
+        await eventually(lambda: not push.deliverer._runs)
+        push.here.runtime.stopping.set()
+        push.deliverer.wake()
+        await asyncio.sleep(0.3)
+        answered.set()
