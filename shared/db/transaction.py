@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Protocol
@@ -303,7 +303,12 @@ class Transaction:
         """Undoes everything; harmless when nothing began or the connection is gone."""
         self._after.clear()
         if self._begun and not self._connection.is_closed():
-            await self._connection.execute("ROLLBACK")
+            try:
+                await self._connection.execute("ROLLBACK")
+            except Exception:  # noqa: BLE001 - why it is undone is what callers must hear, a cancellation above all
+                # Without us the server undoes it as well; a connection that was lost is the pool's again already.
+                with suppress(asyncpg.InterfaceError):
+                    self._connection.terminate()
         self._begun = False
 
     def run_after_commit(self) -> None:

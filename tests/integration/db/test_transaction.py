@@ -15,7 +15,7 @@ from shared.events.catalogue import MESSAGES
 from shared.events.envelope import Encoded
 from shared.events.messages import ChannelChanged
 from tests.support.consuming import channel
-from tests.support.postgres import open_database
+from tests.support.postgres import blocking, execute, open_database
 
 W1 = Workspace("w1")
 BOTH = Batch(frozenset({"w1", "w2"}))
@@ -368,6 +368,25 @@ async def test_cancelling_at_any_moment_leaves_all_or_nothing_and_a_usable_conne
         assert (await notes(database))[-1] == "last"
     # No transaction is left for the pool to find.
     assert complaints == []
+
+
+async def test_a_cancelled_block_stays_cancelled_also_when_its_rollback_cannot_be_said(
+    database: Database, server_dsn: str
+) -> None:
+    began = asyncio.get_running_loop().create_future()
+
+    async def work() -> None:
+        async with database.transaction(W1) as tx:
+            began.set_result(await tx.fetchval("SELECT pg_backend_pid()"))
+            await asyncio.Event().wait()
+
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(work())
+        pid = await began
+        # While we are held up here, nobody in this loop learns that the connection is gone.
+        blocking(execute(server_dsn, f"SELECT pg_terminate_backend({pid}, 5000)"))
+        task.cancel()
+    assert task.cancelled()
 
 
 # -- deferred writes --------------------------------------------------------------------------------------------
