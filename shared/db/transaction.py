@@ -302,7 +302,7 @@ class Transaction:
     async def rollback(self) -> None:
         """Undoes everything; harmless when nothing began or the connection is gone."""
         self._after.clear()
-        if self._begun and not self._connection.is_closed():
+        if self._begun:
             try:
                 await self._connection.execute("ROLLBACK")
             except Exception:  # noqa: BLE001 - why it is undone is what callers must hear, a cancellation above all

@@ -44,6 +44,15 @@ class Api:
         """One request, whatever the answer."""
         return await self.call("POST", path, body, **headers)
 
+    async def patient(self, path: str, body: Any = None) -> httpx.Response:
+        """One POST; whoever is told to come back later does."""
+        for _ in range(5):
+            answer = await self.post(path, body)
+            if answer.status_code != 503:
+                break
+            await asyncio.sleep(int(answer.headers["retry-after"]))
+        return answer
+
     async def made(self, path: str, body: Any = None, **headers: str | None) -> Any:
         """What a POST that must succeed gave."""
         response = await self.post(path, body, **headers)
@@ -74,12 +83,7 @@ class Api:
     async def reply(self, ticket: Mapping[str, Any], text: str, **more: Any) -> httpx.Response:
         """Answers a ticket as it was read; where too many wait in front of it, again."""
         body = {"text": text, "seen_seq": ticket["last_seq"], **more}
-        for _ in range(5):
-            answer = await self.post(f"/v1/tickets/{ticket['id']}/replies", body)
-            if answer.status_code != 503:
-                break
-            await asyncio.sleep(int(answer.headers["retry-after"]))
-        return answer
+        return await self.patient(f"/v1/tickets/{ticket['id']}/replies", body)
 
     async def settled(self, reply_id: str, *, within: float = PATIENCE) -> dict[str, Any]:
         """A reply once it is neither queued nor being sent."""
