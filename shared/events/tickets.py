@@ -34,6 +34,14 @@ class CustomerRef(Value, frozen=True, kw_only=True):
     network: str | None = None
 
 
+class Account(Value, frozen=True, kw_only=True):
+    """An account on a network. `scope`: the channel that its id holds for; empty: the whole network."""
+
+    network: str
+    external_id: str
+    scope: str = ""
+
+
 class TicketView(Value, frozen=True, kw_only=True):
     """A ticket as lists show it, at one version. `owner` is an agent's id or None: then the team queue owns it."""
 
@@ -72,6 +80,8 @@ class TicketCreated(TicketEvent, frozen=True, kw_only=True):
     """A ticket was opened, by the message that it carries."""
 
     message: Message | None = None
+    accounts: tuple[Account, ...] = ()
+    """All accounts of its customer; empty: the author of the message is the only one."""
 
 
 class TicketUpdated(TicketEvent, frozen=True, kw_only=True):
@@ -80,6 +90,8 @@ class TicketUpdated(TicketEvent, frozen=True, kw_only=True):
     changes: tuple[str, ...] = ()
     message: Message | None = None
     reason: str | None = None
+    accounts: tuple[Account, ...] = ()
+    """All accounts of its customer, where these are others than before."""
 
 
 class TicketReopened(TicketEvent, frozen=True, kw_only=True):
@@ -87,6 +99,8 @@ class TicketReopened(TicketEvent, frozen=True, kw_only=True):
 
     message: Message | None = None
     reason: str | None = None
+    accounts: tuple[Account, ...] = ()
+    """All accounts of its customer; empty: the author of the message is the only one."""
 
 
 class TicketMerged(TicketEvent, frozen=True, kw_only=True):

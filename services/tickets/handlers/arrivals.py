@@ -14,7 +14,7 @@ from services.tickets.handlers.changes import Changes
 from shared.errors import Rejected
 from shared.events.payload import Actor
 from shared.events.routing import Decision, MessageRouted
-from shared.events.tickets import TicketCreated, TicketReopened, TicketUpdated
+from shared.events.tickets import Account, TicketCreated, TicketReopened, TicketUpdated
 
 UNSEEN: Final = Decision(id="", outcome="route", rule="none", ruleset_version=0)
 """For an item that came without a decision: the fallback team gets it, so that it is not lost."""
@@ -39,6 +39,8 @@ class Scene:
     """Customer of each arriving item, by the item's id."""
     current: dict[str, str]
     """Per customer the ticket that is active, or the one that was resolved last."""
+    linked: dict[str, tuple[Account, ...]]
+    """All accounts of each customer who had some linked and has no open ticket."""
     roots: dict[str, str]
     """Where the story of each stored item's ticket goes on."""
     told: set[str]
@@ -106,12 +108,12 @@ def _hold(scene: Scene, ticket: Ticket | None, stored: Stored, event: MessageRou
             scene.homeless.setdefault(ticket.id, Homeless("woken", decision.agent, changes.tx.traceparent))
         extra: dict[str, Any] = {"changes": ("messages", *sorted(fields.keys() - {"waiting_since"}))}
     elif ticket is not None and _is_revivable(changes, ticket):
-        kind, extra = TicketReopened, {"reason": "customer-replied"}
+        kind, extra = TicketReopened, {"reason": "customer-replied", "accounts": scene.linked.get(customer, ())}
         fields = tickets_.revived(ticket, message, decision, team=team, at=changes.now)
         changes.change(ticket.id, author, "reopened", **fields)
         scene.homeless[ticket.id] = Homeless("reopened", decision.agent, changes.tx.traceparent)
     else:
-        kind, extra = TicketCreated, {}
+        kind, extra = TicketCreated, {"accounts": scene.linked.get(customer, ())}
         ticket = tickets_.opened(
             changes.ids.new("tkt"), message, decision, team=team, customer_id=customer, at=changes.now
         )

@@ -85,10 +85,10 @@ async def link(
     if source.id in held and target.id in held:
         await _absorb(changes, held[source.id].id, held[target.id].id, actor)
     elif source.id in held:
-        _tell(changes, held[source.id].id, actor, "linked", customer_id=target.id)
-        await changes.flush()
-    else:
-        await changes.flush()
+        await _tell(changes, held[source.id].id, actor, "linked", customer_id=target.id)
+    elif target.id in held:
+        await _tell(changes, held[target.id].id, actor, "linked")
+    await changes.flush()
     return await _reload(tx, target.id)
 
 
@@ -111,7 +111,7 @@ async def unlink(
     await _part(changes, who.workspace_id, customer_id, actor, reason="unlinked")
     await joining.send_home(tx, again.account(who.workspace_id), of=customer_id, home=again.home)
     for ticket in held.values():
-        _tell(changes, ticket.id, actor, "unlinked")
+        await _tell(changes, ticket.id, actor, "unlinked")
     await changes.flush()
     return await _reload(tx, customer_id)
 
@@ -148,7 +148,7 @@ async def _absorb(changes: Changes, source_id: str, target_id: str, actor: Actor
     changes.amend(target_id, last_seq=changes[target_id].last_seq + count)
     changes.record(target_id, "merged-from", actor, data={"ticket": source_id})
     waits = await messages.waiting(changes.tx, [target_id])
-    _tell(
+    await _tell(
         changes,
         target_id,
         actor,
@@ -176,11 +176,13 @@ def _settle_owner(changes: Changes, target_id: str, actor: Actor, *, heir: str |
         assigning.assign(changes, target_id, actor, prefer=heir)
 
 
-def _tell(changes: Changes, ticket_id: str, actor: Actor, reason: str, **fields: Any) -> None:
+async def _tell(changes: Changes, ticket_id: str, actor: Actor, reason: str, **fields: Any) -> None:
     before = changes[ticket_id]
     changes.change(ticket_id, actor, reason, **fields)
     told = sorted(name for name, value in fields.items() if getattr(before, name) != value)
-    changes.emit(TicketUpdated, ticket_id, actor, changes=("customer", *told), reason=reason)
+    owner = changes[ticket_id].customer_id
+    accounts = (await customers.accounts(changes.tx, {(before.workspace_id, owner)})).get(owner, ())
+    changes.emit(TicketUpdated, ticket_id, actor, changes=("customer", *told), reason=reason, accounts=accounts)
 
 
 async def _gather(tx: Transaction, desk: Desk, held: Sequence[Ticket]) -> Changes:

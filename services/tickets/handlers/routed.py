@@ -1,7 +1,6 @@
 """Batches of routed messages: a constant number of statements for any number of messages and workspaces."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Final
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from services.tickets.domain import ticket as tickets_
 from services.tickets.domain.batch import phases
@@ -11,7 +10,7 @@ from services.tickets.handlers.arrivals import Scene
 from services.tickets.handlers.changes import Changes
 from services.tickets.handlers.ledger import Desk
 from services.tickets.store import assignments, customers, entries, messages, search, staff, tickets
-from services.tickets.store.customers import Account, Profile
+from services.tickets.store.customers import Account, Found, Profile
 from services.tickets.store.search import Text
 from shared.db.transaction import Transaction
 from shared.errors import Retryable
@@ -19,12 +18,10 @@ from shared.events.envelope import Event
 from shared.events.messages import Message
 from shared.events.payload import SYSTEM
 from shared.events.routing import MessageRouted, TicketRouted
+from shared.events.tickets import Account as AccountOfEvents
 from shared.events.tickets import TicketUpdated
 from shared.ids import Ids
-from shared.networks.port import Capabilities
-from shared.networks.registry import NETWORKS
-
-_UNKNOWN: Final = Capabilities()
+from shared.networks.accounts import account_of
 
 
 async def on_routed(tx: Transaction, events: Sequence[Event], *, desk: Desk) -> None:
@@ -74,11 +71,15 @@ async def _prepare(tx: Transaction, events: Sequence[Event], ids: Ids) -> Scene:
     changes.adopt(*locked.values())
     changes.settings = standing.settings
     owners = {account: found.customer_id for account, found in people.items()}
+    current = _current(locked.values(), set(owners.values()))
     return Scene(
         changes=changes,
         known=known,
         customer_of={message: owners[account] for message, account in account_of.items()},
-        current=_current(locked.values(), set(owners.values())),
+        current=current,
+        linked=await _linked(
+            tx, people, {locked[id_].customer_id for id_ in current.values() if locked[id_].is_active}
+        ),
         roots={origin: ticket for origin, (ticket, _) in targets.items()},
         told=await entries.seen(tx, [item.event_id for item in others]) if others else set(),
         teams=standing.terms,
@@ -96,6 +97,18 @@ async def _targets(tx: Transaction, others: Sequence[MessageRouted]) -> dict[str
     return await tickets.targets(tx, {entry.ticket_id for entry in stored.values() if entry.ticket_id is not None})
 
 
+async def _linked(
+    tx: Transaction, people: Mapping[Account, Found], served: Collection[str]
+) -> dict[str, tuple[AccountOfEvents, ...]]:
+    # Nobody else is told of: who was never linked has one account, and who has an open ticket is told of already.
+    wanted = {
+        (account.workspace_id, found.customer_id)
+        for account, found in people.items()
+        if found.was_linked and found.customer_id not in served
+    }
+    return await customers.accounts(tx, wanted)
+
+
 def _current(locked: Iterable[tickets_.Ticket], owners: set[str]) -> dict[str, str]:
     current: dict[str, tickets_.Ticket] = {}
     for ticket in locked:
@@ -106,14 +119,8 @@ def _current(locked: Iterable[tickets_.Ticket], owners: set[str]) -> dict[str, s
 
 
 def _account(message: Message) -> Account:
-    scope = NETWORKS[message.network].capabilities.identity_scope if message.network in NETWORKS else "channel"
-    return Account(
-        workspace_id=message.workspace_id,
-        network=message.network,
-        scope="" if scope == "network" else message.channel_id,
-        # Where a network does not say who wrote, a conversation is one person.
-        external_id=message.author.external_id if message.author else f"conversation:{message.conversation_id}",
-    )
+    account = account_of(message)
+    return Account(message.workspace_id, account.network, account.scope, account.external_id)
 
 
 def _profile(message: Message) -> Profile:

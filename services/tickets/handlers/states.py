@@ -15,7 +15,7 @@ from services.tickets.handlers.acting import begin, check_active
 from services.tickets.handlers.changes import Changes
 from services.tickets.handlers.ledger import Desk
 from services.tickets.handlers.queues import fill
-from services.tickets.store import assignments, tickets
+from services.tickets.store import assignments, customers, tickets
 from services.tickets.store.timers import Timer
 from shared.db.transaction import Transaction
 from shared.errors import Invalid
@@ -113,7 +113,8 @@ async def reopen(tx: Transaction, desk: Desk, who: Principal, ticket_id: str, *,
     await changes.lock_roster(teams=[(ticket.workspace_id, ticket.team)], agents=agents)
     changes.record(ticket_id, "reopened", actor)
     changes.change(ticket_id, actor, "reopened", state="open", resolved_at=None)
-    changes.emit(TicketReopened, ticket_id, actor, reason="reopened")
+    accounts = await customers.accounts(tx, {(ticket.workspace_id, ticket.customer_id)})
+    changes.emit(TicketReopened, ticket_id, actor, reason="reopened", accounts=accounts.get(ticket.customer_id, ()))
     assigning.keep_or_reassign(changes, ticket_id, actor=actor)
     await changes.flush()
     return changes[ticket_id]

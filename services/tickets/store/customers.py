@@ -9,6 +9,7 @@ import msgspec
 
 from shared.db.transaction import Transaction
 from shared.errors import Retryable
+from shared.events import tickets as events
 from shared.ids import Ids
 
 
@@ -34,6 +35,8 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     customer_id: str
     is_new: bool
     """This transaction has created the customer, so there is nothing of him anywhere."""
+    was_linked: bool = False
+    """Accounts of his were linked or parted once: he may have several, or none but another one."""
     profile: Profile
 
 
@@ -114,6 +117,14 @@ WITH renamed AS (
 )
 UPDATE tickets.customer c SET name = r.name FROM renamed r WHERE c.id = r.customer_id AND c.name IS NULL
 """
+_ACCOUNTS: Final = """
+SELECT i.customer_id, i.network, i.scope, i.external_id FROM unnest($1::text[], $2::text[]) AS c(workspace_id, id)
+JOIN tickets.identity i ON i.workspace_id = c.workspace_id AND i.customer_id = c.id
+ORDER BY i.customer_id, i.network, i.scope, i.external_id
+"""
+_UNTOUCHED: Final = 1
+"""The version of a customer whose accounts nobody has linked: whatever moves an account raises it."""
+
 _WIDTH: Final = 7
 _ATTEMPTS: Final = 5
 
@@ -159,6 +170,17 @@ async def identities(tx: Transaction, workspace_id: str, customer_ids: Collectio
     return [Identity(**dict(row)) for row in rows]
 
 
+async def accounts(tx: Transaction, owners: Collection[tuple[str, str]]) -> dict[str, tuple[events.Account, ...]]:
+    """All accounts of each (workspace, customer), by customer, as events tell them."""
+    if not owners:
+        return {}
+    found: dict[str, tuple[events.Account, ...]] = {}
+    for row in await tx.fetch(_ACCOUNTS, *_columns(sorted(owners))):
+        account = events.Account(network=row["network"], external_id=row["external_id"], scope=row["scope"])
+        found[row["customer_id"]] = (*found.get(row["customer_id"], ()), account)
+    return found
+
+
 async def _rename(tx: Transaction, accounts: Mapping[Account, Profile], found: Mapping[Account, Found]) -> None:
     # What an event does not say is not forgotten.
     known = {account: entry.profile for account, entry in found.items()}
@@ -178,7 +200,8 @@ def _account(row: asyncpg.Record) -> Account:
 
 def _found(row: asyncpg.Record) -> Found:
     profile = Profile(handle=row["handle"], name=row["name"])
-    return Found(customer_id=row["customer_id"], is_new=row["is_new"], profile=profile)
+    was_linked = row["version"] > _UNTOUCHED
+    return Found(customer_id=row["customer_id"], is_new=row["is_new"], was_linked=was_linked, profile=profile)
 
 
 def _columns(rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
