@@ -1,5 +1,6 @@
 """Builds the router for the host."""
 
+from datetime import timedelta
 from typing import Final
 
 from fastapi import APIRouter
@@ -8,19 +9,26 @@ from services.router import NAME
 from services.router.api import rulesets, shadows, trials, usage
 from services.router.handlers.backtests import Backtests
 from services.router.handlers.deciding import Router
+from services.router.handlers.following import Forgetting, on_tickets
 from services.router.handlers.shadows import Shadows
 from services.router.store.rule_counts import writer_of
-from shared.events.catalogue import MESSAGES
+from shared.events.catalogue import MESSAGES, TICKETS
 from shared.host import Runtime, Service
 from shared.log.consumer import Consume
+
+TICKETS_GROUP: Final = f"{NAME}-tickets"
+"""A group of its own: no message waits behind what is told of tickets."""
 
 LARGEST_RULESET: Final = 8 * 1024 * 1024
 """Bytes of a request that keeps one; 10,000 rules are about 2 MB."""
 
 
 def build(runtime: Runtime) -> Service:
-    """One consumer and the routes."""
+    """Two consumers, what forgets, and the routes."""
     deciding = Router(Shadows(writer_of(runtime.ids.new("rtr")), runtime.metrics))
+    # An event that the log still holds may come again: the ticket's version is what tells that it was there before.
+    closed_for = timedelta(days=runtime.settings.log_retention_days + 1)
+    forgetting = Forgetting(runtime.database, closed_for=closed_for)
     router = APIRouter()
     for part in (rulesets, shadows, trials, usage):
         router.include_router(part.router)
@@ -28,6 +36,10 @@ def build(runtime: Runtime) -> Service:
         name=NAME,
         router=router,
         body_limits={"/v1/rulesets": LARGEST_RULESET},
-        consumes=[Consume(group=NAME, topics=(MESSAGES,), schema=NAME, handler=deciding.on_messages)],
+        consumes=[
+            Consume(group=NAME, topics=(MESSAGES,), schema=NAME, handler=deciding.on_messages),
+            Consume(group=TICKETS_GROUP, topics=(TICKETS,), schema=NAME, handler=on_tickets),
+        ],
+        tasks={"retention": forgetting.run},
         resources=[Backtests(runtime)],
     )

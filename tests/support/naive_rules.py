@@ -120,6 +120,7 @@ def operator(name: str, how: str, value, facts: Facts, document) -> bool:
             how, [one if one in (True, False) else plain(one).removeprefix("#") for one in values], hashtags(facts.text)
         ),
         "media": lambda: several(how, values, list(facts.media)),
+        "ticket.tags": lambda: several(how, values, list(facts.ticket.tags) if facts.ticket else []),
     }
     return by_name[name]() if name in by_name else scalar(how, values, value_of(name, facts))
 
@@ -133,7 +134,19 @@ def hashtags(text: str | None) -> list[str]:
 
 
 def value_of(name: str, facts: Facts):
-    field = {"author.followers": "followers", "author.verified": "verified", "author.id": "author_id", "post.ad": "ad"}
+    field = {
+        "author.followers": "followers",
+        "author.verified": "verified",
+        "author.id": "author_id",
+        "author.first": "first",
+        "post.ad": "ad",
+        "ticket.open": "has_ticket",
+    }
+    if name == "ticket.team":
+        return facts.ticket.team if facts.ticket else None
+    if name == "ticket.answered":
+        answered = facts.ticket.answered_at if facts.ticket else None
+        return None if answered is None or facts.at is None else max((facts.at - answered) / timedelta(minutes=1), 0)
     return getattr(facts, field.get(name, name))
 
 

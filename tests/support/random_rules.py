@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from hypothesis import strategies as st
 
-from services.router.domain.facts import Facts
+from services.router.domain.facts import Facts, Ticket
 from tests.support import naive_rules
 
 WORDS = [
@@ -72,6 +72,11 @@ FACTS = {
         asking(gt=numbers, gte=numbers, lt=numbers, lte=numbers, set=st.booleans(), ne=numbers, between=st.just([1, 10])),
     ),
     "author.verified": st.booleans(),
+    "author.first": st.booleans(),
+    "ticket.open": st.one_of(st.booleans(), asking(set=st.booleans())),
+    "ticket.team": st.one_of(some("care", "product"), asking(ne=st.just("care"), set=st.booleans())),
+    "ticket.tags": asking(any=some("late", "vip"), all=some("late", "vip"), none=some("late"), set=st.booleans()),
+    "ticket.answered": asking(gt=numbers, lte=numbers, set=st.booleans()),
     "author.id": asking(wildcard=st.sampled_from(["7?", "7*"]), set=st.booleans()),
     "post.ad": asking(set=st.booleans(), eq=st.just("ad1")),
     "hashtags": asking(any=some("sale", "#über"), all=some("sale", "über"), none=some("sale"), set=st.booleans(), starts=st.just("s")),
@@ -124,6 +129,7 @@ documents = st.lists(st.tuples(st.one_of(flat, conditions), actions, st.booleans
         ],
     }
 )
+instants = st.integers(0, 3 * 48).map(lambda half: datetime(2026, 11, 22, tzinfo=UTC) + timedelta(minutes=30 * half))
 messages = st.builds(
     Facts,
     network=st.sampled_from(["facebook", "x", "api"]),
@@ -142,7 +148,18 @@ messages = st.builds(
     ad=st.sampled_from([None, "ad1"]),
     at=st.one_of(
         st.none(),
-        st.integers(0, 3 * 48).map(lambda half: datetime(2026, 11, 22, tzinfo=UTC) + timedelta(minutes=30 * half)),
+        instants,
+    ),
+    first=st.sampled_from([None, True, False]),
+    has_ticket=st.sampled_from([None, True, False]),
+    ticket=st.one_of(
+        st.none(),
+        st.builds(
+            Ticket,
+            team=st.sampled_from(["care", "product"]),
+            tags=st.sampled_from([(), ("late",), ("vip", "late")]),
+            answered_at=st.one_of(st.none(), instants),
+        ),
     ),
 )
 

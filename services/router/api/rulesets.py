@@ -7,12 +7,13 @@ from fastapi import APIRouter, Path, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 from starlette.responses import Response
 
-from services.router.domain.facts import Facts
+from services.router.domain.facts import Facts, Ticket
 from services.router.domain.schema import schema
 from services.router.handlers import deciding
 from services.router.store import rulesets
 from shared.db.transaction import Transaction
 from shared.events.messages import Kind
+from shared.events.routing import Priority
 from shared.platform.models import ChannelPurpose
 from shared.web.calls import Call, requires
 from shared.web.pages import Page, Paged
@@ -73,6 +74,18 @@ class CreatedRuleset(RulesetView):
     cost: dict[str, Any]
 
 
+class OpenTicket(BaseModel):
+    """The open ticket of a message's author."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    team: str
+    owner: str | None = None
+    priority: Priority = "normal"
+    tags: tuple[str, ...] = Field((), max_length=100)
+    answered_at: AwareDatetime | None = None
+
+
 class Rehearsal(BaseModel):
     """A message for trying a version: one that came, by its id, or one that never came."""
 
@@ -90,11 +103,13 @@ class Rehearsal(BaseModel):
     author_handle: str | None = None
     author_followers: int | None = None
     author_verified: bool | None = None
+    author_first: bool = Field(False, description="whether the author never wrote before")
     post_id: str | None = None
     campaign_id: str | None = None
     ad_id: str | None = None
     reply_until: AwareDatetime | None = None
     received_at: AwareDatetime | None = Field(None, description="default: now")
+    ticket: OpenTicket | None = Field(None, description="the open ticket of the author's customer; null: there is none")
 
     @model_validator(mode="after")
     def _is_one_of_both(self) -> Self:
@@ -118,11 +133,14 @@ class Rehearsal(BaseModel):
             handle=self.author_handle,
             followers=self.author_followers,
             verified=self.author_verified,
+            first=self.author_first,
             post=self.post_id,
             campaign=self.campaign_id,
             ad=self.ad_id,
             reply_until=self.reply_until,
             at=self.received_at,
+            has_ticket=self.ticket is not None,
+            ticket=Ticket(**self.ticket.model_dump()) if self.ticket else None,
         )
 
 

@@ -21,10 +21,10 @@ _RARITY: Final[Mapping[str, int]] = {
     for rank, facts in enumerate(
         (
             ("author.id", "author.handle", "post"),
-            ("hashtags", "mentions", "links", "post.ad"),
+            ("hashtags", "mentions", "links", "post.ad", "ticket.owner", "ticket.tags"),
             (KEYWORD,),
             (PATTERN, "post.campaign"),
-            ("channel",),
+            ("channel", "ticket.team"),
             ("media",),
             ("kind", "channel.purpose"),
             ("network",),
@@ -281,5 +281,5 @@ _COMPARISONS: Final[Mapping[str, Callable[[float], Callable[[Any], bool]]]] = {
     "lt": lambda most: lambda value: value < most,
     "lte": lambda most: lambda value: value <= most,
 }
-SEVERAL: Final = frozenset({"hashtags", "mentions", "links", "media"})
+SEVERAL: Final = frozenset({"hashtags", "mentions", "links", "media", "ticket.tags"})
 """Facts with several values."""

@@ -15,6 +15,17 @@ _MENTION: Final = re2.compile(r"(?:^|[^\pL\pN\pM_.@])@([\pL\pN\pM_](?:[\pL\pN\pM
 _LINK: Final = re2.compile(r"(?:https?://(?:www\.)?|\bwww\.)([^\s<>\"]*[^\s<>\"'.,;:!?)\]])")
 
 
+class Ticket(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """The open ticket of a message's author, as it stood when the message was decided about."""
+
+    id: str = ""
+    team: str
+    owner: str | None = None
+    priority: str = "normal"
+    tags: tuple[str, ...] = ()
+    answered_at: datetime | None = None
+
+
 class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A message as the router saw it, kept with its decision: with the version it gives the same decision again."""
 
@@ -31,6 +42,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     handle: str | None = None
     followers: int | None = None
     verified: bool | None = None
+    first: bool | None = None
+    """Whether the author never wrote before; None: nobody asked."""
     post: str | None = None
     campaign: str | None = None
     ad: str | None = None
@@ -38,6 +51,9 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     """When the first kind of reply is no longer possible."""
     at: datetime | None = None
     """When it was received, by ingest's clock."""
+    has_ticket: bool | None = None
+    """Whether the author's customer has an open ticket; None: nobody asked."""
+    ticket: Ticket | None = None
 
 
 def as_kept(kept: Any) -> Facts:
@@ -67,11 +83,18 @@ DERIVED: Final[Mapping[str, Derive]] = {
     "author.handle": lambda facts, _: conditions.fold("author.handle", facts.handle) if facts.handle else None,
     "author.followers": lambda facts, _: facts.followers,
     "author.verified": lambda facts, _: facts.verified,
+    "author.first": lambda facts, _: facts.first,
     "post": lambda facts, _: facts.post,
     "post.campaign": lambda facts, _: facts.campaign,
     "post.ad": lambda facts, _: facts.ad,
     "reply.minutes": lambda facts, _: _minutes(facts.at, facts.reply_until),
     "time": lambda facts, _: facts.at,
+    "ticket.open": lambda facts, _: facts.has_ticket,
+    "ticket.owner": lambda facts, _: facts.ticket.owner if facts.ticket else None,
+    "ticket.team": lambda facts, _: facts.ticket.team if facts.ticket else None,
+    "ticket.priority": lambda facts, _: facts.ticket.priority if facts.ticket else None,
+    "ticket.tags": lambda facts, _: frozenset(facts.ticket.tags) if facts.ticket else frozenset(),
+    "ticket.answered": lambda facts, _: _since(facts.ticket.answered_at, facts.at) if facts.ticket else None,
 }
 """Each fact as it is compared, from what came and its normalized text; None: not set."""
 
@@ -89,6 +112,12 @@ class Told(dict[str, Value]):
     def __missing__(self, fact: str) -> Value:
         value = self[fact] = DERIVED[fact](*self._of)
         return value
+
+
+def _since(answered: datetime | None, at: datetime | None) -> float | None:
+    # What was decided late may have been answered meanwhile.
+    minutes = _minutes(answered, at)
+    return None if minutes is None else max(minutes, 0.0)
 
 
 def _minutes(start: datetime | None, end: datetime | None) -> float | None:

@@ -6,7 +6,7 @@ from typing import Final, Literal, get_args
 
 from services.router.domain.language import LANGUAGES
 from shared.events.messages import Kind
-from shared.events.routing import Lane
+from shared.events.routing import Lane, Priority
 
 Type = Literal["word", "words", "text", "number", "flag", "time", "author"]
 
@@ -49,15 +49,15 @@ FACTS: Final[Mapping[str, Fact]] = {
     "time": Fact("time", "when it was received", names="calendars"),
     "sentiment": Fact("word", "its mood", ("negative", "neutral", "positive"), fed=False),
     "urgency": Fact("word", "how much it presses", ("low", "normal", "high"), fed=False),
-    "author.first": Fact("flag", "whether the author never wrote before", fed=False),
+    "author.first": Fact("flag", "whether the author never wrote before"),
     "customer.attributes": Fact("words", "attributes of the customer", fed=False),
     "customer.tags": Fact("words", "tags of the customer", fed=False),
-    "ticket.open": Fact("flag", "whether the customer has an open ticket", fed=False),
-    "ticket.owner": Fact("word", "who owns that ticket", fed=False),
-    "ticket.team": Fact("word", "its team", fed=False),
-    "ticket.priority": Fact("word", "its priority", fed=False),
-    "ticket.tags": Fact("words", "its tags", fed=False),
-    "ticket.answered": Fact("number", "minutes since its last answer", fed=False),
+    "ticket.open": Fact("flag", "whether the customer has an open ticket"),
+    "ticket.owner": Fact("word", "who owns that ticket"),
+    "ticket.team": Fact("word", "its team"),
+    "ticket.priority": Fact("word", "its priority", get_args(Priority)),
+    "ticket.tags": Fact("words", "its tags"),
+    "ticket.answered": Fact("number", "minutes since its last answer"),
     "shift": Fact("words", "teams and agents on duty", fed=False),
     "volume.surge": Fact("flag", "whether more comes in than usual", fed=False),
 }

@@ -1,6 +1,6 @@
 """What the router does: decides about every new message of a batch, and explains or rehearses a decision."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -12,10 +12,12 @@ from services.router.domain.diff import diff as differences
 from services.router.domain.explain import explain as why
 from services.router.domain.facts import Facts, as_kept
 from services.router.domain.patterns import Unreadable
+from services.router.handlers.gathering import gather, message_of
 from services.router.handlers.remembered import REMEMBER, Remembered
-from services.router.handlers.shadows import Shadows
+from services.router.handlers.shadows import Shadows, Trial
 from services.router.store import decisions, rule_counts, rulesets
 from services.router.store.decisions import Decided
+from services.router.store.shadows import Candidate
 from shared import ids
 from shared.db.transaction import Transaction
 from shared.errors import Invalid, NotFound
@@ -23,14 +25,13 @@ from shared.events.catalogue import EVENT_TYPES
 from shared.events.envelope import Event
 from shared.events.messages import (
     ChannelChanged,
-    Message,
     MessageEvent,
     MessageReacted,
     MessageReceived,
     MessageUndelivered,
 )
 from shared.events.routing import Decision, MessageRouted
-from shared.platform.store import agents, channels, teams
+from shared.platform.store import agents, teams
 
 
 class Router:
@@ -48,12 +49,13 @@ class Router:
         versions = standing.versions
         compiled = await self._rulesets(tx, versions)
         fresh = {id_: event for id_, event in due.items() if id_ not in standing.decisions}
-        purposes = await _purposes(tx, list(fresh.values()), compiled)
+        trial = await self._shadows.beside(tx, _of_these(standing.candidates, fresh))
+        facts = await gather(tx, fresh, _asking(compiled, trial))
         decided = {
-            id_: _decide(event, versions[event.workspace_id], compiled[event.workspace_id], purposes)
+            id_: _decide(event, versions[event.workspace_id], compiled[event.workspace_id], facts[id_])
             for id_, event in fresh.items()
         }
-        await self._shadows.compare(tx, list(decided.values()), standing.candidates)
+        self._shadows.compare(tx, decided.values(), trial)
         decisions.keep(tx, list(decided.values()))
         rule_counts.add(tx, decided.values(), writer=self._shadows.writer)
         for event in passing:
@@ -180,51 +182,33 @@ def _decision_id(event: Event) -> str:
     return ids.digest("dec", event.id)
 
 
-async def _purposes(tx: Transaction, due: Sequence[Event], compiled: dict[str, index.Ruleset]) -> dict[str, str]:
-    """What the channels are for, where a rule asks for it."""
-    asking = {_message(event).channel_id for event in due if compiled[event.workspace_id].asks("channel.purpose")}
-    return dict(await channels.purposes(tx, asking)) if asking else {}
+def _of_these(candidates: Mapping[str, Candidate], fresh: Mapping[str, Event]) -> dict[str, Candidate]:
+    """Candidates that have something to decide."""
+    workspaces = {event.workspace_id for event in fresh.values()}
+    return {workspace: one for workspace, one in candidates.items() if workspace in workspaces}
 
 
-def _decide(event: Event, version: int, compiled: index.Ruleset, purposes: dict[str, str]) -> Decided:
-    facts = _facts(event, purposes.get(_message(event).channel_id))
+def _asking(compiled: Mapping[str, index.Ruleset], trial: Trial) -> dict[str, list[index.Ruleset]]:
+    """By workspace: what is in force, and the candidate beside it, which is shown the same facts."""
+    asking = {workspace: [ruleset] for workspace, ruleset in compiled.items()}
+    for candidate, ruleset in trial.ready.items():
+        asking[candidate.workspace_id].append(ruleset)
+    return asking
+
+
+def _decide(event: Event, version: int, compiled: index.Ruleset, facts: Facts) -> Decided:
     verdict = compiled.decide(facts)
     return Decided(
         id=_decision_id(event),
         workspace_id=event.workspace_id,
         event_id=event.id,
-        message_id=_message(event).id,
+        message_id=message_of(event).id,
         ruleset_version=version,
         rule=verdict.rule,
         outcome=_outcome(verdict.action),
         action=verdict.action,
         matched=verdict.matched,
         facts=facts,
-    )
-
-
-def _facts(event: Event, purpose: str | None) -> Facts:
-    message = _message(event)
-    author, post = message.author, message.post
-    return Facts(
-        network=message.network,
-        channel=message.channel_id,
-        purpose=purpose,
-        kind=message.kind,
-        verb=EVENT_TYPES[event.type].name.split(".")[1],
-        replayed=message.replayed,
-        text=message.text,
-        media=tuple(attachment.kind for attachment in message.attachments),
-        rating=message.rating,
-        author_id=author.external_id if author else None,
-        handle=author.handle if author else None,
-        followers=author.followers if author else None,
-        verified=author.verified if author else None,
-        post=post.external_id if post else None,
-        campaign=post.campaign_id if post else None,
-        ad=post.ad_id if post else None,
-        reply_until=min((one.until for one in message.reply_options if one.until is not None), default=None),
-        at=message.received_at,
     )
 
 
@@ -257,11 +241,6 @@ def _decision(decided: Decided) -> Decision:
         lane=action.lane,
         reason=action.reason,
     )
-
-
-def _message(event: Event) -> Message:
-    assert isinstance(event.data, MessageEvent)  # noqa: S101 - `_is_due` looked
-    return event.data.message
 
 
 def _outcome(action: rules.Action) -> Literal["route", "ignore"]:

@@ -1,9 +1,8 @@
 """Candidates that decide beside the version in force, in the same pass over the batch and without effect."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
-import msgspec
 import structlog
 
 from services.router.domain import compile as index
@@ -16,7 +15,6 @@ from services.router.store.decisions import Decided
 from services.router.store.shadows import Candidate, Compared, Shadow
 from shared.db.transaction import Transaction
 from shared.errors import Conflict, NotFound
-from shared.platform.store import channels
 from shared.telemetry.metrics import Metrics
 
 RING: Final = 20
@@ -25,8 +23,14 @@ RING: Final = 20
 MOST_RINGS: Final = 10_000
 """Places in rings that are remembered; a ring whose place was forgotten begins again."""
 
-PURPOSE: Final = "channel.purpose"
 _LONGEST_ERROR: Final = 500
+
+
+class Trial(NamedTuple):
+    """The candidates of one batch: those that can decide, and what became of the others."""
+
+    ready: dict[Candidate, index.Ruleset]
+    errors: dict[Candidate, str]
 
 
 class Shadows:
@@ -38,55 +42,50 @@ class Shadows:
         self._compiled = Remembered(REMEMBER // 4)
         self._kept: dict[Candidate, int] = {}
 
-    async def compare(self, tx: Transaction, made: Sequence[Decided], candidates: Mapping[str, Candidate]) -> None:
+    async def beside(self, tx: Transaction, candidates: Mapping[str, Candidate]) -> Trial:
+        """Candidates by workspace, ready to decide; what cannot be compiled is an error of its own."""
+        trial = Trial({}, {})
+        missing: dict[str, Candidate] = {}
+        for workspace, candidate in candidates.items():
+            if known := self._compiled.get(workspace, candidate.version):
+                trial.ready[candidate] = known
+            else:
+                missing[workspace] = candidate
+        if missing:
+            versions = {workspace: candidate.version for workspace, candidate in missing.items()}
+            documents = await rulesets.documents(tx, versions)
+            for workspace, candidate in missing.items():
+                try:
+                    ruleset = index.compile_rules(rules.parse(documents[workspace, candidate.version]))
+                except Exception as error:  # noqa: BLE001 - what is tried must not stop what is in force
+                    trial.errors[candidate] = self._told(candidate, error)
+                else:
+                    self._compiled.keep(workspace, candidate.version, ruleset)
+                    trial.ready[candidate] = ruleset
+        return trial
+
+    def compare(self, tx: Transaction, made: Iterable[Decided], trial: Trial) -> None:
         """Lets candidates decide what was decided just now. An error of theirs ends them, never the batch."""
-        by_candidate: dict[Candidate, list[Decided]] = {}
+        by_workspace: dict[str, list[Decided]] = {}
         for one in made:
-            if candidate := candidates.get(one.workspace_id):
-                by_candidate.setdefault(candidate, []).append(one)
-        if not by_candidate:
-            return
-        errors: dict[Candidate, str] = {}
-        compiled = await self._rulesets(tx, by_candidate, errors)
-        purposes = await _purposes(tx, compiled, by_candidate)
+            by_workspace.setdefault(one.workspace_id, []).append(one)
         found: list[Compared] = []
-        for candidate, ruleset in compiled.items():
+        errors = dict(trial.errors)
+        for candidate, ruleset in trial.ready.items():
             try:
-                found.append(self._compared(candidate, ruleset, by_candidate[candidate], purposes))
-            except Exception as error:  # noqa: BLE001 - what is tried must not stop what is in force
+                found.append(self._compared(candidate, ruleset, by_workspace.get(candidate.workspace_id, ())))
+            except Exception as error:  # noqa: BLE001 - as above
                 errors[candidate] = self._told(candidate, error)
         shadows.add(tx, found, writer=self.writer)
         shadows.fail(tx, errors)
 
-    async def _rulesets(
-        self, tx: Transaction, wanted: Iterable[Candidate], errors: dict[Candidate, str]
-    ) -> dict[Candidate, index.Ruleset]:
-        """Those of the candidates; what cannot be compiled is an error of its own."""
-        found = {
-            one: known for one in wanted if (known := self._compiled.get(one.workspace_id, one.version)) is not None
-        }
-        missing = [one for one in wanted if one not in found]
-        if missing:
-            documents = await rulesets.documents(tx, {one.workspace_id: one.version for one in missing})
-            for one in missing:
-                try:
-                    found[one] = index.compile_rules(rules.parse(documents[one.workspace_id, one.version]))
-                    self._compiled.keep(one.workspace_id, one.version, found[one])
-                except Exception as error:  # noqa: BLE001 - as above
-                    errors[one] = self._told(one, error)
-        return found
-
-    def _compared(
-        self, candidate: Candidate, ruleset: index.Ruleset, some: Sequence[Decided], purposes: Mapping[str, str]
-    ) -> Compared:
+    def _compared(self, candidate: Candidate, ruleset: index.Ruleset, some: Sequence[Decided]) -> Compared:
         tally = Tally()
         differences: list[Difference] = []
         for one in some:
-            facts = one.facts
-            if facts.purpose is None and (purpose := purposes.get(facts.channel)):
-                facts = msgspec.structs.replace(facts, purpose=purpose)
             before = Verdict(rule=one.rule, action=one.action, matched=one.matched)
-            if difference := tally.add(one.message_id, facts.at, facts, before, ruleset.decide(facts)):
+            after = ruleset.decide(one.facts)
+            if difference := tally.add(one.message_id, one.facts.at, one.facts, before, after):
                 differences.append(difference)
         return Compared(
             candidate=candidate, counts=tally.sums(), examples=dict(self._slots(candidate, differences[-RING:]))
@@ -104,20 +103,6 @@ class Shadows:
         facts = candidate._asdict()
         structlog.get_logger().warning("shadow_failed", **facts, exc_info=error)
         return f"{type(error).__name__}: {error}"[:_LONGEST_ERROR]
-
-
-async def _purposes(
-    tx: Transaction, compiled: Mapping[Candidate, index.Ruleset], made: Mapping[Candidate, Sequence[Decided]]
-) -> dict[str, str]:
-    """What channels are for, where a candidate asks for it and nothing in force did."""
-    asking = {
-        one.facts.channel
-        for candidate, ruleset in compiled.items()
-        if ruleset.asks(PURPOSE)
-        for one in made[candidate]
-        if one.facts.purpose is None
-    }
-    return dict(await channels.purposes(tx, asking)) if asking else {}
 
 
 async def start(tx: Transaction, workspace_id: str, version: int, *, author: str) -> Shadow:

@@ -49,6 +49,38 @@ decision = sa.Table(
     sa.Index("ix_decision_message", "workspace_id", "message_id"),
     sa.Index("ix_decision_history", "workspace_id", "created_at", "id"),
 )
+author = sa.Table(
+    "author",
+    METADATA,
+    column("workspace_id", sa.Text, primary_key=True),
+    column("account", sa.Text, primary_key=True, comment="digest of network, scope and id"),
+    stamp(),
+)
+ticket = sa.Table(
+    "ticket",
+    METADATA,
+    column("id", sa.Text, primary_key=True),
+    column("workspace_id", sa.Text),
+    column("is_open", sa.Boolean),
+    column("team_id", sa.Text),
+    column("owner_id", sa.Text, nullable=True),
+    column("priority", sa.Text),
+    column("tags", pg.JSONB),
+    column("answered_at", INSTANT, nullable=True),
+    column("version", sa.BigInteger, comment="what is not newer changes nothing"),
+    stamp("changed_at"),
+    # What is closed is kept until its events cannot come again.
+    sa.Index("ix_ticket_closed", "workspace_id", "changed_at", postgresql_where=sa.text("NOT is_open")),
+    postgresql_with={"fillfactor": "70"},
+)
+ticket_account = sa.Table(
+    "ticket_account",
+    METADATA,
+    column("workspace_id", sa.Text, primary_key=True),
+    column("account", sa.Text, primary_key=True, comment="whose messages belong to an open ticket"),
+    column("ticket_id", sa.Text, primary_key=True),
+    sa.Index("ix_ticket_account_ticket", "ticket_id"),
+)
 rule_count = sa.Table(
     "rule_count",
     METADATA,

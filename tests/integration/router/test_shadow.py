@@ -254,7 +254,8 @@ async def test_two_processes_compare_without_waiting_for_each_other_and_add_up(a
     gate = asyncio.Barrier(2)
 
     async def work(writer):
-        event = received(message(f"of {writer}", workspace="w1", text="refund"))
+        # Only whoever meets the same new author waits, to learn who saw him first.
+        event = received(message(f"of {writer}", workspace="w1", author=f"c{writer}", text="refund"))
         async with database.transaction(Batch(frozenset({"w1"})), schema="router") as tx:
             await Router(Shadows(writer)).on_messages(tx, [event])
             await tx.flush()

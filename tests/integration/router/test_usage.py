@@ -95,7 +95,8 @@ async def test_two_processes_count_without_waiting_for_each_other_and_add_up(rea
     gate = asyncio.Barrier(2)
 
     async def work(number, router):
-        event = received(message(f"of {number}", workspace="w1", text="refund"))
+        # Only whoever meets the same new author waits, to learn who saw him first.
+        event = received(message(f"of {number}", workspace="w1", author=f"c{number}", text="refund"))
         async with ready.transaction(Batch(frozenset({"w1"})), schema="router") as tx:
             await router.on_messages(tx, [event])
             await tx.flush()

@@ -1,10 +1,12 @@
 """Customers that are one person, and tickets that are one: linked, unlinked, merged."""
 
+from services.router.domain.standing import key_of, latest
 from services.tickets.domain.refusals import AtHome, CustomerMerged, TicketMerged
-from services.tickets.handlers import joining
+from services.tickets.handlers import joining, states
 from services.tickets.handlers import lease as leasing
 from services.tickets.handlers.joining import Evidence
 from shared.errors import Conflict, NotFound
+from shared.events.tickets import Account
 from tests.support.floor import OTHER, Floor, agent, message, routed
 from tests.support.tickets_app import person
 
@@ -176,6 +178,60 @@ async def test_customers_are_listed_read_linked_and_have_one_timeline(floor: Flo
         assert len(unlinked.json()["identities"]) == 1
         assert (await lead.post(f"{path}/link", json={"customer_id": "x"})).status_code == 422
         assert len((await lead.get("/v1/customers")).json()["data"]) == 2
+
+
+async def test_events_tell_whose_messages_belong_to_each_open_ticket(floor: Floor) -> None:
+    first, second = await _two(floor)
+    one, other = first["customer_id"], second["customer_id"]
+    assert await _told_accounts(floor) == {first["id"]: {"c1"}, second["id"]: {"c2"}}
+    await _resolve(floor, first["id"])
+    await _link(floor, other, one)
+    assert await _told_accounts(floor) == {second["id"]: {"c1", "c2"}}
+    await floor.act(
+        lambda tx: joining.unlink(tx, floor.desk, BOSS, other, network="facebook", external_id="c1", scope=None)
+    )
+    assert await _told_accounts(floor) == {second["id"]: {"c2"}}
+    await _resolve(floor, second["id"])
+    await _link(floor, one, other)
+    assert await _told_accounts(floor) == {}
+    await floor.rows("UPDATE tickets.ticket SET resolved_at = now() - interval '1 year'")
+    await floor.deliver(routed(message("m3", author="c2")))
+    [third] = await _told_accounts(floor)
+    assert await _told_accounts(floor) == {third: {"c1", "c2"}}
+
+
+async def test_a_ticket_that_is_opened_again_tells_all_accounts_whoever_opens_it(floor: Floor) -> None:
+    first, second = await _two(floor)
+    await _link(floor, second["customer_id"], first["customer_id"])
+    await _resolve(floor, second["id"])
+    await floor.deliver(routed(message("m3", author="c1")))
+    assert await _told_accounts(floor) == {second["id"]: {"c1", "c2"}}
+    await _resolve(floor, second["id"])
+    version = (await _row(floor, second["id"]))["version"]
+    await floor.act(lambda tx: states.reopen(tx, floor.desk, BOSS, second["id"], version=version))
+    reopened = [event.data for event in await floor.events() if event.type == "ticket.reopened.v1"]
+    assert [{one.external_id for one in data.accounts} for data in reopened] == [{"c1", "c2"}] * 2
+
+
+async def _told_accounts(floor: Floor) -> dict[str, set[str]]:
+    """By open ticket, as the router reads it in the events; what is true otherwise is looked at as well."""
+    found = latest(event.data for event in await floor.events())
+    names = {key_of(Account(network="facebook", external_id=one, scope="chn_1")): one for one in ("c1", "c2")}
+    told = {id_: {names[key] for key in one.accounts or ()} for id_, one in found.items() if one.is_open}
+    rows = await floor.rows(
+        "SELECT t.id, i.external_id FROM tickets.ticket t JOIN tickets.identity i USING (customer_id) "
+        "WHERE t.state = 'open'"
+    )
+    true: dict[str, set[str]] = {}
+    for row in rows:
+        true.setdefault(row["id"], set()).add(row["external_id"])
+    assert told == true
+    return told
+
+
+async def _resolve(floor: Floor, ticket_id: str) -> None:
+    version = (await _row(floor, ticket_id))["version"]
+    await floor.act(lambda tx: states.resolve(tx, floor.desk, BOSS, ticket_id, version=version))
 
 
 async def _two(floor: Floor) -> list[dict]:

@@ -1,0 +1,84 @@
+"""Open tickets as rules ask for them: what a batch of a ticket's events says about it in the end."""
+
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from services.router.domain.facts import Ticket
+from shared import ids
+from shared.events.payload import Payload
+from shared.events.tickets import (
+    Account,
+    AnswerDetected,
+    ReplySettled,
+    TicketCreated,
+    TicketEvent,
+    TicketReopened,
+    TicketUpdated,
+)
+from shared.networks.accounts import account_of
+
+OPEN: Final = ("open", "pending", "snoozed")
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """A ticket at one version. `accounts`: whose messages belong to it; None: those that it had."""
+
+    workspace_id: str
+    ticket: Ticket
+    is_open: bool
+    version: int
+    accounts: frozenset[str] | None = None
+
+
+def key_of(account: Account) -> str:
+    """What an account is found by, in one column that says nothing about the person."""
+    return ids.digest("acc", account.network, account.scope, account.external_id)
+
+
+def latest(payloads: Iterable[Payload]) -> dict[str, Standing]:
+    """How each ticket stands after its events, by id; one that comes late among them changes nothing."""
+    found: dict[str, Standing] = {}
+    for data in payloads:
+        if not isinstance(data, TicketEvent):
+            continue
+        before = found.get(data.ticket.id)
+        if before is None or before.version <= data.ticket.version:
+            found[data.ticket.id] = _standing(data, before)
+    return found
+
+
+def _standing(data: TicketEvent, before: Standing | None) -> Standing:
+    view = data.ticket
+    times = [before.ticket.answered_at if before else None, data.at if _is_answer(data) else None]
+    accounts = _accounts(data)
+    return Standing(
+        workspace_id=data.workspace_id,
+        ticket=Ticket(
+            id=view.id,
+            team=view.team,
+            owner=view.owner,
+            priority=view.priority,
+            tags=view.tags,
+            answered_at=max((one for one in times if one is not None), default=None),
+        ),
+        is_open=view.state in OPEN,
+        version=view.version,
+        accounts=accounts if accounts is not None or before is None else before.accounts,
+    )
+
+
+def _accounts(data: TicketEvent) -> frozenset[str] | None:
+    if not isinstance(data, TicketCreated | TicketReopened | TicketUpdated):
+        return None
+    if data.accounts:
+        return frozenset(map(key_of, data.accounts))
+    # A message that is told with an update may be an old one, of an account that has been parted since.
+    if isinstance(data, TicketUpdated) or data.message is None:
+        return None
+    return frozenset((key_of(account_of(data.message)),))
+
+
+def _is_answer(data: TicketEvent) -> bool:
+    return isinstance(data, AnswerDetected) or (isinstance(data, ReplySettled) and data.state == "sent")

@@ -1,0 +1,40 @@
+"""Follows the events of tickets, so that rules can ask for them without asking anybody."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
+
+from services.router.domain.standing import latest
+from services.router.store import tickets
+from shared.db.pool import Database
+from shared.db.transaction import Transaction
+from shared.events.envelope import Event
+from shared.log.background import persevering
+
+EVERY: Final = timedelta(minutes=10)
+
+
+async def on_tickets(tx: Transaction, events: Sequence[Event]) -> None:
+    """A batch of ticket events in one statement; what comes again or late changes nothing."""
+    await tickets.put(tx, latest(event.data for event in events).values())
+
+
+class Forgetting:
+    """Lets go of closed tickets once none of their events can come again."""
+
+    def __init__(self, database: Database, *, closed_for: timedelta) -> None:
+        self._database = database
+        self._closed_for = closed_for
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        await persevering(self._round)
+
+    async def purge(self) -> int:
+        """Forgets what can be forgotten now; returns how many tickets went."""
+        return await tickets.purge(self._database, closed_for=self._closed_for)
+
+    async def _round(self) -> None:
+        await asyncio.sleep(EVERY.total_seconds())
+        await self.purge()
