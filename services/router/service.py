@@ -19,6 +19,9 @@ from shared.log.consumer import Consume
 TICKETS_GROUP: Final = f"{NAME}-tickets"
 """A group of its own: no message waits behind what is told of tickets."""
 
+TICKETS_REST: Final = timedelta(milliseconds=100)
+"""Rules may know a ticket that much later; a transaction for each of its events would cost as much as deciding."""
+
 LARGEST_RULESET: Final = 8 * 1024 * 1024
 """Bytes of a request that keeps one; 10,000 rules are about 2 MB."""
 
@@ -38,7 +41,7 @@ def build(runtime: Runtime) -> Service:
         body_limits={"/v1/rulesets": LARGEST_RULESET},
         consumes=[
             Consume(group=NAME, topics=(MESSAGES,), schema=NAME, handler=deciding.on_messages),
-            Consume(group=TICKETS_GROUP, topics=(TICKETS,), schema=NAME, handler=on_tickets),
+            Consume(group=TICKETS_GROUP, topics=(TICKETS,), schema=NAME, handler=on_tickets, rest=TICKETS_REST),
         ],
         tasks={"retention": forgetting.run},
         resources=[Backtests(runtime)],

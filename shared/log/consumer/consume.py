@@ -44,6 +44,8 @@ class Consume:
     max_records: int = 500
     max_wait: timedelta = timedelta(milliseconds=250)
     """How long a fetch waits for the first record; also how long a stop may take while nothing comes."""
+    rest: timedelta = timedelta(0)
+    """After a batch that was not full: for what may be a moment late, and costs less when more of it comes together."""
     tries: int = 5
     """Of one event, the first of them in its batch, before it becomes a dead letter."""
     backoff: Backoff = BETWEEN_TRIES

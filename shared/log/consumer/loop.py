@@ -79,6 +79,8 @@ class Consumer:
             self._stalls += isinstance(error, Retryable) and not isinstance(error, StaleMember)
             raise
         self._stalls = 0
+        if self._consume.rest and len(batch.records) < self._consume.max_records:
+            await pause(self._consume.rest, self._stopping)
 
     async def _wait(self, error: Retryable) -> None:
         _LOG.warning("consumer_waits", group=self._consume.group, failures=self._failures, reason=str(error))

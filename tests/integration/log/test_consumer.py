@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import timedelta
 
 import pytest
 
@@ -142,6 +143,16 @@ async def test_cancelling_at_any_moment_loses_and_doubles_nothing(database: Data
     for number in range(5):
         of_key = await seen(database, f"key-{number}")
         assert of_key == sorted(of_key)
+
+
+async def test_a_group_that_may_be_late_rests_after_a_batch_that_was_not_full(
+    database: Database, log: Log, diary: Diary
+) -> None:
+    await say(database, "k", "one", "two", "three")
+    async with consuming(database, log, consume(diary, max_records=2, rest=timedelta(hours=1))):
+        await until_seen(database, 3)
+        await say(database, "k", "four")
+    assert diary.calls == [["one", "two"], ["three"]]
 
 
 async def test_a_stop_finishes_the_batch_in_hand(database: Database, log: Log, diary: Diary) -> None:
