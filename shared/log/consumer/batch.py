@@ -10,7 +10,7 @@ from shared import failpoints
 from shared.db.pool import Database
 from shared.db.transaction import Batch, Transaction
 from shared.errors import Retryable
-from shared.log.consumer.consume import Consume, PoisonFlood
+from shared.log.consumer.consume import Beforehand, Consume, PoisonFlood
 from shared.log.consumer.isolation import Isolation, Outcome
 from shared.log.consumer.parking import KeysParked, Parking, Waiting, reason, waiting
 from shared.log.port import Fetched, Subscription
@@ -55,8 +55,13 @@ class BatchWork:
             (item.event.traceparent for item in items if item.event),
             {"messaging.consumer.group.name": group, "messaging.batch.message_count": len(items)},
         ):
-            if is_stuck or not await self._whole(subscription, batch, items):
-                await self._apart(subscription, batch, items, is_stuck=is_stuck)
+            while True:
+                try:
+                    if is_stuck or not await self._whole(subscription, batch, items):
+                        await self._apart(subscription, batch, items, is_stuck=is_stuck)
+                    break
+                except Beforehand as first:
+                    await first.ask()
             failpoints.hit("consumer.committed")
             await subscription.commit_after(batch)
             failpoints.hit("consumer.position_committed")
@@ -78,7 +83,7 @@ class BatchWork:
                 if not looks_first:
                     self._parking.expect_none(tx, {item.key for item in items})
                 await self._commit(tx, subscription, batch)
-        except Retryable:
+        except (Retryable, Beforehand):
             raise
         except KeysParked:
             self._looks_first = True

@@ -16,6 +16,18 @@ Handler = Callable[[Transaction, Sequence[Event]], Awaitable[None]]
 BETWEEN_TRIES: Final = Backoff(base=timedelta(seconds=2), cap=timedelta(minutes=5), factor=4)
 
 
+class Beforehand(BatonError):
+    """A handler's way to the outside: what it needs to know is asked without a transaction, then it is called again.
+
+    Nothing of the batch stays. `ask` bounds its own time and fails by noting that it failed, so that the next call of
+    the handler goes on with what is known by then.
+    """
+
+    def __init__(self, ask: Callable[[], Awaitable[None]]) -> None:
+        super().__init__("something has to be asked before this batch can be handled")
+        self.ask = ask
+
+
 class PoisonFlood(BatonError):
     """So much fails that the fault is ours, not the events': the consumer stops, and nothing was put aside."""
 

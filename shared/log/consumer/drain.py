@@ -9,7 +9,7 @@ import structlog
 from shared.db.pool import Database
 from shared.db.transaction import Batch, Scan, Transaction
 from shared.errors import Retryable
-from shared.log.consumer.consume import Consume
+from shared.log.consumer.consume import Beforehand, Consume
 from shared.log.consumer.isolation import in_order
 from shared.log.consumer.parking import ParkedKey, Parking, Waiting, reason
 
@@ -46,6 +46,9 @@ class Drain:
             async with self._database.transaction(scope, schema=self._consume.schema) as tx:
                 parked = await self._parking.lock_due(tx, key)
                 return parked is not None and await self._turn(tx, key, parked)
+        except Beforehand as first:
+            await first.ask()
+            return True
         except Retryable as error:
             _LOG.warning("key_postponed", group=self._consume.group, key=key, reason=": ".join(reason(error)))
             async with self._database.transaction(scope, schema=self._consume.schema) as tx:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from shared.db.pool import AWAY
 from shared.db.transaction import Transaction
 from shared.errors import Rejected, Retryable
-from shared.log.consumer.consume import Handler, PoisonFlood, PoisonLimit
+from shared.log.consumer.consume import Beforehand, Handler, PoisonFlood, PoisonLimit
 from shared.log.consumer.parking import Waiting
 
 
@@ -66,7 +66,7 @@ async def in_order(tx: Transaction, handler: Handler, items: Sequence[Waiting], 
 
 
 def _raise_if_away(error: Exception, *, is_stuck: bool) -> None:
-    if isinstance(error, (Retryable, *AWAY)) and not is_stuck:
+    if isinstance(error, Beforehand) or (isinstance(error, (Retryable, *AWAY)) and not is_stuck):
         raise error
 
 

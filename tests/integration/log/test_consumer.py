@@ -10,11 +10,11 @@ import pytest
 
 from shared import failpoints
 from shared.db.pool import Database
-from shared.db.transaction import Transaction
+from shared.db.transaction import Owner, Transaction
 from shared.errors import Rejected, Retryable
 from shared.events.catalogue import TICKETS
 from shared.events.envelope import Encoded, Event
-from shared.log.consumer import Consumer
+from shared.log.consumer import Beforehand, Consumer
 from shared.log.port import Log
 from shared.telemetry.metrics import Metrics
 from tests.support.consuming import (
@@ -74,6 +74,50 @@ async def test_the_transaction_carries_the_trace_of_its_events(database: Databas
     async with consuming(database, log, consume(diary)):
         await until_seen(database, 2)
     assert diary.traces == [traces[names[0]] for names in diary.calls]
+
+
+async def test_what_a_handler_asks_beforehand_is_asked_outside_of_any_transaction(
+    database: Database, log: Log, diary: Diary
+) -> None:
+    asked: list[list[tuple[str]]] = []
+
+    async def ask() -> None:
+        async with database.transaction(Owner()) as tx:
+            open_ones = await tx.fetch(
+                "SELECT query FROM pg_stat_activity WHERE state LIKE 'idle in transaction%' AND query LIKE '%demo.seen%'"
+            )
+        asked.append([tuple(row) for row in open_ones])
+
+    async def handle(tx: Transaction, events: Sequence[Event]) -> None:
+        await diary(tx, events)
+        if len(asked) < 2:
+            raise Beforehand(ask)
+
+    await say(database, "k", "one", "two")
+    async with consuming(database, log, consume(handle)):
+        await until_seen(database, 2)
+    assert asked == [[], []]
+    assert await seen(database) == ["one", "two"]
+
+
+async def test_a_parked_key_may_ask_beforehand_as_well(database: Database, log: Log, diary: Diary) -> None:
+    asked: list[str] = []
+
+    async def ask() -> None:
+        asked.append("asked")
+
+    async def handle(tx: Transaction, events: Sequence[Event]) -> None:
+        await diary(tx, events)
+        if not diary.faults and not asked:
+            raise Beforehand(ask)
+
+    diary.faults = {"bad": ValueError("bug")}
+    await say(database, "k", "bad", "two")
+    async with consuming(database, log, consume(handle)):
+        await answer(lambda: rows(database, PARKED))
+        diary.faults = {}
+        assert await until_seen(database, 2) == ["bad", "two"]
+    assert asked == ["asked"]
 
 
 # -- dependencies that are away ---------------------------------------------------------------------------------
