@@ -95,6 +95,8 @@ def _show(report: dict[str, Any]) -> None:
         f"{report['messages']:,} messages since {report['since']}: {report['elsewhere']:,} would go elsewhere, "
         f"{report['different']:,} would be different" + ("" if report["ended"] == "done" else f" ({report['ended']})")
     )
+    for fact, count in report.get("unknown", {}).items():
+        console.print(f"{count:,} were decided when no rule asked for {fact}: they have it not set")
     changes = Table("what", "before", "after", "messages", "for example")
     for aspect, found in report["changes"].items():
         for one in found:

@@ -8,9 +8,12 @@ from fastapi import APIRouter
 from services.router import NAME
 from services.router.api import rulesets, shadows, trials, usage
 from services.router.handlers.backtests import Backtests
+from services.router.handlers.classifying import Classifier
 from services.router.handlers.deciding import Router
 from services.router.handlers.following import Forgetting, on_tickets
+from services.router.handlers.gathering import Untold
 from services.router.handlers.shadows import Shadows
+from services.router.settings import RouterSettings
 from services.router.store.rule_counts import writer_of
 from shared.events.catalogue import MESSAGES, TICKETS
 from shared.host import Runtime, Service
@@ -28,7 +31,9 @@ LARGEST_RULESET: Final = 8 * 1024 * 1024
 
 def build(runtime: Runtime) -> Service:
     """Two consumers, what forgets, and the routes."""
-    deciding = Router(Shadows(writer_of(runtime.ids.new("rtr")), runtime.metrics))
+    settings = RouterSettings.load()
+    classifier = Classifier(runtime, settings, settings.classifier_url) if settings.classifier_url else None
+    deciding = Router(Shadows(writer_of(runtime.ids.new("rtr")), runtime.metrics), classifier=classifier)
     # An event that the log still holds may come again: the ticket's version is what tells that it was there before.
     closed_for = timedelta(days=runtime.settings.log_retention_days + 1)
     forgetting = Forgetting(runtime.database, closed_for=closed_for)
@@ -44,5 +49,5 @@ def build(runtime: Runtime) -> Service:
             Consume(group=TICKETS_GROUP, topics=(TICKETS,), schema=NAME, handler=on_tickets, rest=TICKETS_REST),
         ],
         tasks={"retention": forgetting.run},
-        resources=[Backtests(runtime)],
+        resources=[Backtests(runtime), Untold(frozenset() if classifier else frozenset({"sentiment", "urgency"}))],
     )

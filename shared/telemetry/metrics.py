@@ -24,9 +24,12 @@ CounterName = Literal[
     "baton_kafka_client_lines_total",
     "baton_backtest_messages_total",
     "baton_shadow_failures_total",
+    "baton_classified_texts_total",
 ]
 GaugeName = Literal["baton_consumer_lag", "baton_parked_keys", "baton_stream_clients", "baton_event_loop_lag_seconds"]
-HistogramName = Literal["baton_webhook_seconds", "baton_consumer_batch_seconds", "baton_http_request_seconds"]
+HistogramName = Literal[
+    "baton_webhook_seconds", "baton_consumer_batch_seconds", "baton_http_request_seconds", "baton_classifier_seconds"
+]
 MetricName = CounterName | GaugeName | HistogramName
 
 
@@ -62,6 +65,12 @@ METRICS: Final[Mapping[MetricName, Metric]] = {
     "baton_task_failures_total": Metric("counter", "Failures of background tasks, which start again.", ("task",)),
     "baton_backtest_messages_total": Metric("counter", "Messages of the past that backtests looked at."),
     "baton_shadow_failures_total": Metric("counter", "Candidates that could not decide beside the version in force."),
+    "baton_classified_texts_total": Metric(
+        "counter",
+        "Texts that rules wanted classified: answered, remembered, late, failed, or resting (not asked).",
+        ("outcome",),
+    ),
+    "baton_classifier_seconds": Metric("histogram", "How long one question to the classifier took, answered or not."),
     "baton_kafka_client_lines_total": Metric(
         "counter", "Lines that the Kafka client logged; the log shows each kind once in 30 s.", ("level",)
     ),

@@ -113,7 +113,10 @@ def operator(name: str, how: str, value, facts: Facts, document) -> bool:
         return not operator(name, positive, value, facts, document)
     by_name = {
         "text": lambda: of_text(how, values, facts.text),
-        "lane": lambda: any(of_lane(document["lanes"][lane], facts.text) for lane in values),
+        "lane": lambda: any(
+            of_lane(document["lanes"][lane], facts.text) or (facts.classified and facts.classified.lane == lane)
+            for lane in values
+        ),
         "author.list": lambda: any(is_one_of(facts, document["lists"][one]) for one in values),
         "time": lambda: any(of_time(how, document["calendars"][one], facts.at) for one in values),
         "hashtags": lambda: several(
@@ -142,6 +145,8 @@ def value_of(name: str, facts: Facts):
         "post.ad": "ad",
         "ticket.open": "has_ticket",
     }
+    if name == "sentiment":
+        return facts.classified.sentiment if facts.classified else None
     if name == "ticket.team":
         return facts.ticket.team if facts.ticket else None
     if name == "ticket.answered":

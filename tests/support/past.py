@@ -12,12 +12,14 @@ from fastapi import APIRouter
 from services.router.api import rulesets, shadows, trials, usage
 from services.router.handlers import deciding
 from services.router.handlers.backtests import Backtests, Limits
+from services.router.handlers.gathering import Untold
 from shared.db.pool import Database
 from shared.db.transaction import Batch, Owner, Workspace
 from shared.host import Runtime, inert_runtime
 from tests.support import api
 from tests.support.messages import message, received
 
+UNTOLD = Untold(frozenset({"sentiment", "urgency"}))
 FALLBACK = {"team": "community"}
 REFUNDS = {
     "name": "refunds",
@@ -42,7 +44,7 @@ def router(tried: Runtime, limits: Limits | None = None) -> api.Stub:
     routes = APIRouter()
     for part in (rulesets, shadows, trials, usage):
         routes.include_router(part.router)
-    return api.Stub(name="router", router=routes, resources=[Backtests(tried, limits or Limits())])
+    return api.Stub(name="router", router=routes, resources=[Backtests(tried, limits or Limits()), UNTOLD])
 
 
 @asynccontextmanager

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from hypothesis import strategies as st
 
+from services.router.domain.classified import Classified
 from services.router.domain.facts import Facts, Ticket
 from tests.support import naive_rules
 
@@ -72,6 +73,7 @@ FACTS = {
         asking(gt=numbers, gte=numbers, lt=numbers, lte=numbers, set=st.booleans(), ne=numbers, between=st.just([1, 10])),
     ),
     "author.verified": st.booleans(),
+    "sentiment": st.one_of(some("negative", "positive"), asking(ne=st.just("negative"), set=st.booleans())),
     "author.first": st.booleans(),
     "ticket.open": st.one_of(st.booleans(), asking(set=st.booleans())),
     "ticket.team": st.one_of(some("care", "product"), asking(ne=st.just("care"), set=st.booleans())),
@@ -149,6 +151,15 @@ messages = st.builds(
     at=st.one_of(
         st.none(),
         instants,
+    ),
+    classified=st.one_of(
+        st.none(),
+        st.builds(
+            Classified,
+            outcome=st.just("answered"),
+            sentiment=st.sampled_from([None, "negative", "neutral"]),
+            lane=st.sampled_from([None, "care", "product"]),
+        ),
     ),
     first=st.sampled_from([None, True, False]),
     has_ticket=st.sampled_from([None, True, False]),

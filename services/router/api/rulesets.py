@@ -7,13 +7,15 @@ from fastapi import APIRouter, Path, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 from starlette.responses import Response
 
+from services.router.domain.classified import Classified, Sentiment, Urgency
 from services.router.domain.facts import Facts, Ticket
 from services.router.domain.schema import schema
 from services.router.handlers import deciding
+from services.router.handlers.gathering import Untold
 from services.router.store import rulesets
 from shared.db.transaction import Transaction
 from shared.events.messages import Kind
-from shared.events.routing import Priority
+from shared.events.routing import Lane, Priority
 from shared.platform.models import ChannelPurpose
 from shared.web.calls import Call, requires
 from shared.web.pages import Page, Paged
@@ -109,6 +111,9 @@ class Rehearsal(BaseModel):
     ad_id: str | None = None
     reply_until: AwareDatetime | None = None
     received_at: AwareDatetime | None = Field(None, description="default: now")
+    sentiment: Sentiment | None = Field(None, description="what the classifier would say")
+    urgency: Urgency | None = Field(None, description="what the classifier would say")
+    lane: Lane | None = Field(None, description="what the classifier would say; words tell lanes of their own")
     ticket: OpenTicket | None = Field(None, description="the open ticket of the author's customer; null: there is none")
 
     @model_validator(mode="after")
@@ -116,6 +121,11 @@ class Rehearsal(BaseModel):
         if (self.message_id is None) == (self.network is None) or (self.message_id and len(self.model_fields_set) > 1):
             raise ValueError("either a message_id alone, or a message with its network")
         return self
+
+    def _classified(self) -> Classified | None:
+        if not (self.sentiment or self.urgency or self.lane):
+            return None
+        return Classified(outcome="answered", sentiment=self.sentiment, urgency=self.urgency, lane=self.lane)
 
     def asked(self) -> Facts | str:
         """The id, or the facts of the message that never came."""
@@ -141,6 +151,7 @@ class Rehearsal(BaseModel):
             at=self.received_at,
             has_ticket=self.ticket is not None,
             ticket=Ticket(**self.ticket.model_dump()) if self.ticket else None,
+            classified=self._classified(),
         )
 
 
@@ -156,7 +167,12 @@ async def create_ruleset(call: Writer, body: NewRuleset) -> Response:
 
     async def work(tx: Transaction) -> CreatedRuleset:
         created, found = await deciding.create(
-            tx, call.workspace_id, document=body.document, note=body.note, author=call.principal.id
+            tx,
+            call.workspace_id,
+            document=body.document,
+            note=body.note,
+            author=call.principal.id,
+            untold=call.resource(Untold).facts,
         )
         warnings = [Warned(**one) for one in found.warnings]
         return CreatedRuleset(**_view(created).model_dump(), warnings=warnings, cost=found.cost)

@@ -38,8 +38,9 @@ _BACKTEST: Final[dict[int | str, dict[str, Any]]] = {
         "description": "One JSON document a line, as they come: `progress` (`messages`, `different`, `share`), with "
         "`differences=true` each `difference` (`message_id`, `decided_at`, `network`, `text`, `changed`, `before`, "
         "`after`), and at last the `report` (`ended`: done, deadline or stopping; `messages`, `different`, "
-        "`elsewhere`; `changes` by outcome, team, agent, priority, lane and tag; `decided_by`; `rules`) or, where the "
-        "database went away, a `problem`. As CSV: every difference, a line each. Hanging up stops the work.",
+        "`elsewhere`; `changes` by outcome, team, agent, priority, lane and tag; `decided_by`; `rules`; `unknown`: "
+        "facts that are asked for, with the number of messages for which they were not looked up then) or, where "
+        "the database went away, a `problem`. As CSV: every difference, a line each. Hanging up stops the work.",
         "content": {NDJSON: {"schema": {"type": "string"}}, CSV: {"schema": {"type": "string"}}},
     }
 }
@@ -116,6 +117,7 @@ def _document(step: Step) -> dict[str, Any]:
                 "until": step.until,
                 "ended": step.ended,
                 "seconds": step.seconds,
+                "unknown": step.unknown,
                 **step.found,
             }
 

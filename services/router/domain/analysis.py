@@ -35,12 +35,18 @@ class Analysis:
     cost: dict[str, Any] = field(default_factory=dict)
 
 
-def analyse(ruleset: Ruleset, *, teams: Collection[str], agents: Collection[str] = ()) -> Analysis:
-    """`teams` and `agents`: those that exist."""
+def analyse(
+    ruleset: Ruleset, *, teams: Collection[str], agents: Collection[str] = (), untold: Collection[str] = ()
+) -> Analysis:
+    """`teams` and `agents`: those that exist. `untold`: facts that nothing tells here."""
     document = ruleset.document
     errors = [*_unknown_teams(document, teams), *_contradictions(document)]
     warnings = chain(
-        _unused(document), _unknown_agents(document, agents), _unknown_values(document), _shadowed(ruleset)
+        _unused(document),
+        _unknown_agents(document, agents),
+        _unknown_values(document),
+        _untold(document, untold),
+        _shadowed(ruleset),
     )
     return Analysis(errors=errors[:MAX_PROBLEMS], warnings=list(islice(warnings, MAX_PROBLEMS)), cost=cost(ruleset))
 
@@ -147,6 +153,13 @@ def _unknown_values(document: Document) -> Iterable[Problem]:
             known = FACTS[one.fact].known
             if known and one.operator == "in" and (unknown := [value for value in one.values if value not in known]):
                 yield _problem(one.at, "unknown-value", f"{one.fact} is never {unknown[0]!r}, only {', '.join(known)}")
+
+
+def _untold(document: Document, untold: Collection[str]) -> Iterable[Problem]:
+    for rule in document.rules:
+        for one in conditions.criteria(rule.when):
+            if one.fact in untold:
+                yield _problem(one.at, "never-told", f"{one.fact} is never set: no classifier is configured")
 
 
 def _problem(at: str, code: str, detail: str) -> Problem:

@@ -22,7 +22,7 @@ _RARITY: Final[Mapping[str, int]] = {
         (
             ("author.id", "author.handle", "post"),
             ("hashtags", "mentions", "links", "post.ad", "ticket.owner", "ticket.tags"),
-            (KEYWORD,),
+            (KEYWORD, "lane"),
             (PATTERN, "post.campaign"),
             ("channel", "ticket.team"),
             ("media",),
@@ -104,8 +104,9 @@ class Binder:
                 words = tuple(self.keywords.number(word) for word in criterion.values)
                 holds, keys = _words(words, is_all=operator == "all")
             case "lane", "in":
+                self.asked.add("lane")
                 words = self._lane_words(criterion.values)
-                holds, keys = _words(words, is_all=False)
+                holds, keys = _lane(words, criterion.values)
             case "text", "regex" | "wildcard" as operator:
                 sources = tuple(patterns.source(one, operator, in_text=True) for one in criterion.values)
                 numbers = tuple(self.patterns.number(one) for one in sources)
@@ -233,6 +234,13 @@ def _words(numbers: tuple[int, ...], *, is_all: bool) -> tuple[Check, tuple[Keys
     if is_all:
         return lambda seen: wanted <= seen.found.keys(), tuple((key,) for key in keys)
     return lambda seen: not wanted.isdisjoint(seen.found), (keys,)
+
+
+def _lane(numbers: tuple[int, ...], lanes: tuple[Any, ...]) -> tuple[Check, tuple[Keys, ...]]:
+    """One of the lanes' words is there, or the classifier says one of the lanes."""
+    words, told = frozenset(numbers), frozenset(lanes)
+    keys = (*((KEYWORD, number) for number in numbers), *(("lane", lane) for lane in lanes))
+    return lambda seen: not words.isdisjoint(seen.found) or seen.values["lane"] in told, (keys,)
 
 
 def _matches(wanted: frozenset[int]) -> Check:

@@ -36,6 +36,7 @@ def explain(ruleset: Ruleset, facts: Facts) -> dict[str, Any]:
             missed.append((is_far, len(failed), order, failed))
     return {
         "facts": _facts(ruleset, facts, seen.words),
+        "enrichment": _enrichment(facts),
         "matched": held,
         "late": late[:MAX_MISSED],
         "missed": [
@@ -50,6 +51,13 @@ def _facts(ruleset: Ruleset, facts: Facts, words: str) -> dict[str, Any]:
     told = {fact: derive(facts, words) for fact, derive in DERIVED.items() if fact not in SLOW or ruleset.asks(fact)}
     told["text"] = facts.text
     return {fact: _shown(value) for fact, value in told.items() if value is not None and value != frozenset()}
+
+
+def _enrichment(facts: Facts) -> dict[str, Any]:
+    """What was asked of others about the message: what came of it, and how long it waited for that."""
+    if facts.classified is None:
+        return {}
+    return {"classifier": {"outcome": facts.classified.outcome, "milliseconds": facts.classified.milliseconds}}
 
 
 def _failed(node: Node, seen: Seen) -> list[Leaf]:

@@ -8,6 +8,7 @@ import msgspec
 import re2
 
 from services.router.domain import conditions, language, text
+from services.router.domain.classified import Classified
 
 _NAME: Final = r"[\pL\pN\pM_]+"
 _HASHTAG: Final = re2.compile(f"#({_NAME})")
@@ -54,6 +55,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     has_ticket: bool | None = None
     """Whether the author's customer has an open ticket; None: nobody asked."""
     ticket: Ticket | None = None
+    classified: Classified | None = None
+    """What the classifier said of the text; None: nobody asked."""
 
 
 def as_kept(kept: Any) -> Facts:
@@ -74,6 +77,9 @@ DERIVED: Final[Mapping[str, Derive]] = {
     "replayed": lambda facts, _: facts.replayed,
     "text": lambda _, words: words or None,
     "language": lambda facts, _: language.tell(facts.text or ""),
+    "lane": lambda facts, _: facts.classified.lane if facts.classified else None,
+    "sentiment": lambda facts, _: facts.classified.sentiment if facts.classified else None,
+    "urgency": lambda facts, _: facts.classified.urgency if facts.classified else None,
     "hashtags": lambda _, words: frozenset(_HASHTAG.findall(words)) if "#" in words else frozenset(),
     "mentions": lambda _, words: frozenset(_MENTION.findall(words)) if "@" in words else frozenset(),
     "links": lambda _, words: frozenset(_LINK.findall(words)) if "." in words else frozenset(),
@@ -96,7 +102,16 @@ DERIVED: Final[Mapping[str, Derive]] = {
     "ticket.tags": lambda facts, _: frozenset(facts.ticket.tags) if facts.ticket else frozenset(),
     "ticket.answered": lambda facts, _: _since(facts.ticket.answered_at, facts.at) if facts.ticket else None,
 }
-"""Each fact as it is compared, from what came and its normalized text; None: not set."""
+"""Each fact as it is compared, from what came and its normalized text; None: not set. A lane is told by words, too."""
+
+LOOKED_UP: Final[Mapping[str, Callable[[Facts], bool]]] = {
+    "author.first": lambda facts: facts.first is not None,
+    **dict.fromkeys(
+        (name for name in DERIVED if name.startswith("ticket.")), lambda facts: facts.has_ticket is not None
+    ),
+    **dict.fromkeys(("sentiment", "urgency"), lambda facts: facts.classified is not None or not facts.text),
+}
+"""Facts that are looked up only where a rule asks for them, and whether that was done for a message."""
 
 SLOW: Final = frozenset({"language"})
 """What takes longer to tell than a whole decision: told when a rule comes to it, and no rule is filed under it."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
+from services.router.domain.classified import Sentiment, Urgency
 from services.router.domain.language import LANGUAGES
 from shared.events.messages import Kind
 from shared.events.routing import Lane, Priority
@@ -31,7 +32,12 @@ FACTS: Final[Mapping[str, Fact]] = {
     "replayed": Fact("flag", "whether it was understood only afterwards"),
     "text": Fact("text", "its text"),
     "language": Fact("word", "language of its text by ISO 639-1; not set when it is too short to tell", LANGUAGES),
-    "lane": Fact("words", "what its words are about, by the document's `lanes`", get_args(Lane), names="lanes"),
+    "lane": Fact(
+        "words",
+        "what it is about, by the words of the document's `lanes` or by the classifier",
+        get_args(Lane),
+        names="lanes",
+    ),
     "hashtags": Fact("words", "hashtags in the text, without `#`"),
     "mentions": Fact("words", "accounts that the text mentions, without `@`"),
     "links": Fact("words", "links in the text, without `https://`"),
@@ -47,8 +53,8 @@ FACTS: Final[Mapping[str, Fact]] = {
     "post.ad": Fact("word", "ad of that post"),
     "reply.minutes": Fact("number", "minutes until the first kind of reply is no longer possible"),
     "time": Fact("time", "when it was received", names="calendars"),
-    "sentiment": Fact("word", "its mood", ("negative", "neutral", "positive"), fed=False),
-    "urgency": Fact("word", "how much it presses", ("low", "normal", "high"), fed=False),
+    "sentiment": Fact("word", "its mood, by the classifier", get_args(Sentiment)),
+    "urgency": Fact("word", "how much it presses, by the classifier", get_args(Urgency)),
     "author.first": Fact("flag", "whether the author never wrote before"),
     "customer.attributes": Fact("words", "attributes of the customer", fed=False),
     "customer.tags": Fact("words", "tags of the customer", fed=False),

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -14,7 +14,7 @@ from services.router.domain import compile as index
 from services.router.domain import rules
 from services.router.domain.comparison import Difference, Tally
 from services.router.domain.compile import Verdict
-from services.router.domain.facts import Facts, as_kept
+from services.router.domain.facts import LOOKED_UP, Facts, as_kept
 from services.router.domain.rules import Action
 from services.router.handlers import deciding
 from services.router.store import history
@@ -63,6 +63,8 @@ class Report:
     until: str
     ended: str
     seconds: float
+    unknown: dict[str, int]
+    """Messages of which a fact that the version asks for was not looked up then: they have it not set."""
     found: dict[str, Any]
 
 
@@ -128,6 +130,13 @@ class Backtest:
     before: index.Ruleset | None
     _tally: Tally = field(default_factory=Tally)
     _purposes: dict[str, str] = field(default_factory=dict)
+    _unknown: Counter[str] = field(default_factory=Counter)
+    _looked_up: list[tuple[str, Callable[[Facts], bool]]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """What has to have been looked up for both versions to decide as they would have."""
+        versions = [one for one in (self.before, self.after) if one is not None]
+        self._looked_up = [item for item in LOOKED_UP.items() if any(one.asks(item[0]) for one in versions)]
 
     async def steps(self) -> AsyncGenerator[Step, None]:
         """Progress now and then, every difference as it is found, and the report; closing it stops the work."""
@@ -158,6 +167,7 @@ class Backtest:
                 until=until.isoformat(),
                 ended=ended,
                 seconds=round(clock.elapsed() - started, 3),
+                unknown=dict(self._unknown),
                 found=self._tally.report(),
             )
 
@@ -181,6 +191,7 @@ class Backtest:
     def _compare(self, some: Sequence[Past]) -> Iterator[Difference]:
         for past in some:
             facts = self._facts(past)
+            self._unknown.update(name for name, was_looked_up in self._looked_up if not was_looked_up(facts))
             before = self.before.decide(facts) if self.before is not None else _then(past)
             after = self.after.decide(facts)
             if found := self._tally.add(past.message_id, past.place.at, facts, before, after):

@@ -1,6 +1,6 @@
 """What the router does: decides about every new message of a batch, and explains or rehearses a decision."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -12,6 +12,7 @@ from services.router.domain.diff import diff as differences
 from services.router.domain.explain import explain as why
 from services.router.domain.facts import Facts, as_kept
 from services.router.domain.patterns import Unreadable
+from services.router.handlers.classifying import Classifier
 from services.router.handlers.gathering import gather, message_of
 from services.router.handlers.remembered import REMEMBER, Remembered
 from services.router.handlers.shadows import Shadows, Trial
@@ -37,8 +38,11 @@ from shared.platform.store import agents, teams
 class Router:
     """Decides by the versions in force; remembers compiled versions, which never change."""
 
-    def __init__(self, shadows: Shadows | None = None, *, remember: int = REMEMBER) -> None:
+    def __init__(
+        self, shadows: Shadows | None = None, *, classifier: Classifier | None = None, remember: int = REMEMBER
+    ) -> None:
         self._shadows = shadows or Shadows()
+        self._classifier = classifier
         self._compiled = Remembered(remember)
 
     async def on_messages(self, tx: Transaction, events: Sequence[Event]) -> None:
@@ -50,7 +54,7 @@ class Router:
         compiled = await self._rulesets(tx, versions)
         fresh = {id_: event for id_, event in due.items() if id_ not in standing.decisions}
         trial = await self._shadows.beside(tx, _of_these(standing.candidates, fresh))
-        facts = await gather(tx, fresh, _asking(compiled, trial))
+        facts = await gather(tx, fresh, _asking(compiled, trial), classifier=self._classifier)
         decided = {
             id_: _decide(event, versions[event.workspace_id], compiled[event.workspace_id], facts[id_])
             for id_, event in fresh.items()
@@ -81,10 +85,16 @@ class Router:
 
 
 async def create(
-    tx: Transaction, workspace_id: str, *, document: dict[str, Any], note: str | None, author: str
+    tx: Transaction,
+    workspace_id: str,
+    *,
+    document: dict[str, Any],
+    note: str | None,
+    author: str,
+    untold: Collection[str] = (),
 ) -> tuple[rulesets.Ruleset, Analysis]:
     """A new version, and what is doubtful in it; Invalid says what is wrong for certain."""
-    found = await _analysed(tx, workspace_id, document)
+    found = await _analysed(tx, workspace_id, document, untold=untold)
     return await rulesets.create(tx, workspace_id, document=document, note=note, author=author), found
 
 
@@ -161,12 +171,14 @@ async def load(tx: Transaction, workspace_id: str, version: int) -> rulesets.Rul
     return found
 
 
-async def _analysed(tx: Transaction, workspace_id: str, document: dict[str, Any]) -> Analysis:
+async def _analysed(
+    tx: Transaction, workspace_id: str, document: dict[str, Any], *, untold: Collection[str] = ()
+) -> Analysis:
     parsed = rules.parse(document)
     existing = await teams.existing(tx, workspace_id, rules.teams(parsed))
     preferred = await agents.load_many(tx, workspace_id, rules.agents(parsed))
     try:
-        found = analyse(index.compile_rules(parsed), teams=existing, agents=preferred)
+        found = analyse(index.compile_rules(parsed), teams=existing, agents=preferred, untold=untold)
     except Unreadable as error:
         raise Invalid("the ruleset is too large", errors=[{"pointer": "/rules", "detail": str(error)}]) from error
     if found.errors:

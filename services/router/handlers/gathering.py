@@ -1,13 +1,16 @@
 """What rules ask about a message: what it says itself, and, where one asks for it, what is known besides."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
+from services.router.domain.classified import Classified
 from services.router.domain.compile import Ruleset
 from services.router.domain.facts import Facts
 from services.router.domain.facts import Ticket as OpenTicket
 from services.router.domain.standing import key_of
 from services.router.domain.vocabulary import FACTS
+from services.router.handlers.classifying import Classifier
 from services.router.store import authors, tickets
 from services.router.store.authors import Author
 from shared.db.transaction import Transaction
@@ -19,17 +22,30 @@ from shared.platform.store import channels
 
 PURPOSE: Final = ("channel.purpose",)
 FIRST: Final = ("author.first",)
+CLASSIFIED: Final = ("sentiment", "urgency", "lane")
 TICKET: Final = tuple(name for name in FACTS if name.startswith("ticket."))
+
+
+@dataclass(frozen=True, slots=True)
+class Untold:
+    """Facts that nothing tells in this deployment: whoever keeps a ruleset that asks for them is warned."""
+
+    facts: frozenset[str]
+
 
 Asking = Mapping[str, Sequence[Ruleset]]
 """Whose rules are asked, by workspace: the version in force and the candidate beside it."""
 
 
-async def gather(tx: Transaction, fresh: Mapping[str, Event], asking: Asking) -> dict[str, Facts]:
+async def gather(
+    tx: Transaction, fresh: Mapping[str, Event], asking: Asking, *, classifier: Classifier | None
+) -> dict[str, Facts]:
     """The facts of each message; what no rule of its workspace asks for is not looked for.
 
     Every author is remembered, whoever asks: a rule of tomorrow may want to know whether somebody wrote before.
     """
+    # First, because it may have to be asked outside of the transaction, and then all of this is done again.
+    classified = _classified(fresh, asking, classifier) if classifier else {}
     writers = {id_: Author(event.workspace_id, key_of(account_of(message_of(event)))) for id_, event in fresh.items()}
     of_channels = _which(fresh, asking, PURPOSE)
     purposes = await _purposes(tx, [fresh[id_] for id_ in of_channels]) if of_channels else {}
@@ -45,6 +61,7 @@ async def gather(tx: Transaction, fresh: Mapping[str, Event], asking: Asking) ->
             is_first=id_ in newcomers if id_ in greeted else None,
             has_ticket=writers[id_] in standing if id_ in customers else None,
             ticket=standing.get(writers[id_]),
+            classified=classified.get(id_),
         )
         for id_, event in fresh.items()
     }
@@ -74,8 +91,20 @@ async def _newcomers(tx: Transaction, writers: Mapping[str, Author]) -> frozense
     return frozenset(earliest[writer] for writer in await authors.greet(tx, earliest))
 
 
+def _classified(fresh: Mapping[str, Event], asking: Asking, classifier: Classifier) -> dict[str, Classified]:
+    asked = _which(fresh, asking, CLASSIFIED)
+    texts = {id_: text for id_ in fresh if id_ in asked and (text := message_of(fresh[id_]).text)}
+    return classifier.classify(texts) if texts else {}
+
+
 def _facts(
-    event: Event, *, purpose: str | None, is_first: bool | None, has_ticket: bool | None, ticket: OpenTicket | None
+    event: Event,
+    *,
+    purpose: str | None,
+    is_first: bool | None,
+    has_ticket: bool | None,
+    ticket: OpenTicket | None,
+    classified: Classified | None,
 ) -> Facts:
     message = message_of(event)
     author, post = message.author, message.post
@@ -101,6 +130,7 @@ def _facts(
         at=message.received_at,
         has_ticket=has_ticket,
         ticket=ticket,
+        classified=classified,
     )
 
 

@@ -15,6 +15,7 @@ from shared.platform.store import channels
 from shared.settings import KernelSettings
 from tests.support import api
 from tests.support.messages import AT, message, received
+from tests.support.past import UNTOLD
 
 RULE = {"name": "refunds", "when": {"text": "refund"}, "then": {"team": "care"}}
 
@@ -23,9 +24,8 @@ RULE = {"name": "refunds", "when": {"text": "refund"}, "then": {"team": "care"}}
 async def admin(database: Database) -> AsyncIterator[httpx.AsyncClient]:
     await api.new_workspace(database)
     token = await api.new_key(database)
-    async with api.client(
-        api.new_app(database, api.Stub(router=router, body_limits={"/v1/rulesets": LARGEST_RULESET})), token
-    ) as opened:
+    stub = api.Stub(router=router, body_limits={"/v1/rulesets": LARGEST_RULESET}, resources=[UNTOLD])
+    async with api.client(api.new_app(database, stub), token) as opened:
         yield opened
 
 
