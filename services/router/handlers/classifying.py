@@ -78,6 +78,9 @@ class Classifier:
         except Unusable as error:
             outcome = "late" if isinstance(error, Late) else "failed"
             structlog.get_logger().warning("classifier_failed", texts=len(texts), reason=str(error))
+        except Exception as error:  # noqa: BLE001 - what is asked beside must not stop what has to be decided
+            outcome = "failed"
+            structlog.get_logger().error("classifier_failed", texts=len(texts), exc_info=error)
         ended = clock.elapsed()
         seconds = ended - started
         self._runtime.metrics.histogram("baton_classifier_seconds").observe(seconds)

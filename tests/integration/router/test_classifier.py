@@ -139,6 +139,21 @@ async def test_a_classifier_that_is_not_there_stops_nothing(admin, database):
         assert (decided["rule"], outcomes([decided])) == ("fallback", ["failed"])
 
 
+class Failing:
+    """An egress with a bug."""
+
+    async def deliver(self, *_, **__):
+        raise ZeroDivisionError
+
+
+async def test_even_a_bug_on_the_way_out_stops_nothing(admin, database):
+    await in_force(database, ANGRY)
+    async with classifying(database) as floor:
+        floor.router._classifier._runtime = dataclasses.replace(floor.runtime, egress=Failing())
+        [decided] = await floor.decide(said(1, "negative"))
+        assert (decided["rule"], outcomes([decided])) == ("fallback", ["failed"])
+
+
 async def test_a_lane_is_told_by_words_or_by_the_classifier(admin, database):
     await in_force(database, {"name": "care", "when": {"lane": "care"}, "then": {"team": "care"}}, **LANES)
     lanes = {"results": [{"lane": "care"}, {"lane": "sales"}, {}]}

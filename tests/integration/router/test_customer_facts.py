@@ -191,6 +191,21 @@ async def test_nothing_is_read_that_no_rule_asks_for(admin, database):
     assert kept["facts"].keys().isdisjoint({"first", "has_ticket", "ticket"})
 
 
+async def test_many_messages_take_as_many_statements_as_few(admin, database):
+    await in_force(database, NEW, OPEN, {"name": "vip", "when": {"ticket.tags": "vip"}, "then": {"tags": ["vip"]}})
+    router, counts = Router(), []
+    for batch in (["first"], ["one", "two"], [f"many {number}" for number in range(200)]):
+        asked = []
+        events = [received(said(one, author=one)) for one in batch]
+        async with database.transaction(Batch(frozenset({W})), schema="router") as tx:
+            tx._connection.add_query_logger(asked.append)
+            await router.on_messages(tx, events)
+            await tx.flush()
+            tx._connection.remove_query_logger(asked.append)
+        counts.append(len(asked))
+    assert counts[1] == counts[2] < 6
+
+
 async def test_a_candidate_is_shown_what_it_asks_for_and_the_decision_keeps_it(admin, database):
     version = await past.keep(database, NEW, OPEN)
     assert (await admin.post(f"/v1/rulesets/{version}/shadow")).status_code == 201

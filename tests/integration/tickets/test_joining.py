@@ -41,6 +41,7 @@ async def test_later_messages_of_both_customers_follow_the_merge(floor: Floor) -
     await _merge(floor, first, second)
     await floor.deliver(routed(message("m3", author="c1")), routed(message("m4", author="c2")))
     assert {row["ticket_id"] for row in await floor.rows("SELECT ticket_id FROM tickets.message")} == {second["id"]}
+    assert await _told_accounts(floor) == {second["id"]: {"c1", "c2"}}
 
 
 async def test_an_edit_of_a_message_that_was_merged_shows_in_the_ticket_that_is_left(floor: Floor) -> None:
