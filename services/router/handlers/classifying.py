@@ -86,7 +86,7 @@ class Classifier:
         self._runtime.metrics.histogram("baton_classifier_seconds").observe(seconds)
         milliseconds = round(seconds * 1000, 1)
         if outcome == "answered":
-            self._failures = 0
+            self._failures, self._resting_until = 0, -inf
             given = [Classified(outcome=outcome, milliseconds=milliseconds, **one) for one in answers]
             self._keep(dict(zip(texts, given, strict=True)), until=inf)
             return
