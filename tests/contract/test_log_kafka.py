@@ -223,7 +223,8 @@ async def test_two_systems_on_one_prefix_are_told_apart(rig: KafkaRig) -> None:
 
 async def test_a_topic_that_is_missing_names_the_remedy(broker: str, dsn: str) -> None:
     bare = KafkaRig(broker, "nobody-made-these-", lambda: open_database(dsn))
-    async with bare.process() as process:
+    impatient = replace(bare.cluster, pace=replace(bare.cluster.pace, request=timedelta(seconds=2)))
+    async with bare.process(cluster=impatient) as process:
         with pytest.raises(Retryable, match="baton migrate"):
             async with process.log.subscribe("g", [MESSAGES]):
                 pass

@@ -34,9 +34,6 @@ REFUSED: Final = (
 )
 """Who we are, or what we may do, is not enough: waiting does not help."""
 
-METADATA_AGE: Final = timedelta(seconds=20)
-"""How soon new partitions are seen."""
-
 _HEARTBEAT: Final = timedelta(seconds=1)
 
 
@@ -56,6 +53,8 @@ class Pace:
     """After this long without an acknowledgment it is unknown what arrived, and another producer takes over."""
     stall: timedelta = timedelta(seconds=30)
     """A member that gets nothing for so long although there is something is replaced."""
+    metadata: timedelta = timedelta(seconds=20)
+    """How soon new partitions are seen."""
     retry: timedelta = timedelta(milliseconds=250)
     """Between two tries to reach a broker that is away."""
 
@@ -93,7 +92,7 @@ class Cluster:
             "bootstrap_servers": list(self.servers),
             "request_timeout_ms": _ms(self.pace.request),
             "retry_backoff_ms": _ms(self.pace.retry),
-            "metadata_max_age_ms": _ms(METADATA_AGE),
+            "metadata_max_age_ms": _ms(self.pace.metadata),
             **self.security,
         }
 

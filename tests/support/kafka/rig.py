@@ -19,6 +19,7 @@ QUICK: Final = Pace(
     session=timedelta(seconds=3),
     heartbeat=timedelta(milliseconds=300),
     hold=timedelta(milliseconds=700),
+    metadata=timedelta(seconds=2),
     retry=timedelta(milliseconds=100),
 )
 """Fails over soon, and still lets a live member wait for a core."""
