@@ -26,8 +26,8 @@ run: .venv/.run ## Start everything on one port, with an embedded Postgres
 	$(BIN)/baton up --port $(PORT)
 
 .PHONY: demo
-demo: .venv/.run ## Play every network into the running system
-	$(BIN)/baton demo
+demo: .venv/.run ## Play every network, and two agents who collide, in a system of its own
+	$(BIN)/baton demo --own
 
 ##@ Develop
 
