@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from services.router.domain import conditions, patterns, text
-from services.router.domain.calendars import Opening
 from services.router.domain.conditions import Condition, Criterion
 from services.router.domain.facts import Value
 from services.router.domain.keywords import Keywords, Places
 from services.router.domain.patterns import Patterns
 from services.router.domain.rules import Document
+from shared.calendars import Opening
 
 KEYWORD: Final = "keyword"
 PATTERN: Final = "pattern"

@@ -6,10 +6,11 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from services.router.domain import calendars, conditions, text
-from services.router.domain.calendars import Calendar
+from services.router.domain import conditions, text
 from services.router.domain.conditions import Condition, Problem
 from services.router.domain.vocabulary import FUTURE_ACTIONS
+from shared import calendars
+from shared.calendars import Calendar
 from shared.errors import Invalid
 from shared.events.routing import Lane, Priority
 

@@ -6,10 +6,10 @@ from typing import Any, Final
 import msgspec
 
 from services.router.domain import vocabulary
-from services.router.domain.calendars import Calendar
 from services.router.domain.conditions import MAX_KEYWORD, MAX_LENGTH, MAX_VALUES, MAX_WORDS, most
 from services.router.domain.rules import MAX_RULES, Action, Document, Language, Name, PartName, People, Words
 from services.router.domain.vocabulary import FACTS, FUTURE_ACTIONS, MAY_BE_EMPTY, NEEDS_OPERATOR, Fact
+from shared.calendars import Calendar
 from shared.events.routing import Lane
 
 Schema = dict[str, Any]

@@ -1,4 +1,4 @@
-"""Calendars that a ruleset names: business hours and holidays in a time zone."""
+"""Calendars: hours of a week and holidays, in a time zone."""
 
 from collections.abc import Container
 from datetime import date, datetime, timedelta
@@ -9,7 +9,7 @@ import msgspec
 
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 Clock = Annotated[str, msgspec.Meta(pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$")]
-_DAYS: Final[tuple[Day, ...]] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+DAYS: Final[tuple[Day, ...]] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 class Holidays(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -30,18 +30,39 @@ class Calendar(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 def problem(calendar: Calendar) -> str | None:
     """What is wrong with it."""
+    return zone_problem(calendar.zone) or holidays_problem(calendar.holidays)
+
+
+def zone_problem(zone: str) -> str | None:
+    """What is wrong with the name of a time zone."""
     try:
-        ZoneInfo(calendar.zone)
+        ZoneInfo(zone)
     except (LookupError, ValueError, OSError):
-        return f"there is no time zone {calendar.zone!r}"
-    if calendar.holidays.subdivision is not None and calendar.holidays.country is None:
+        return f"there is no time zone {zone!r}"
+    return None
+
+
+def holidays_problem(holidays: Holidays) -> str | None:
+    """What is wrong with the naming of holidays."""
+    if holidays.subdivision is not None and holidays.country is None:
         return "a subdivision is a part of a country: name that too"
     try:
-        _of(calendar.holidays)
+        _of_country(holidays)
     except NotImplementedError:  # what the library says of a country that it does not know
-        where = " of ".join(filter(None, (calendar.holidays.subdivision, calendar.holidays.country)))
+        where = " of ".join(filter(None, (holidays.subdivision, holidays.country)))
         return f"no holidays are known for {where}: two capital letters name a country, such as 'DE'"
     return None
+
+
+class DaysOff:
+    """Holidays made ready to be asked."""
+
+    def __init__(self, holidays: Holidays) -> None:
+        self._dates = frozenset(holidays.dates)
+        self._of_country = _of_country(holidays)
+
+    def __contains__(self, day: date) -> bool:
+        return day in self._dates or day in self._of_country
 
 
 class Opening:
@@ -50,10 +71,9 @@ class Opening:
     def __init__(self, calendar: Calendar) -> None:
         self._zone = ZoneInfo(calendar.zone)
         self._hours = {
-            day: [(_minutes(start), _minutes(end)) for start, end in calendar.hours.get(day, ())] for day in _DAYS
+            day: [(minutes(start), minutes(end)) for start, end in calendar.hours.get(day, ())] for day in DAYS
         }
-        self._holidays = _of(calendar.holidays)
-        self._dates = frozenset(calendar.holidays.dates)
+        self._days_off = DaysOff(calendar.holidays)
 
     def is_open(self, at: datetime) -> bool:
         """Whether people work at this instant: within the hours of a day that is no holiday."""
@@ -64,24 +84,22 @@ class Opening:
 
     def is_holiday(self, at: datetime) -> bool:
         """Whether the day, in the calendar's zone, is a holiday."""
-        return self._is_off(at.astimezone(self._zone).date())
+        return at.astimezone(self._zone).date() in self._days_off
 
     def _covers(self, day: date, minute: int) -> bool:
-        spans = self._hours[_DAYS[day.weekday()]]
-        return any(
+        spans = self._hours[DAYS[day.weekday()]]
+        return day not in self._days_off and any(
             start <= minute < (end if end > start else end + 24 * 60) for start, end in spans
-        ) and not self._is_off(day)
-
-    def _is_off(self, day: date) -> bool:
-        return day in self._dates or day in self._holidays
+        )
 
 
-def _minutes(clock: str) -> int:
-    hours, minutes = clock.split(":")
-    return int(hours) * 60 + int(minutes)
+def minutes(clock: str) -> int:
+    """Minutes since midnight."""
+    hour, minute = clock.split(":")
+    return int(hour) * 60 + int(minute)
 
 
-def _of(named: Holidays) -> Container[date]:
+def _of_country(named: Holidays) -> Container[date]:
     if named.country is None:
         return ()
     from holidays import country_holidays

@@ -5,8 +5,8 @@ from datetime import datetime
 import msgspec
 import pytest
 
-from services.router.domain import calendars
-from services.router.domain.calendars import Calendar, Opening
+from shared import calendars
+from shared.calendars import Calendar, Opening
 
 BERLIN = {
     "zone": "Europe/Berlin",
