@@ -6,7 +6,19 @@ from typing import Final
 from fastapi import APIRouter
 
 from services.tickets import NAME
-from services.tickets.api import acting, bulk, collision, customers, keys, lease, reply, staff, tickets, views
+from services.tickets.api import (
+    acting,
+    bulk,
+    collision,
+    customers,
+    duties,
+    keys,
+    lease,
+    reply,
+    staff,
+    tickets,
+    views,
+)
 from services.tickets.handlers import ticks
 from services.tickets.handlers.administration import Environment
 from services.tickets.handlers.deliveries import on_delivery
@@ -29,7 +41,7 @@ def build(runtime: Runtime) -> Service:
     desk = Desk(ids=runtime.ids, metrics=runtime.metrics)
     timers = Timers(runtime.database, NAME, ticks.handlers(desk), lock=ticks.lock)
     router = APIRouter()
-    for part in (bulk, tickets, acting, lease, reply, collision, customers, staff, keys, views):
+    for part in (bulk, tickets, acting, lease, reply, collision, customers, staff, duties, keys, views):
         router.include_router(part.router)
     return Service(
         name=NAME,

@@ -109,8 +109,21 @@ class Team:
     offer_seconds: int
     is_fallback: bool
     """Whether it gets what no rule matches; one team per workspace."""
+    stand_in: str | None = None
+    """The team that gets what comes for this one at this moment, because nobody is on duty."""
     version: int
     created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptSchedule:
+    """A team's schedule as a document, which tickets understands."""
+
+    workspace_id: str
+    team_id: str
+    document: dict[str, Any]
+    version: int
+    updated_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

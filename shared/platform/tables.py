@@ -51,6 +51,7 @@ team = sa.Table(
     column("requires_acceptance", sa.Boolean, server_default=sa.text("false")),
     column("offer_seconds", sa.Integer, server_default="120"),
     column("is_fallback", sa.Boolean, server_default=sa.text("false")),
+    column("stand_in", sa.Text, nullable=True, comment="gets what comes here while nobody is on duty"),
     column("version", sa.BigInteger, server_default="1"),
     stamp(),
     sa.CheckConstraint("id ~ '^[a-z0-9][a-z0-9-]{0,62}$'", name="id"),
@@ -62,7 +63,20 @@ team_member = sa.Table(
     column("workspace_id", sa.Text, primary_key=True),
     column("team_id", sa.Text, primary_key=True),
     column("agent_id", sa.Text, primary_key=True),
+    column("on_duty", sa.Boolean, server_default=sa.text("true")),
     sa.Index("ix_team_member_agent", "workspace_id", "agent_id"),
+    # Whoever shares out work asks for those who do not take any: mostly nobody.
+    sa.Index("ix_team_member_off_duty", "workspace_id", "agent_id", postgresql_where=sa.text("NOT on_duty")),
+)
+schedule = sa.Table(
+    "schedule",
+    METADATA,
+    column("workspace_id", sa.Text, primary_key=True),
+    column("team_id", sa.Text, primary_key=True),
+    column("document", pg.JSONB),
+    column("version", sa.BigInteger, server_default="1"),
+    stamp(),
+    stamp("updated_at"),
 )
 api_key = sa.Table(
     "api_key",

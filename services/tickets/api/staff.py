@@ -266,8 +266,7 @@ async def remove_member(team_id: Id, agent_id: Id, call: Manager) -> Response:
     """Takes an agent out of a team; the tickets that it owns stay with it."""
 
     async def work(tx: Transaction) -> None:
-        if not await teams.remove_member(tx, call.workspace_id, team_id, agent_id):
-            raise NotFound(f"agent {agent_id} is not in team {team_id}")
+        await staffing.leave(tx, call.resource(Desk), call.principal, team_id, agent_id)
 
     return await call.perform(work)
 

@@ -49,13 +49,17 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     capacity: int
     load: int = 0
     turn: float = 0.0
+    off_duty: frozenset[str] = frozenset()
+    """The teams by whose schedule this agent does not work now."""
 
-    def obstacle(self) -> str | None:
-        """Why this agent cannot take one more ticket; None when nothing is in the way."""
+    def obstacle(self, team: str | None = None) -> str | None:
+        """Why this agent cannot take one more ticket (of this team); None when nothing is in the way."""
         if self.disabled:
             return "disabled"
         if self.availability != "available":
             return self.availability
+        if team in self.off_duty:
+            return "off-duty"
         return "full" if self.load >= self.capacity else None
 
 
@@ -73,6 +77,8 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     requires_acceptance: bool = False
     offer_seconds: int = 120
     is_fallback: bool = False
+    stand_in: str | None = None
+    """The team that gets what comes for this one now, because nobody is on duty."""
 
 
 Key = tuple[str, str]
@@ -118,7 +124,12 @@ class Roster:
         members = [
             member for name in self._members.get((workspace, team), ()) if (member := self.find(workspace, name))
         ]
-        return choose(members, prefer=prefer, declined=declined)
+        return choose(members, team=team, prefer=prefer, declined=declined)
+
+    def is_staffed(self, workspace: str, team: str) -> bool:
+        """Whether anybody is on duty."""
+        members = (self.find(workspace, name) for name in self._members.get((workspace, team), ()))
+        return any(member is not None and team not in member.off_duty for member in members)
 
     def reserve(self, workspace: str, agent: str) -> None:
         """One more ticket for an agent; the caller has decided that it may exceed the capacity, if it does."""
@@ -135,16 +146,18 @@ class Roster:
             self._agents[workspace, agent] = msgspec.structs.replace(member, load=max(0, member.load - 1))
             self.touched.add((workspace, agent))
 
-    def has_room(self, workspace: str, agent: str) -> bool:
-        """Whether an agent may take one more ticket by itself."""
+    def has_room(self, workspace: str, agent: str, team: str | None = None) -> bool:
+        """Whether an agent may take one more ticket (of this team) by itself."""
         member = self.find(workspace, agent)
-        return member is not None and member.obstacle() is None
+        return member is not None and member.obstacle(team) is None
 
 
-def choose(members: Iterable[Member], *, prefer: str | None, declined: frozenset[str]) -> Choice:
+def choose(
+    members: Iterable[Member], *, team: str | None = None, prefer: str | None, declined: frozenset[str]
+) -> Choice:
     """The least loaded member who may take it, among equals the one who waits longest; the preferred one before all."""
     standing = sorted(
-        ((_obstacle(member, declined), member) for member in members),
+        ((_obstacle(member, team, declined), member) for member in members),
         key=lambda pair: (pair[0] is not None, pair[1].agent != prefer, pair[1].load, pair[1].turn, pair[1].agent),
     )
     candidates = tuple(
@@ -157,5 +170,5 @@ def choose(members: Iterable[Member], *, prefer: str | None, declined: frozenset
     return Choice(agent=agent, strategy="preferred" if agent == prefer else "least-load", candidates=candidates)
 
 
-def _obstacle(member: Member, declined: frozenset[str]) -> str | None:
-    return member.obstacle() or ("declined" if member.agent in declined else None)
+def _obstacle(member: Member, team: str | None, declined: frozenset[str]) -> str | None:
+    return member.obstacle(team) or ("declined" if member.agent in declined else None)

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
-from services.tickets.domain.schedule import Rotation, Schedule, Shift
+from services.tickets.domain.schedule import Rotation, Schedule, Shift, Span
 from shared.calendars import DAYS, DaysOff, minutes
 
 A_DAY: Final = timedelta(days=1)
@@ -63,7 +63,8 @@ class Duty:
             if self._takes_place(shift, day)
             for minute in (start, end)
         }
-        for span in (*self._schedule.covers, *self._schedule.absences):
+        spans: tuple[Span, ...] = (*self._schedule.covers, *self._schedule.absences)
+        for span in spans:
             found |= {span.since, span.until}
         return sorted(instant for instant in found if since < instant <= until)
 

@@ -39,7 +39,7 @@ class AtCapacity(Conflict):
 
 
 class AgentAbsent(Conflict):
-    """The agent is disabled, away or offline."""
+    """The agent is disabled, away, offline or off duty."""
 
     code = "agent-absent"
     title = "The agent is not available"

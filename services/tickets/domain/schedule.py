@@ -53,21 +53,24 @@ class Rotation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The agents are dealt out to so many groups in turn; without, each is a group."""
 
 
-class Cover(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Somebody works instead of somebody else, or in addition when nobody is named."""
+class Span(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """From an instant to another one, which it leaves out."""
 
     since: Instant
     until: Instant
+
+
+class Cover(Span, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Somebody works instead of somebody else, or in addition when nobody is named."""
+
     by: AgentId
     agent: AgentId | None = None
 
 
-class Absence(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class Absence(Span, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Somebody does not work, whatever shifts and covers say."""
 
     agent: AgentId
-    since: Instant
-    until: Instant
     reason: Name | None = None
 
 
@@ -144,7 +147,8 @@ def _problems(schedule: Schedule) -> Iterator[Problem]:
     yield from _shift_problems(schedule)
     for name in schedule.rotations.keys() - {shift.rotation for shift in schedule.shifts}:
         yield {"pointer": f"#/rotations/{name}", "detail": "no shift is worked by this rotation"}
-    for kind, spans in (("covers", schedule.covers), ("absences", schedule.absences)):
+    kinds: dict[str, tuple[Span, ...]] = {"covers": schedule.covers, "absences": schedule.absences}
+    for kind, spans in kinds.items():
         for place, span in enumerate(spans):
             if span.until <= span.since:
                 yield {"pointer": f"#/{kind}/{place}/until", "detail": "must be later than `since`"}

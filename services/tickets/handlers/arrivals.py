@@ -121,7 +121,10 @@ def _hold(scene: Scene, ticket: Ticket | None, stored: Stored, event: MessageRou
         scene.current[customer] = ticket.id
         scene.homeless[ticket.id] = Homeless("created", decision.agent, changes.tx.traceparent)
     is_turn = message.kind != "reaction"
-    stored = _place(scene, ticket.id, stored, author, data={}, moves=is_turn)
+    # Where it went instead of the team that was decided: that one is gone, or another stands in for it.
+    moved = ticket.id in scene.homeless and decision.team not in (None, changes[ticket.id].team)
+    data = {"instead_of": decision.team} if moved else {}
+    stored = _place(scene, ticket.id, stored, author, data=data, moves=is_turn)
     if is_turn:
         scene.turns.append(stored)
     changes.emit(kind, ticket.id, author, message=stored.message, **extra)
@@ -201,11 +204,16 @@ def _is_revivable(changes: Changes, ticket: Ticket) -> bool:
 
 
 def _team(scene: Scene, workspace: str, decision: Decision) -> str:
-    if decision.team is not None and (workspace, decision.team) in scene.teams:
-        return decision.team
+    if decision.team is not None and (terms := scene.teams.get((workspace, decision.team))) is not None:
+        return _on_duty(scene, workspace, decision.team, terms)
     for (owner, team), terms in scene.teams.items():
         if owner == workspace and terms.is_fallback:
-            return team
+            return _on_duty(scene, workspace, team, terms)
     if decision.team is not None:
         return decision.team
     raise Rejected(f"workspace {workspace} has no fallback team")
+
+
+def _on_duty(scene: Scene, workspace: str, team: str, terms: Terms) -> str:
+    """The team, or the one that stands in for it now."""
+    return terms.stand_in if terms.stand_in is not None and (workspace, terms.stand_in) in scene.teams else team

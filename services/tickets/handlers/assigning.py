@@ -163,18 +163,43 @@ def queue(changes: Changes, ticket_id: str, choice: Choice, actor: Actor, *, rea
     changes.set_timer(timer)
 
 
+def transfer(
+    changes: Changes,
+    ticket_id: str,
+    actor: Actor,
+    *,
+    reason: str,
+    team: str | None = None,
+    agent: str | None = None,
+    accepts: bool = False,
+) -> None:
+    """Hands the ticket over: to a team or within it, to an agent or to whoever of the team has the least."""
+    ticket, step = changes[ticket_id], changes.current(ticket_id)
+    team, before = team or ticket.team, step.agent if step else None
+    changes.record(ticket_id, "transferred", actor, data={"team": team, "agent": agent, "reason": reason})
+    unassign(changes, ticket_id, actor, reason="transferred")
+    if team != ticket.team:
+        changes.change(ticket_id, actor, "transferred", team=team)
+    if agent is not None:
+        choice = Choice(agent=agent, strategy="manual", candidates=())
+        offer(changes, ticket_id, choice, actor, reason=reason, accepts=accepts)
+    else:
+        declined = frozenset({before}) if before is not None else NOBODY
+        assign(changes, ticket_id, actor, declined=declined, reason=reason)
+
+
 def keep_or_reassign(changes: Changes, ticket_id: str, *, prefer: str | None = None, actor: Actor = SYSTEM) -> None:
     """After a reopening or a merge: the owner keeps the ticket if there is room, else somebody else gets it."""
     ticket = changes[ticket_id]
     workspace, roster = ticket.workspace_id, changes.roster
     step = changes.current(ticket_id)
-    wanted = prefer if prefer is not None and roster.has_room(workspace, prefer) else None
+    wanted = prefer if prefer is not None and roster.has_room(workspace, prefer, ticket.team) else None
     stays = step is not None and step.team == ticket.team and wanted in (None, step.agent)
-    if stays and step is not None and step.agent is not None and roster.has_room(workspace, step.agent):
+    if stays and step is not None and step.agent is not None and roster.has_room(workspace, step.agent, ticket.team):
         roster.reserve(workspace, step.agent)
         return
     member = roster.find(workspace, step.agent) if step and step.agent else None
-    obstacle = (member.obstacle() if member else "gone") or "moved"
+    obstacle = (member.obstacle(ticket.team) if member else "gone") or "moved"
     _detach(changes, ticket, actor, reason=f"owner-{obstacle}")
     assign(changes, ticket_id, actor, prefer=prefer)
 

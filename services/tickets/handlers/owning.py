@@ -102,18 +102,9 @@ async def transfer(
     agents = {(workspace, agent) for agent in (before, target.agent) if agent is not None}
     await changes.lock_roster(teams=[(workspace, team)], agents=agents)
     if target.agent is not None and target.agent != before:
-        check_room(changes, who, target.agent, override=target.override)
-    changes.record(ticket_id, "transferred", actor, data={"team": team, "agent": target.agent, "reason": target.reason})
-    assigning.unassign(changes, ticket_id, actor, reason="transferred")
-    if team != ticket.team:
-        changes.change(ticket_id, actor, "transferred", team=team)
-    if target.agent is not None:
-        choice = Choice(agent=target.agent, strategy="manual", candidates=())
-        itself = target.agent == who.agent_id
-        assigning.offer(changes, ticket_id, choice, actor, reason=target.reason, accepts=itself)
-    else:
-        declined = frozenset({before}) if before is not None else assigning.NOBODY
-        assigning.assign(changes, ticket_id, actor, declined=declined, reason=target.reason)
+        check_room(changes, who, target.agent, team=team, override=target.override)
+    itself = target.agent == who.agent_id
+    assigning.transfer(changes, ticket_id, actor, reason=target.reason, team=team, agent=target.agent, accepts=itself)
     if before is not None:
         await fill(changes, workspace, before)
     await changes.flush()

@@ -43,7 +43,7 @@ async def fill(changes: Changes, workspace: str, agent: str, *, again: bool = Tr
         return 0
     wanted = Wanted(
         workspace_id=workspace,
-        teams=(await teams.teams_of(changes.tx, workspace, [agent]))[agent],
+        teams=await teams.duties_of(changes.tx, workspace, agent),
         limit=min(member.capacity - member.load, MOST_AT_ONCE),
         agent=agent,
         within=DECLINE_HOLDS,
@@ -59,6 +59,21 @@ async def fill(changes: Changes, workspace: str, agent: str, *, again: bool = Tr
         timer = Timer(workspace_id=workspace, kind=DRAIN_TIMER, subject=agent, due_at=changes.now + _SOON)
         changes.set_timer(timer)
     return len(given)
+
+
+async def share_out(changes: Changes, workspace: str, team: str) -> bool:
+    """Gives a team's queue to those who are on duty, whose rows of load are locked; whether there is more to do soon.
+
+    What is locked at this moment is left for later, as `fill` does.
+    """
+    wanted = Wanted(workspace_id=workspace, teams=[team], limit=MOST_AT_ONCE, without=changes.held)
+    waiting = [ticket.id for ticket in await _take(changes, wanted)]
+    declined = await assignments.declined(changes.tx, waiting, within=DECLINE_HOLDS)
+    for ticket_id in waiting:
+        assigning.assign(changes, ticket_id, declined=declined.get(ticket_id, assigning.NOBODY), reason="from-queue")
+    if not changes.roster.choose(workspace, team).agent:
+        return False
+    return bool(await tickets.peek_queued(changes.tx, msgspec.structs.replace(wanted, limit=1, without=changes.held)))
 
 
 async def take_next(tx: Transaction, desk: Desk, who: Principal, team: str, agent: str, *, override: bool) -> Ticket:

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from services.tickets.domain.assignment import Key
-from services.tickets.handlers import assigning
+from services.tickets.handlers import assigning, duties
 from services.tickets.handlers.changes import Changes
 from services.tickets.handlers.ledger import Desk
 from services.tickets.handlers.queues import DRAIN_TIMER, MOST_AT_ONCE, fill
@@ -36,9 +36,10 @@ async def hire(tx: Transaction, desk: Desk, who: Principal, *, places: list[str]
     """A new agent, in some teams; takes from their queues at once."""
     _check_role(who, role)
     agent = await agents.create(tx, who.workspace_id, agent_id=desk.ids.new("agt"), role=role, **fields)
-    for team in places:
+    for team in sorted(places):
         await teams.add_member(tx, who.workspace_id, team, agent.id)
     await _rise(tx, desk, agent)
+    await _ask_schedules(tx, desk, who.workspace_id, places)
     return agent
 
 
@@ -80,6 +81,14 @@ async def join(tx: Transaction, desk: Desk, who: Principal, team_id: str, agent_
     # Somebody who reads the team's members at this moment may still queue a ticket past the new one.
     changes = Changes(tx, desk.ids, now=await tx.now())
     await _set_timer(changes, DRAIN_TIMER, (who.workspace_id, agent_id))
+    await _ask_schedules(tx, desk, who.workspace_id, [team_id])
+
+
+async def leave(tx: Transaction, desk: Desk, who: Principal, team_id: str, agent_id: str) -> None:
+    """Takes an agent out of a team; the tickets that it owns stay with it."""
+    if not await teams.remove_member(tx, who.workspace_id, team_id, agent_id):
+        raise NotFound(f"agent {agent_id} is not in team {team_id}")
+    await _ask_schedules(tx, desk, who.workspace_id, [team_id])
 
 
 async def amend_team(tx: Transaction, who: Principal, team_id: str, *, version: int, fields: dict[str, Any]) -> Team:
@@ -153,6 +162,12 @@ async def _changes(tx: Transaction, desk: Desk, workspace: str, agent_id: str) -
     changes = Changes(tx, desk.ids, now=await tx.now())
     await changes.lock_roster(teams=(), agents=[(workspace, agent_id)])
     return changes
+
+
+async def _ask_schedules(tx: Transaction, desk: Desk, workspace: str, places: list[str]) -> None:
+    changes = Changes(tx, desk.ids, now=await tx.now())
+    await duties.look_again(changes, workspace, places)
+    await changes.flush()
 
 
 async def _set_timer(changes: Changes, kind: str, key: Key) -> None:

@@ -38,6 +38,16 @@ CHECKS: Final = (
         fix="transfer these tickets to another team",
     ),
     Check(
+        name="tickets: every schedule is followed",
+        sql="""
+            SELECT s.team_id, d.due_at FROM platform.schedule s
+            LEFT JOIN tickets.timer d ON d.workspace_id = s.workspace_id AND d.kind = 'duty' AND d.subject = s.team_id
+            WHERE d.due_at IS NULL OR d.due_at < now() - interval '1 minute'
+        """,
+        meaning="a change of duty is overdue: work goes to those who were on duty before",
+        fix="see that tickets runs (`baton run tickets`) and what it logs as `timer_failed`",
+    ),
+    Check(
         name="tickets: the timeline has no gaps",
         sql="""
             SELECT t.id, t.last_seq, count(e.seq) AS entries FROM tickets.ticket t

@@ -12,13 +12,14 @@ from shared.db.transaction import Transaction
 from shared.platform.models import WorkspaceSettings
 
 _TEAMS: Final = """
-SELECT workspace_id, id, requires_acceptance, offer_seconds, is_fallback FROM platform.team
+SELECT workspace_id, id, requires_acceptance, offer_seconds, is_fallback, stand_in FROM platform.team
 WHERE workspace_id = ANY($1::text[])
 """
 _STANDING: Final = """
 SELECT n.w AS workspace_id, p.settings, now() AS now, coalesce((
     SELECT jsonb_agg(jsonb_build_object('id', t.id, 'requires_acceptance', t.requires_acceptance,
-        'offer_seconds', t.offer_seconds, 'is_fallback', t.is_fallback))
+        'offer_seconds', t.offer_seconds, 'is_fallback', t.is_fallback,
+        'stand_in', t.stand_in))
     FROM platform.team t WHERE t.workspace_id = n.w
 ), '[]') AS teams
 FROM unnest($1::text[]) AS n(w) LEFT JOIN platform.workspace p ON p.workspace_id = n.w
@@ -42,7 +43,10 @@ INSERT INTO tickets.agent_load (workspace_id, agent_id)
 SELECT w, a FROM unnest($1::text[], $2::text[]) AS n(w, a) ON CONFLICT DO NOTHING
 """
 _AGENTS: Final = """
-SELECT a.workspace_id, a.id, a.name, a.availability, a.capacity, a.disabled_at IS NOT NULL AS disabled
+SELECT a.workspace_id, a.id, a.name, a.availability, a.capacity, a.disabled_at IS NOT NULL AS disabled, ARRAY(
+    SELECT m.team_id FROM platform.team_member m
+    WHERE m.workspace_id = a.workspace_id AND m.agent_id = a.id AND NOT m.on_duty
+) AS off_duty
 FROM platform.agent a JOIN unnest($1::text[], $2::text[]) AS n(w, a) ON a.workspace_id = n.w AND a.id = n.a
 """
 _LOADS: Final = "SELECT agent_id, load FROM tickets.agent_load WHERE workspace_id = $1 AND agent_id = ANY($2::text[])"
@@ -72,8 +76,8 @@ async def roster(
 ) -> Roster:
     """The members of these teams, and `agents` besides, their rows of load locked until the transaction ends.
 
-    Availability is read after the lock: whoever changes it locks the same row first, so that either this sees the
-    change or the change sees what this queues.
+    Availability and duty are read after the lock: whoever changes them locks the same row first, so that either this
+    sees the change or the change sees what this queues.
     """
     if terms is None:
         terms = await terms_of(tx, {workspace for workspace, _ in teams})
@@ -110,6 +114,7 @@ async def terms_of(tx: Transaction, workspaces: Iterable[str]) -> dict[Key, Term
             requires_acceptance=row["requires_acceptance"],
             offer_seconds=row["offer_seconds"],
             is_fallback=row["is_fallback"],
+            stand_in=row["stand_in"],
         )
         for row in await tx.fetch(_TEAMS, wanted)
     }
@@ -155,6 +160,7 @@ def _member(agent: asyncpg.Record, load: asyncpg.Record) -> Member:
         capacity=agent["capacity"],
         load=load["load"],
         turn=last.timestamp() if last else 0.0,
+        off_duty=frozenset(agent["off_duty"]),
     )
 
 

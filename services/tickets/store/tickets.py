@@ -67,6 +67,23 @@ SELECT t.id FROM tickets.assignment a JOIN tickets.ticket t ON t.id = a.ticket_i
 WHERE a.workspace_id = $1 AND a.agent_id = $2 AND a.ended_at IS NULL AND t.state IN ('open', 'pending', 'snoozed')
 LIMIT $3
 """
+_HELD_FOR: Final = """
+SELECT t.id, EXISTS (
+    SELECT FROM tickets.lease l
+    WHERE l.scope IN (t.customer_id, t.id) AND l.holder_id IS NOT NULL AND l.expires_at > clock_timestamp()
+) OR EXISTS (
+    SELECT FROM tickets.reply r WHERE r.ticket_id = t.id AND r.state IN ('queued', 'sending', 'unknown')
+) AS is_busy
+FROM tickets.assignment a JOIN tickets.ticket t ON t.id = a.ticket_id
+WHERE a.workspace_id = $1 AND a.agent_id = $2 AND a.ended_at IS NULL AND t.team_id = $3
+    AND t.state IN ('open', 'pending', 'snoozed')
+ORDER BY is_busy, t.id LIMIT $4
+"""
+_HOLDERS: Final = """
+SELECT DISTINCT a.agent_id FROM tickets.assignment a JOIN tickets.ticket t ON t.id = a.ticket_id
+WHERE a.workspace_id = $1 AND a.agent_id = ANY($2::text[]) AND a.ended_at IS NULL AND t.team_id = $3
+    AND t.state IN ('open', 'pending', 'snoozed')
+"""
 _INSERT: Final = """
 INSERT INTO tickets.ticket (id, workspace_id, customer_id, customer_name, customer_handle, customer_network, state,
     team_id, owner_id, offer_id, rank, tags, networks, last_seq, version, changed_by, change, waiting_since,
@@ -195,6 +212,18 @@ async def has_active(tx: Transaction, workspace_id: str, team: str) -> bool:
 async def held_by(tx: Transaction, workspace_id: str, agent: str, *, limit: int) -> list[str]:
     """Some of the active tickets that an agent owns or was offered."""
     return [row["id"] for row in await tx.fetch(_HELD_BY, workspace_id, agent, limit)]
+
+
+async def held_for(tx: Transaction, workspace_id: str, agent: str, team: str, *, limit: int) -> dict[str, bool]:
+    """Some of a team's active tickets that an agent owns or was offered, and whether somebody is answering it or an
+    answer is on its way; those that are left alone first. Asked under their locks, nobody can begin meanwhile."""
+    rows = await tx.fetch(_HELD_FOR, workspace_id, agent, team, limit)
+    return {row["id"]: row["is_busy"] for row in rows}
+
+
+async def holders(tx: Transaction, workspace_id: str, agents: Collection[str], team: str) -> list[str]:
+    """Those of these agents who own or were offered an active ticket of a team."""
+    return sorted(row["agent_id"] for row in await tx.fetch(_HOLDERS, workspace_id, list(agents), team))
 
 
 async def targets(tx: Transaction, ticket_ids: Collection[str]) -> dict[str, tuple[str, str]]:

@@ -55,6 +55,11 @@ _SAVE: Final = Query(
 )
 
 
+_PEOPLE: Final = """
+SELECT id FROM platform.agent WHERE workspace_id = $1 AND kind = 'human' AND disabled_at IS NULL ORDER BY id LIMIT $2
+"""
+
+
 async def create(
     tx: Transaction,
     workspace_id: str,
@@ -103,6 +108,12 @@ async def page(
     if team is not None:
         query = _PAGE_OF_TEAM(workspace=workspace_id, team=team, after=after or "", limit=limit)
     return [_agent(row) for row in await tx.fetch(*query)]
+
+
+async def people(tx: Transaction, workspace_id: str, *, limit: int) -> list[str]:
+    """Ids of those who are human and work here."""
+    rows = await tx.fetch(_PEOPLE, workspace_id, limit)
+    return [row["id"] for row in rows]
 
 
 async def save(tx: Transaction, agent: Agent) -> Agent | None:

@@ -36,10 +36,14 @@ _SAVE: Final = Query(
     .returning(table)
 )
 _DELETE: Final = Query(sa.delete(table).where(_WORKSPACE, _ID, ~table.c.is_fallback))
+# The team's row is locked against whoever changes its schedule. By a schedule nobody is on duty before it was asked.
 _ADD_MEMBER: Final = """
-INSERT INTO platform.team_member (workspace_id, team_id, agent_id)
-SELECT t.workspace_id, t.id, a.id FROM platform.team t JOIN platform.agent a USING (workspace_id)
+INSERT INTO platform.team_member (workspace_id, team_id, agent_id, on_duty)
+SELECT t.workspace_id, t.id, a.id, NOT EXISTS (
+    SELECT FROM platform.schedule s WHERE s.workspace_id = t.workspace_id AND s.team_id = t.id)
+FROM platform.team t JOIN platform.agent a USING (workspace_id)
 WHERE t.workspace_id = $1 AND t.id = $2 AND a.id = $3
+FOR SHARE OF t
 ON CONFLICT (workspace_id, team_id, agent_id) DO UPDATE SET agent_id = EXCLUDED.agent_id
 RETURNING agent_id
 """
@@ -47,6 +51,14 @@ _REMOVE_MEMBER: Final = "DELETE FROM platform.team_member WHERE workspace_id = $
 _TEAMS_OF: Final = """
 SELECT agent_id, array_agg(team_id ORDER BY team_id) AS teams FROM platform.team_member
 WHERE workspace_id = $1 AND agent_id = ANY ($2::text[]) GROUP BY agent_id
+"""
+
+
+_DUTIES_OF: Final = """
+SELECT team_id FROM platform.team_member WHERE workspace_id = $1 AND agent_id = $2 AND on_duty ORDER BY team_id
+"""
+_MEMBERS: Final = """
+SELECT agent_id FROM platform.team_member WHERE workspace_id = $1 AND team_id = $2 ORDER BY agent_id
 """
 
 
@@ -129,10 +141,12 @@ async def move_fallback(tx: Transaction, workspace_id: str, team_id: str) -> Tea
 
 
 async def delete(tx: Transaction, workspace_id: str, team_id: str) -> bool:
-    """Removes a team and its memberships; never the fallback. The caller made sure that it owns nothing."""
+    """Removes a team, its memberships and schedule; never the fallback. The caller made sure that it owns nothing."""
     if not await tx.execute(*_DELETE(workspace=workspace_id, team=team_id)):
         return False
-    await tx.execute("DELETE FROM platform.team_member WHERE workspace_id = $1 AND team_id = $2", workspace_id, team_id)
+    for table_name in ("team_member", "schedule"):
+        sql = f"DELETE FROM platform.{table_name} WHERE workspace_id = $1 AND team_id = $2"
+        await tx.execute(sql, workspace_id, team_id)
     return True
 
 
@@ -152,6 +166,16 @@ async def teams_of(tx: Transaction, workspace_id: str, agents: Iterable[str]) ->
     wanted = list(agents)
     found = {row["agent_id"]: tuple(row["teams"]) for row in await tx.fetch(_TEAMS_OF, workspace_id, wanted)}
     return {agent: found.get(agent, ()) for agent in wanted}
+
+
+async def duties_of(tx: Transaction, workspace_id: str, agent_id: str) -> list[str]:
+    """The teams of an agent for which it is on duty."""
+    return [row["team_id"] for row in await tx.fetch(_DUTIES_OF, workspace_id, agent_id)]
+
+
+async def members(tx: Transaction, workspace_id: str, team_id: str) -> list[str]:
+    """Who is in a team, by id."""
+    return [row["agent_id"] for row in await tx.fetch(_MEMBERS, workspace_id, team_id)]
 
 
 def _team(row: asyncpg.Record) -> Team:
