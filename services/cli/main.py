@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import typer
 
-from services.cli import inspect, operate, rules, run, workspaces
+from services.cli import inspect, operate, rules, run, structures, workspaces
 from shared.errors import BatonError
 
 
@@ -25,7 +25,6 @@ def build() -> typer.Typer:
         run.migrate,
         run.demo,
         inspect.parse,
-        inspect.structure,
         inspect.doctor,
         inspect.config,
         inspect.openapi,
@@ -39,6 +38,7 @@ def build() -> typer.Typer:
         "dlq": operate.dlq(),
         "webhooks": operate.webhooks(),
         "rules": rules.rules(),
+        "structure": structures.structure(),
     }
     for name, group in groups.items():
         app.add_typer(group, name=name)

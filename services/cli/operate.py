@@ -39,12 +39,12 @@ def keys() -> typer.Typer:
     ) -> None:
         """Issues a key and prints it, once."""
         body = {"name": name, "role": role} | ({"agent_id": agent} if agent else {})
-        typer.echo(_call("POST", "/v1/keys", url, key, data_dir, body=body)["token"])
+        typer.echo(call("POST", "/v1/keys", url, key, data_dir, body=body)["token"])
 
     @group.command("revoke")
     def revoke_key(key_id: str, *, url: Url = None, key: Key = None, data_dir: DataDir = None) -> None:
         """Revokes a key; processes forget it within five seconds."""
-        _call("DELETE", f"/v1/keys/{key_id}", url, key, data_dir)
+        call("DELETE", f"/v1/keys/{key_id}", url, key, data_dir)
 
     @group.command("new")
     def new_sealing_key() -> None:
@@ -75,17 +75,17 @@ def dlq() -> typer.Typer:
     @group.command("show")
     def show_letter(letter: str, *, url: Url = None, key: Key = None, data_dir: DataDir = None) -> None:
         """One dead letter with its event and its error."""
-        typer.echo(json.dumps(_call("GET", f"/v1/dead-letters/{letter}", url, key, data_dir), indent=2))
+        typer.echo(json.dumps(call("GET", f"/v1/dead-letters/{letter}", url, key, data_dir), indent=2))
 
     @group.command("replay")
     def replay_letter(letter: str, *, url: Url = None, key: Key = None, data_dir: DataDir = None) -> None:
         """Puts a dead letter back into its group's queue of that key."""
-        typer.echo(json.dumps(_call("POST", f"/v1/dead-letters/{letter}/redrive", url, key, data_dir)))
+        typer.echo(json.dumps(call("POST", f"/v1/dead-letters/{letter}/redrive", url, key, data_dir)))
 
     @group.command("drop")
     def drop_letter(letter: str, *, url: Url = None, key: Key = None, data_dir: DataDir = None) -> None:
         """Forgets a dead letter for good."""
-        _call("DELETE", f"/v1/dead-letters/{letter}", url, key, data_dir)
+        call("DELETE", f"/v1/dead-letters/{letter}", url, key, data_dir)
 
     return group
 
@@ -110,7 +110,7 @@ def webhooks() -> typer.Typer:
     ) -> None:
         """Creates an endpoint and prints its id and secret, once."""
         body = {"url": target, "event_types": event_type or ["*"]}
-        created = _call("POST", "/v1/endpoints", url, key, data_dir, body=body)
+        created = call("POST", "/v1/endpoints", url, key, data_dir, body=body)
         typer.echo(json.dumps({"id": created["id"], "secret": created["secret"]}))
 
     @group.command("deliveries")
@@ -125,14 +125,15 @@ def webhooks() -> typer.Typer:
     @group.command("test")
     def test_endpoint(endpoint: str, *, url: Url = None, key: Key = None, data_dir: DataDir = None) -> None:
         """Sends a test event to an endpoint."""
-        typer.echo(json.dumps(_call("POST", f"/v1/endpoints/{endpoint}/test", url, key, data_dir)))
+        typer.echo(json.dumps(call("POST", f"/v1/endpoints/{endpoint}/test", url, key, data_dir)))
 
     return group
 
 
-def _call(
+def call(
     method: str, path: str, url: str | None, key: str | None, data_dir: Any, *, body: Any = None, query: Any = None
 ) -> Any:
+    """What the system answers; Refused with its problem."""
     import httpx
 
     found = options.access(url, key, data_dir)
@@ -164,7 +165,7 @@ def _pages(path: str, url: str | None, key: str | None, data_dir: Any) -> list[d
     cursor = None
     while True:
         query = {"limit": 200} | ({"cursor": cursor} if cursor else {})
-        page = _call("GET", path, url, key, data_dir, query=query)
+        page = call("GET", path, url, key, data_dir, query=query)
         found += page["data"]
         cursor = page.get("next_cursor")
         if cursor is None:

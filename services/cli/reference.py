@@ -36,16 +36,21 @@ def cli_reference(app: typer.Typer) -> str:
 def _describe(command: Any, path: str, lines: list[str]) -> None:
     for name, child in sorted(getattr(command, "commands", {}).items()):
         full = f"{path} {name}"
-        if getattr(child, "commands", None):
+        is_group = bool(getattr(child, "commands", None))
+        if not is_group or child.invoke_without_command:
+            _describe_one(child, full, lines)
+        if is_group:
             _describe(child, full, lines)
-            continue
-        arguments = [_argument(one) for one in child.params if one.param_type_name == "argument"]
-        lines += [f"## `{' '.join([full, *arguments])}`", "", (child.help or "").strip(), ""]
-        options = [one for one in child.params if one.param_type_name == "option" and one.name != "help"]
-        if options:
-            lines += ["| option | meaning |", "|---|---|"]
-            lines += [f"| `{'`, `'.join(one.opts)}` | {_meaning(one)} |" for one in options]
-            lines.append("")
+
+
+def _describe_one(command: Any, path: str, lines: list[str]) -> None:
+    arguments = [_argument(one) for one in command.params if one.param_type_name == "argument"]
+    lines += [f"## `{' '.join([path, *arguments])}`", "", (command.help or "").strip(), ""]
+    options = [one for one in command.params if one.param_type_name == "option" and one.name != "help"]
+    if options:
+        lines += ["| option | meaning |", "|---|---|"]
+        lines += [f"| `{'`, `'.join(one.opts)}` | {_meaning(one)} |" for one in options]
+        lines.append("")
 
 
 def _argument(parameter: Any) -> str:

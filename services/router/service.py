@@ -6,7 +6,7 @@ from typing import Final
 from fastapi import APIRouter
 
 from services.router import NAME
-from services.router.api import rulesets, shadows, trials, usage
+from services.router.api import rulesets, shadows, structures, trials, usage
 from services.router.handlers.backtests import Backtests
 from services.router.handlers.classifying import Classifier
 from services.router.handlers.deciding import Router
@@ -38,7 +38,7 @@ def build(runtime: Runtime) -> Service:
     closed_for = timedelta(days=runtime.settings.log_retention_days + 1)
     forgetting = Forgetting(runtime.database, closed_for=closed_for)
     router = APIRouter()
-    for part in (rulesets, shadows, trials, usage):
+    for part in (rulesets, structures, shadows, trials, usage):
         router.include_router(part.router)
     return Service(
         name=NAME,

@@ -16,6 +16,7 @@ from services.tickets.api import (
     lease,
     reply,
     staff,
+    structures,
     tickets,
     views,
 )
@@ -41,7 +42,7 @@ def build(runtime: Runtime) -> Service:
     desk = Desk(ids=runtime.ids, metrics=runtime.metrics)
     timers = Timers(runtime.database, NAME, ticks.handlers(desk), lock=ticks.lock)
     router = APIRouter()
-    for part in (bulk, tickets, acting, lease, reply, collision, customers, staff, duties, keys, views):
+    for part in (bulk, tickets, acting, lease, reply, collision, customers, staff, duties, structures, keys, views):
         router.include_router(part.router)
     return Service(
         name=NAME,

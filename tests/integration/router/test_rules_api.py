@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
+from services.router.api import structures
 from services.router.api.rulesets import router
 from services.router.handlers import deciding as handlers
 from services.router.service import LARGEST_RULESET
@@ -39,6 +40,28 @@ async def keep(admin: httpx.AsyncClient, *rules, **parts) -> int:
 async def decide(database: Database, *messages) -> None:
     async with database.transaction(Batch(frozenset({"w1"})), schema="router") as tx:
         await handlers.Router().on_messages(tx, [received(one) for one in messages])
+
+
+async def test_a_structures_rules_are_put_in_force_once(database):
+    await api.new_workspace(database)
+    async with api.client(
+        api.new_app(database, api.Stub(router=structures.router)), await api.new_key(database)
+    ) as admin:
+        path = "/v1/rulesets/structures/rotation"
+        told = (await admin.post(path, json={"dry_run": True})).json()
+        assert (told["changed"], told["version"], told["changes"]["rules"]["added"]) == (
+            True,
+            1,
+            ["rotation: everything"],
+        )
+        done = (await admin.post(path, json={})).json()
+        assert (done["changed"], done["version"], done["changes"]) == (True, 2, told["changes"])
+        again = (await admin.post(path, json={})).json()
+        assert (again["changed"], again["version"]) == (False, 2)
+        # Its teams are made first, by tickets.
+        assert (await admin.post("/v1/rulesets/structures/network", json={})).status_code == 422
+        assert (await admin.post("/v1/rulesets/structures/network", json={"dry_run": True})).status_code == 200
+        assert (await admin.post("/v1/rulesets/structures/none", json={})).status_code == 404
 
 
 async def test_the_schema_of_rulesets_is_served(admin):

@@ -71,17 +71,17 @@ def test_an_unknown_service_is_named(monkeypatch, capsys):
 
 @pytest.fixture
 def answering():
-    """A server that answers every request the same."""
+    """A server that answers every request the same, or by its path."""
     servers = []
 
-    def start(status: int, content_type: str, body: str) -> str:
+    def start(status: int, content_type: str, body: str | dict[str, str]) -> str:
         class Answer(BaseHTTPRequestHandler):
             def do_POST(self):
                 self.rfile.read(int(self.headers["content-length"]))
                 self.send_response(status)
                 self.send_header("content-type", content_type)
                 self.end_headers()
-                self.wfile.write(body.encode())
+                self.wfile.write((body if isinstance(body, str) else body[self.path]).encode())
 
             def log_message(self, *_):
                 pass
@@ -119,6 +119,39 @@ def test_a_backtest_is_shown_as_tables_or_line_by_line(run, answering):
     assert "refunds" in shown.stdout
     told = run("rules", "backtest", "2", "--url", url, "--key", "k", "--json")
     assert [json.loads(line) for line in told.stdout.splitlines()] == lines
+
+
+def test_structures_are_listed_and_what_applying_one_changed_is_told(run, answering):
+    assert "rotation" in run("structure", "list").stdout
+    assert json.loads(run("structure", "list", "--json").stdout.splitlines()[0])["name"] == "agency"
+    steps = [
+        {"team": "x", "what": "team", "change": "created"},
+        {"team": "x", "what": "members", "change": "added", "agents": ["agt_1", "agt_2"]},
+        {"team": "x", "what": "schedule", "change": "kept"},
+    ]
+    rules = {"rules": {"added": ["network: x"], "changed": [{"rule": "network: y"}]}, "fallback": {}}
+    told = {
+        "/v1/structures/network": {"changed": True, "changes": steps},
+        "/v1/rulesets/structures/network": {"changed": True, "dry_run": False, "version": 4, "changes": rules},
+    }
+    url = answering(200, "application/json", {path: json.dumps(answer) for path, answer in told.items()})
+    shown = run("structure", "apply", "network", "--url", url, "--key", "k")
+    assert shown.stdout.splitlines() == [
+        "network: changed:",
+        "  team x created",
+        "  members of x added: agt_1, agt_2",
+        "  schedule of x kept (it has another one; --replace)",
+        "  rule 'network: x' added",
+        "  rule 'network: y' changed",
+        "  fallback changed",
+        "  ruleset 4 is in force",
+    ]
+    line = run("structure", "apply", "network", "--url", url, "--key", "k", "--json").stdout
+    assert json.loads(line) == {
+        "structure": "network",
+        "teams": told["/v1/structures/network"],
+        "rules": told["/v1/rulesets/structures/network"],
+    }
 
 
 @pytest.mark.parametrize(

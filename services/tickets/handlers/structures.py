@@ -1,0 +1,110 @@
+"""Applies the people's side of a structure: teams, who is in them, and when they work."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from services.tickets.domain import schedule as schedules_
+from services.tickets.handlers import duties
+from services.tickets.handlers.ledger import Desk
+from services.tickets.store import staff
+from shared.db.transaction import Transaction
+from shared.errors import Invalid
+from shared.platform.store import agents, schedules, teams, workspaces
+from shared.structures import Structure
+from shared.web.auth import Principal
+
+MOST_MEMBERS = 500
+"""How many agents a structure puts into a team by itself."""
+
+Step = dict[str, Any]
+
+
+class _Undone(Exception):
+    """Everything was only tried."""
+
+
+async def apply(
+    tx: Transaction,
+    desk: Desk,
+    who: Principal,
+    structure: Structure,
+    *,
+    zone: str,
+    members: Mapping[str, Sequence[str]],
+    replace: bool,
+    dry_run: bool,
+) -> dict[str, Any]:
+    """What was created, added and put, or would be; a second time there is nothing left to do.
+
+    A team that has nobody gets `members`, or every person of the workspace where it is not named. A schedule that
+    differs is kept unless `replace`.
+    """
+    places = sorted(part.id for part in structure.teams)
+    if unknown := sorted(members.keys() - set(places)):
+        errors = [{"pointer": f"#/members/{team}", "detail": "the structure has no such team"} for team in unknown]
+        raise Invalid(f"the structure {structure.name} has the teams {', '.join(places)}", errors=errors)
+    steps: list[Step] = []
+    with suppress(_Undone):
+        async with tx.savepoint():
+            # Whoever applies another one at this moment waits here: nothing below is asked for crosswise.
+            await workspaces.load(tx, who.workspace_id, lock=True)
+            steps += await _create_teams(tx, who.workspace_id, structure)
+            steps += await _add_members(tx, who.workspace_id, places, members)
+            await staff.roster(tx, teams={(who.workspace_id, team) for team in places}, now=await tx.now())
+            for team in places:
+                steps += await _plan(tx, desk, who, team, _schedule(structure, team, zone), replace=replace)
+            _undo_if(dry_run)
+    changed = any(step["change"] != "kept" for step in steps)
+    return {"structure": structure.name, "dry_run": dry_run, "changed": changed, "changes": steps}
+
+
+def _undo_if(condition: bool) -> None:  # noqa: FBT001 - it reads as a sentence
+    if condition:
+        raise _Undone
+
+
+async def _create_teams(tx: Transaction, workspace: str, structure: Structure) -> list[Step]:
+    steps: list[Step] = []
+    for part in sorted(structure.teams, key=lambda part: part.id):
+        if await teams.load(tx, workspace, part.id, lock=True) is None:
+            await teams.create(tx, workspace, team_id=part.id, name=part.name)
+            steps.append({"team": part.id, "what": "team", "change": "created"})
+    return steps
+
+
+async def _add_members(
+    tx: Transaction, workspace: str, places: Sequence[str], members: Mapping[str, Sequence[str]]
+) -> list[Step]:
+    steps: list[Step] = []
+    for team in places:
+        there = await teams.members(tx, workspace, team)
+        wanted = members.get(team, () if there else await agents.people(tx, workspace, limit=MOST_MEMBERS))
+        if added := sorted(set(wanted) - set(there)):
+            for agent in added:
+                await teams.add_member(tx, workspace, team, agent)
+            steps.append({"team": team, "what": "members", "change": "added", "agents": added})
+    return steps
+
+
+def _schedule(structure: Structure, team: str, zone: str) -> dict[str, Any] | None:
+    document = structure.schedules.get(team)
+    return None if document is None else {**document, "zone": zone}
+
+
+async def _plan(
+    tx: Transaction, desk: Desk, who: Principal, team: str, document: dict[str, Any] | None, *, replace: bool
+) -> list[Step]:
+    if document is None:
+        # Those who were added take from the queue.
+        await duties.turn(tx, desk, who.workspace_id, team)
+        return []
+    found = await schedules.load(tx, who.workspace_id, team)
+    step = {"team": team, "what": "schedule", "change": "created" if found is None else "replaced"}
+    if found is not None and found.document == schedules_.as_document(schedules_.parse(document)):
+        await duties.turn(tx, desk, who.workspace_id, team)
+        return []
+    if found is not None and not replace:
+        return [{**step, "change": "kept"}]
+    await duties.put(tx, desk, who, team, version=found.version if found else None, document=document)
+    return [step]
