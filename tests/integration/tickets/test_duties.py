@@ -1,6 +1,7 @@
 """Schedules over HTTP, and what a change of duty does to queues and to open work, by the database's clock."""
 
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from services.tickets.handlers import duties, lease, owning, staffing
@@ -9,7 +10,7 @@ from services.tickets.handlers.owning import Target
 from services.tickets.handlers.ticks import handlers, lock
 from shared.db.timers import Timers
 from shared.db.transaction import Workspace
-from tests.support.floor import HOME, Floor, agent, message, routed
+from tests.support.floor import HOME, Floor, agent, at_once, message, routed
 from tests.support.tickets_app import person
 
 PATH = "/v1/teams/care/schedule"
@@ -131,6 +132,21 @@ async def test_an_owner_keeps_open_work_unless_the_schedule_says_otherwise(floor
     await _hurry(floor)
     assert list((await _owners(floor)).values()) == [ann]
     assert await floor.rows("SELECT 1 FROM tickets.timer WHERE kind = 'handover'") == []
+
+
+async def test_messages_that_come_at_the_moment_of_a_change_are_not_left_in_the_queue(wide_floor: Floor) -> None:
+    floor = wide_floor
+    ann = await floor.add_agent("ann")
+    await _schedule(floor, on=[])
+    await _reschedule(floor, on=[ann])
+    arriving = [routed(message(f"m{number}", author=f"c{number}")) for number in range(12)]
+    await at_once([lambda: _tick(floor), *[partial(floor.deliver, event) for event in arriving]])
+    # What was locked at that moment is looked at again soon, not only at the next change.
+    soon = "UPDATE tickets.timer SET due_at = now() WHERE kind = $1 AND due_at < now() + interval '2 seconds'"
+    await floor.rows(soon, DUTY_TIMER)
+    await _tick(floor)
+    assert set((await _owners(floor)).values()) == {ann}
+    await floor.check_books()
 
 
 async def test_another_team_stands_in_and_the_timeline_says_for_whom(floor: Floor) -> None:
