@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any, Final
 
 import msgspec
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 from pydantic import AwareDatetime, BaseModel, Field, WithJsonSchema
 from starlette.responses import Response
 
@@ -12,13 +12,16 @@ from services.tickets.api.lease import Reader
 from services.tickets.api.shapes import Id
 from services.tickets.api.staff import Manager
 from services.tickets.domain.schedule import Schedule
-from services.tickets.handlers import duties
+from services.tickets.handlers import duties, planning
 from services.tickets.handlers.ledger import Desk
+from services.tickets.handlers.planning import Import, ImportKind
 from shared.db.transaction import Transaction
-from shared.errors import BadRequest
+from shared.errors import BadRequest, BodyTooLarge
 from shared.platform.models import KeptSchedule
 from shared.web.calls import Answer
 from shared.web.problems import problems
+
+LARGEST_CALENDAR: Final = 256 * 1024
 
 _YEARS: Final = range(2000, 2101)
 
@@ -42,6 +45,9 @@ def _inlined(schema: Any, parts: dict[str, Any]) -> Any:
 ScheduleDocument = Annotated[dict[str, Any], WithJsonSchema(_schema())]
 Moment = Annotated[AwareDatetime | None, Query(description="default: now")]
 
+Source = Annotated[str, Path(pattern="^[a-z0-9][a-z0-9_-]{0,62}$")]
+_CALENDAR: Final[dict[str, Any]] = {"content": {"text/calendar": {"schema": {"type": "string"}}}}
+
 router = APIRouter(tags=["staff"])
 
 
@@ -54,6 +60,22 @@ class DutyView(BaseModel):
     scheduled: list[str] = Field(description="Whom shifts and covers name, without those who are absent")
     stand_in: str | None = Field(description="The team that gets what comes, because nobody is on duty")
     until: datetime | None = Field(description="Before this it does not change; at most a day later. Null: no schedule")
+
+
+class SkippedView(BaseModel):
+    """An event that was not taken over, and why."""
+
+    uid: str
+    reason: str
+
+
+class ImportedView(BaseModel):
+    """What came of an import."""
+
+    source: str
+    taken: int = Field(description="Absences or covers")
+    skipped: list[SkippedView]
+    version: int = Field(description="Of the schedule")
 
 
 @router.put(
@@ -107,10 +129,67 @@ async def delete_schedule(team_id: Id, call: Manager) -> Response:
 )
 async def get_duty(team_id: Id, call: Reader, at: Moment = None) -> Response:
     """Who of a team is on duty."""
-    if at is not None and at.year not in _YEARS:
-        raise BadRequest(f"an instant between {_YEARS[0]} and {_YEARS[-1]}")
+    _check_year(at)
     async with call.transaction() as tx:
         return call.answer(await duties.ask(tx, call.workspace_id, team_id, at))
+
+
+@router.get(
+    "/v1/teams/{team_id}/schedule.ics",
+    operation_id="exportSchedule",
+    responses={200: _CALENDAR, **problems(400, 403, 404)},
+)
+async def export_schedule(
+    team_id: Id,
+    call: Reader,
+    since: Moment = None,
+    days: Annotated[int, Query(ge=1, le=31)] = 14,
+    agent: Annotated[str | None, Query(max_length=128)] = None,
+) -> Response:
+    """Who is on duty, as a calendar that any program shows."""
+    _check_year(since)
+    async with call.transaction() as tx:
+        plan = await planning.plan(tx, call.workspace_id, team_id, since=since)
+    return Response(await planning.export(plan, days=days, agent=agent), media_type="text/calendar")
+
+
+@router.put(
+    "/v1/teams/{team_id}/schedule/imports/{source}",
+    operation_id="importCalendar",
+    response_model=ImportedView,
+    responses=problems(400, 403, 404, 413, 422),
+    openapi_extra={"requestBody": {"required": True, **_CALENDAR}},
+)
+async def import_calendar(
+    team_id: Id,
+    source: Source,
+    call: Manager,
+    kind: Annotated[ImportKind, Query(alias="as", description="what its events are")],
+    agent: Annotated[
+        str | None, Query(max_length=128, description="whose calendar it is; default: named by events")
+    ] = None,
+) -> Response:
+    """Takes absences or covers from an iCalendar file, in place of what this source had before. Events name agents by
+    attendee or title; daily and weekly repetitions are resolved for a year."""
+    raw = await call.request.body()
+    if len(raw) > LARGEST_CALENDAR:
+        raise BodyTooLarge(f"a calendar may have {LARGEST_CALENDAR} bytes", limit=LARGEST_CALENDAR)
+    async with call.transaction() as tx:
+        window = await planning.window(tx, call.workspace_id, team_id)
+    reading = await planning.read(raw, window)
+
+    async def work(tx: Transaction) -> Answer:
+        wanted = Import(kind=kind, source=source, agent=agent)
+        desk = call.resource(Desk)
+        taken = await planning.take_over(tx, desk, call.principal, team_id, reading=reading, wanted=wanted)
+        return Answer(body=taken, version=taken["version"])
+
+    return await call.perform(work)
+
+
+def _check_year(at: datetime | None) -> None:
+    if at is not None and at.year not in _YEARS:
+        raise BadRequest(f"an instant between {_YEARS[0]} and {_YEARS[-1]}")
 
 
 def _shown(kept: KeptSchedule) -> Answer:

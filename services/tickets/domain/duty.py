@@ -1,7 +1,7 @@
 """Who is on duty at an instant: shifts counted by the wall clock of their zone, through every change of the clock."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -21,6 +21,14 @@ class Stretch(NamedTuple):
     agents: frozenset[str]
 
 
+class Watch(NamedTuple):
+    """A time for which somebody is named."""
+
+    since: datetime
+    until: datetime
+    agent: str
+
+
 class Duty:
     """A schedule made ready to be asked, for those who are in the team."""
 
@@ -31,13 +39,14 @@ class Duty:
         self._zone = ZoneInfo(schedule.zone)
         self._days_off = DaysOff(schedule.holidays)
         self._hours = [(shift, *_span(shift)) for shift in schedule.shifts]
+        self._instants: dict[tuple[date, int], datetime] = {}
 
     def on_duty(self, at: datetime) -> frozenset[str]:
         """Who takes work: those whom the schedule names, or whoever is there when it names nobody and says so."""
         scheduled = self.scheduled(at)
         if scheduled or self._schedule.when_nobody != "members":
             return scheduled
-        return frozenset(self._present(self._members, at))
+        return frozenset(self._team - self._absent(at))
 
     def stand_in(self, at: datetime) -> str | None:
         """The team that gets what comes for this one, because nobody is on duty."""
@@ -45,14 +54,15 @@ class Duty:
 
     def scheduled(self, at: datetime) -> frozenset[str]:
         """Whom shifts and covers name at this instant, without those who are absent."""
+        absent = self._absent(at)
         covers = [cover for cover in self._schedule.covers if cover.since <= at < cover.until]
         covered = {cover.agent: cover.by for cover in covers if cover.agent is not None}
         found = {cover.by for cover in covers if cover.agent is None}
         for shift, start, end in self._hours:
             for day in self._days(at, at):
                 if self._takes_place(shift, day) and self._instant(day, start) <= at < self._instant(day, end):
-                    found.update(self._workers(shift, day, at, covered))
-        return frozenset(self._present(found, at))
+                    found.update(self._workers(shift, day, covered, absent))
+        return frozenset(self._present(found, absent))
 
     def changes(self, since: datetime, until: datetime) -> list[datetime]:
         """Every instant after `since` and up to `until` at which somebody may come on duty or go."""
@@ -83,30 +93,45 @@ class Duty:
                 begun, agents = instant, there
         yield Stretch(begun, until, agents)
 
-    def _workers(self, shift: Shift, day: date, at: datetime, covered: dict[str, str]) -> Sequence[str]:
+    def watches(self, since: datetime, until: datetime) -> list[Watch]:
+        """Each time from `since` to `until` for which shifts and covers name somebody, by its beginning."""
+        begun: dict[str, datetime] = {}
+        found: list[Watch] = []
+        for moment in (since, *self.changes(since, until)):
+            there = self.scheduled(moment) if moment < until else frozenset()
+            found += [Watch(begun.pop(agent), moment, agent) for agent in sorted(begun.keys() - there)]
+            for agent in there - begun.keys():
+                begun[agent] = moment
+        found += [Watch(start, until, agent) for agent, start in begun.items()]
+        return sorted(found)
+
+    def _workers(self, shift: Shift, day: date, covered: dict[str, str], absent: frozenset[str]) -> Sequence[str]:
         if shift.rotation is not None:
             rotation = self._schedule.rotations[shift.rotation]
-            return self._turn(rotation, day, at, covered, place=shift.place)
+            return self._turn(rotation, day, covered, absent, place=shift.place)
         return [covered.get(agent, agent) for agent in shift.agents or self._members]
 
     def _turn(
-        self, rotation: Rotation, day: date, at: datetime, covered: dict[str, str], *, place: int
+        self, rotation: Rotation, day: date, covered: dict[str, str], absent: frozenset[str], *, place: int
     ) -> Sequence[str]:
         agents = rotation.agents or self._members
         groups = rotation.groups or len(agents)
         turn = (day - rotation.anchor).days // rotation.days + place
         for step in range(groups):
             group = [covered.get(agent, agent) for agent in agents[(turn + step) % groups :: groups]]
-            if present := self._present(group, at):
+            if present := self._present(group, absent):
                 return present
         return ()
 
-    def _present(self, agents: Iterable[str], at: datetime) -> list[str]:
-        absent = {one.agent for one in self._schedule.absences if one.since <= at < one.until}
+    def _absent(self, at: datetime) -> frozenset[str]:
+        return frozenset(one.agent for one in self._schedule.absences if one.since <= at < one.until)
+
+    def _present(self, agents: Iterable[str], absent: frozenset[str]) -> list[str]:
         return [agent for agent in agents if agent in self._team and agent not in absent]
 
     def _takes_place(self, shift: Shift, day: date) -> bool:
-        return DAYS[day.weekday()] in shift.days and (shift.holidays or day not in self._days_off)
+        is_planned = (shift.first_day or day) <= day <= (shift.last_day or day)
+        return is_planned and DAYS[day.weekday()] in shift.days and (shift.holidays or day not in self._days_off)
 
     def _days(self, since: datetime, until: datetime) -> Iterator[date]:
         # A shift that began the day before may go on, for as long as two days of the wall clock last.
@@ -117,10 +142,13 @@ class Duty:
             day += A_DAY
 
     def _instant(self, day: date, minute: int) -> datetime:
-        return instant(self._zone, datetime.combine(day, time()) + timedelta(minutes=minute))
+        if (day, minute) not in self._instants:
+            wall = datetime.combine(day, time()) + timedelta(minutes=minute)
+            self._instants[day, minute] = instant(self._zone, wall)
+        return self._instants[day, minute]
 
 
-def instant(zone: ZoneInfo, wall: datetime) -> datetime:
+def instant(zone: tzinfo, wall: datetime) -> datetime:
     """The instant at which clocks show this: the first one where they show it twice, the jump where they skip it.
 
     So a later time on the wall is never an earlier instant, and shifts that meet on the wall meet in truth.

@@ -38,6 +38,10 @@ class Shift(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Which group works it: so many after the one whose turn it is."""
     holidays: bool = False
     """Whether it is worked on holidays too; the day on which it begins counts."""
+    first_day: date | None = None
+    """It is not worked before: plans change by date."""
+    last_day: date | None = None
+    """It is not worked after."""
 
 
 class Rotation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -58,6 +62,8 @@ class Span(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     since: Instant
     until: Instant
+    source: PartName | None = None
+    """The calendar that it was imported from; importing that again replaces it."""
 
 
 class Cover(Span, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -78,7 +84,7 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Who of a team is on duty, when, and what becomes of its work in between."""
 
     zone: str
-    shifts: Annotated[tuple[Shift, ...], msgspec.Meta(max_length=200)] = ()
+    shifts: Annotated[tuple[Shift, ...], msgspec.Meta(max_length=50)] = ()
     rotations: Annotated[dict[PartName, Rotation], msgspec.Meta(max_length=50)] = {}
     covers: Annotated[tuple[Cover, ...], msgspec.Meta(max_length=1000)] = ()
     absences: Annotated[tuple[Absence, ...], msgspec.Meta(max_length=1000)] = ()
@@ -164,6 +170,8 @@ def _shift_problems(schedule: Schedule) -> Iterator[Problem]:
             yield {"pointer": f"{at}/agents", "detail": "a shift has agents of its own or a rotation, not both"}
         if shift.rotation is None and shift.place:
             yield {"pointer": f"{at}/place", "detail": "only a rotation has places"}
+        if shift.first_day is not None and shift.last_day is not None and shift.last_day < shift.first_day:
+            yield {"pointer": f"{at}/last_day", "detail": "must not be earlier than `first_day`"}
         if not shift.days:
             yield {"pointer": f"{at}/days", "detail": "a shift begins on some day"}
 

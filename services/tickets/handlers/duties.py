@@ -39,15 +39,29 @@ async def put(
     """Keeps a team's schedule, which is in force at once; one that is replaced must be the one that was read."""
     schedule = schedules_.parse(document)
     workspace = who.workspace_id
-    await _lock_team(tx, workspace, team_id)
-    found = await schedules.load(tx, workspace, team_id)
+    found = await lock(tx, workspace, team_id)
     if found is not None and version is None:
         raise VersionRequired("send `If-Match` with the ETag that you have read")
     if version is not None and version != (found.version if found else 0):
         raise stale(found.version if found else 0)
     schedules_.refuse(schedules_.strangers(schedule, await teams.members(tx, workspace, team_id)))
     await _check_stand_in(tx, workspace, team_id, schedule)
-    kept = await schedules.save(tx, workspace, team_id, schedules_.as_document(schedule))
+    return await keep(tx, desk, workspace, team_id, schedule)
+
+
+async def lock(tx: Transaction, workspace: str, team_id: str) -> KeptSchedule | None:
+    """A team's schedule under the lock of the team's row, or None; NotFound when there is no such team."""
+    if await teams.load(tx, workspace, team_id, lock=True) is None:
+        raise NotFound(f"there is no team {team_id}")
+    return await schedules.load(tx, workspace, team_id)
+
+
+async def keep(tx: Transaction, desk: Desk, workspace: str, team_id: str, schedule: Schedule) -> KeptSchedule:
+    """Stores a schedule, under the lock of the team's row, and brings duty in line with it."""
+    document = schedules_.as_document(schedule)
+    # What is put together from parts is looked at as a whole, too.
+    schedules_.parse(document)
+    kept = await schedules.save(tx, workspace, team_id, document)
     await turn(tx, desk, workspace, team_id)
     return kept
 
@@ -62,7 +76,7 @@ async def load(tx: Transaction, workspace: str, team_id: str) -> KeptSchedule:
 
 async def remove(tx: Transaction, desk: Desk, who: Principal, team_id: str, *, version: int) -> None:
     """Forgets a team's schedule: from now on all its members are on duty."""
-    await _lock_team(tx, who.workspace_id, team_id)
+    await lock(tx, who.workspace_id, team_id)
     found = await load(tx, who.workspace_id, team_id)
     if version != found.version:
         raise stale(found.version)
@@ -156,11 +170,6 @@ async def look_again(changes: Changes, workspace: str, places: Iterable[str]) ->
     """Who is in these teams has changed: those that have a schedule ask it at once."""
     for team in await schedules.scheduled(changes.tx, workspace, places):
         _set_timer(changes, DUTY_TIMER, (workspace, team), changes.now)
-
-
-async def _lock_team(tx: Transaction, workspace: str, team_id: str) -> None:
-    if await teams.load(tx, workspace, team_id, lock=True) is None:
-        raise NotFound(f"there is no team {team_id}")
 
 
 async def _check_stand_in(tx: Transaction, workspace: str, team_id: str, schedule: Schedule) -> None:

@@ -67,6 +67,48 @@ async def test_duty_is_told_for_any_instant(floor: Floor) -> None:
         assert (await boss.get("/v1/teams/none/duty")).status_code == 404
 
 
+async def test_absences_come_from_a_calendar_file_and_duty_goes_out_as_one(floor: Floor) -> None:
+    ann, bea = await floor.add_agent("ann"), await floor.add_agent("bea")
+    now = floor.database.clock.now()
+    stamps = [(now + timedelta(days=days)).strftime("%Y%m%dT%H%M%SZ") for days in (-1, 1)]
+    event = ["BEGIN:VEVENT", f"DTSTART:{stamps[0]}", f"DTEND:{stamps[1]}"]
+    away = "\r\n".join(
+        [
+            "BEGIN:VCALENDAR",
+            *event,
+            "UID:1",
+            "SUMMARY:ann",
+            "END:VEVENT",
+            *event,
+            "UID:2",
+            "SUMMARY:Zoe",
+            "END:VEVENT",
+            "END:VCALENDAR",
+        ]
+    )
+    none = "BEGIN:VCALENDAR\r\nEND:VCALENDAR"
+    path = f"{PATH}/imports/holidays?as=absences"
+    async with person(floor, ann, role="manager") as boss:
+        assert (await boss.put(path, content=away)).status_code == 404
+        await boss.put(PATH, json={"zone": "UTC", "shifts": [{"name": "always", "start": "00:00", "end": "24:00"}]})
+        taken = await boss.put(path, content=away)
+        assert (taken.status_code, taken.json()["taken"], taken.headers["ETag"]) == (200, 1, '"2"')
+        assert [one["uid"] for one in taken.json()["skipped"]] == ["2"]
+        assert (await boss.put(path, content=away)).json()["version"] == 2
+        assert (await boss.get("/v1/teams/care/duty")).json()["agents"] == [bea]
+        written = await boss.get(f"{PATH}.ics", params={"agent": bea, "days": 3})
+        assert written.headers["content-type"].startswith("text/calendar")
+        assert written.text.count("SUMMARY:Bea") == 1
+        assert (await boss.put(path, content=none)).json()["version"] == 3
+        assert (await boss.get("/v1/teams/care/duty")).json()["agents"] == [ann, bea]
+        cover = await boss.put(f"{PATH}/imports/oncall?as=covers&agent={bea}", content=away)
+        assert (cover.json()["taken"], cover.json()["skipped"]) == (2, [])
+        assert (await boss.put(f"{PATH}/imports/oncall?as=covers&agent=agt_none", content=away)).status_code == 404
+        assert (await boss.put(f"{PATH}/imports/oncall?as=wishes", content=away)).status_code == 400
+        assert (await boss.put(path, content="hello")).status_code == 422
+        assert (await boss.put(path, content="x" * 300_000)).status_code == 413
+
+
 async def test_only_those_on_duty_are_given_work_and_the_others_are_named(floor: Floor) -> None:
     ann, bea = await floor.add_agent("ann"), await floor.add_agent("bea")
     await _schedule(floor, on=[bea])

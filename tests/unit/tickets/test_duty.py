@@ -173,6 +173,14 @@ def test_whoever_covers_an_absent_one_works_and_an_absent_cover_does_not() -> No
     assert (covered.on_duty(night), gone.on_duty(night)) == ({"bea"}, set())
 
 
+def test_plans_change_by_date() -> None:
+    day = {"start": "08:00", "end": "16:00"}
+    old = {**day, "name": "old", "agents": ["ann"], "last_day": "2026-11-30"}
+    new = {**day, "name": "new", "agents": ["bea"], "first_day": "2026-12-01"}
+    noons = [at(f"2026-{noon}T12:00:00+01:00") for noon in ("11-30", "12-01")]
+    assert [duty(old, new).on_duty(noon) for noon in noons] == [{"ann"}, {"bea"}]
+
+
 def test_on_holidays_only_shifts_that_say_so_take_place() -> None:
     day = {"name": "day", "start": "08:00", "end": "16:00", "agents": ["ann"]}
     christmas = at("2026-12-25T12:00:00+01:00")

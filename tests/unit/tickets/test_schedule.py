@@ -19,6 +19,7 @@ WEEK = {"since": "2026-11-23T00:00:00Z", "until": "2026-11-30T00:00:00Z"}
         ({"shifts": [{**DAY, "start": "8:00"}]}, "#/shifts/0/start"),
         ({"shifts": [DAY, {**DAY, "rotation": "r"}]}, "#/shifts/1/rotation"),
         ({"shifts": [{**DAY, "days": []}]}, "#/shifts/0/days"),
+        ({"shifts": [{**DAY, "first_day": "2026-11-02", "last_day": "2026-11-01"}]}, "#/shifts/0/last_day"),
         ({"shifts": [{**DAY, "place": 1}]}, "#/shifts/0/place"),
         ({"rotations": {"r": {"anchor": "2026-01-05"}}}, "#/rotations/r"),
         ({"rotations": {"r": {"anchor": "2026-02-30"}}}, "#/rotations"),
