@@ -39,6 +39,7 @@ class AgentView(BaseModel):
     capacity: int
     load: int
     teams: list[str]
+    on_duty: list[str] = Field(description="Those of its teams for which it is on duty now")
     disabled_at: datetime | None
     version: int
     created_at: datetime
@@ -279,6 +280,7 @@ async def _shown(tx: Transaction, agent: Agent) -> Answer:
 async def _rows(tx: Transaction, workspace_id: str, found: list[Agent]) -> list[dict[str, Any]]:
     ids = [agent.id for agent in found]
     places = await teams.teams_of(tx, workspace_id, ids)
+    duties = await teams.teams_of(tx, workspace_id, ids, on_duty=True)
     loads = await staff.loads(tx, workspace_id, ids)
     return [
         {
@@ -290,6 +292,7 @@ async def _rows(tx: Transaction, workspace_id: str, found: list[Agent]) -> list[
             "capacity": agent.capacity,
             "load": loads.get(agent.id, 0),
             "teams": places[agent.id],
+            "on_duty": duties[agent.id],
             "disabled_at": agent.disabled_at,
             "version": agent.version,
             "created_at": agent.created_at,

@@ -122,8 +122,8 @@ def _hold(scene: Scene, ticket: Ticket | None, stored: Stored, event: MessageRou
         scene.homeless[ticket.id] = Homeless("created", decision.agent, changes.tx.traceparent)
     is_turn = message.kind != "reaction"
     # Where it went instead of the team that was decided: that one is gone, or another stands in for it.
-    moved = ticket.id in scene.homeless and decision.team not in (None, changes[ticket.id].team)
-    data = {"instead_of": decision.team} if moved else {}
+    is_elsewhere = kind is not TicketUpdated and decision.team not in (None, team)
+    data = {"instead_of": decision.team} if is_elsewhere else {}
     stored = _place(scene, ticket.id, stored, author, data=data, moves=is_turn)
     if is_turn:
         scene.turns.append(stored)

@@ -43,7 +43,7 @@ async def fill(changes: Changes, workspace: str, agent: str, *, again: bool = Tr
         return 0
     wanted = Wanted(
         workspace_id=workspace,
-        teams=await teams.duties_of(changes.tx, workspace, agent),
+        teams=(await teams.teams_of(changes.tx, workspace, [agent], on_duty=True))[agent],
         limit=min(member.capacity - member.load, MOST_AT_ONCE),
         agent=agent,
         within=DECLINE_HOLDS,

@@ -50,13 +50,10 @@ RETURNING agent_id
 _REMOVE_MEMBER: Final = "DELETE FROM platform.team_member WHERE workspace_id = $1 AND team_id = $2 AND agent_id = $3"
 _TEAMS_OF: Final = """
 SELECT agent_id, array_agg(team_id ORDER BY team_id) AS teams FROM platform.team_member
-WHERE workspace_id = $1 AND agent_id = ANY ($2::text[]) GROUP BY agent_id
+WHERE workspace_id = $1 AND agent_id = ANY ($2::text[]) AND (on_duty OR NOT $3) GROUP BY agent_id
 """
 
 
-_DUTIES_OF: Final = """
-SELECT team_id FROM platform.team_member WHERE workspace_id = $1 AND agent_id = $2 AND on_duty ORDER BY team_id
-"""
 _MEMBERS: Final = """
 SELECT agent_id FROM platform.team_member WHERE workspace_id = $1 AND team_id = $2 ORDER BY agent_id
 """
@@ -161,16 +158,14 @@ async def remove_member(tx: Transaction, workspace_id: str, team_id: str, agent_
     return bool(await tx.execute(_REMOVE_MEMBER, workspace_id, team_id, agent_id))
 
 
-async def teams_of(tx: Transaction, workspace_id: str, agents: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """The teams of each agent; an empty tuple for one that is in none."""
+async def teams_of(
+    tx: Transaction, workspace_id: str, agents: Iterable[str], *, on_duty: bool = False
+) -> dict[str, tuple[str, ...]]:
+    """The teams of each agent, or those for which it is on duty; an empty tuple for one that is in none."""
     wanted = list(agents)
-    found = {row["agent_id"]: tuple(row["teams"]) for row in await tx.fetch(_TEAMS_OF, workspace_id, wanted)}
+    rows = await tx.fetch(_TEAMS_OF, workspace_id, wanted, on_duty)
+    found = {row["agent_id"]: tuple(row["teams"]) for row in rows}
     return {agent: found.get(agent, ()) for agent in wanted}
-
-
-async def duties_of(tx: Transaction, workspace_id: str, agent_id: str) -> list[str]:
-    """The teams of an agent for which it is on duty."""
-    return [row["team_id"] for row in await tx.fetch(_DUTIES_OF, workspace_id, agent_id)]
 
 
 async def members(tx: Transaction, workspace_id: str, team_id: str) -> list[str]:

@@ -10,6 +10,7 @@ from services.tickets.handlers.owning import Target
 from services.tickets.handlers.ticks import handlers, lock
 from shared.db.timers import Timers
 from shared.db.transaction import Workspace
+from tests.support.answers import Answers
 from tests.support.floor import HOME, Floor, agent, at_once, message, routed
 from tests.support.tickets_app import person
 
@@ -152,6 +153,22 @@ async def test_open_work_goes_to_those_who_come_but_never_while_it_is_being_answ
     await floor.check_books()
 
 
+async def test_open_work_stays_while_an_answer_is_on_its_way(floor: Floor) -> None:
+    ann, bea = await floor.add_agent("ann"), await floor.add_agent("bea")
+    await _schedule(floor, on=[ann], handover="team")
+    answers = await Answers(floor).open()
+    queued = await answers.write(agent(ann))
+    await answers.release(agent(ann))
+    await _reschedule(floor, on=[bea])
+    await _hurry(floor)
+    await _hurry(floor)
+    assert list((await _owners(floor)).values()) == [ann]
+    await answers.sent(queued["id"])
+    await _hurry(floor)
+    assert list((await _owners(floor)).values()) == [bea]
+    await floor.check_books()
+
+
 async def test_what_is_kept_for_the_next_shift_stays_until_there_is_one(floor: Floor) -> None:
     ann, bea = await floor.add_agent("ann"), await floor.add_agent("bea")
     await _schedule(floor, on=[ann], handover="next")
@@ -195,11 +212,11 @@ async def test_another_team_stands_in_and_the_timeline_says_for_whom(floor: Floo
     await floor.add_agent("ann")
     zoe = await floor.add_agent("zoe", team="product")
     await _schedule(floor, on=[], when_nobody="stand-in", stand_in="product")
-    await floor.deliver(routed(message()))
+    await floor.deliver(routed(message("m1")), routed(message("m2"), team="community"))
     ticket = await floor.ticket()
     assert (ticket["team_id"], ticket["owner_id"]) == ("product", zoe)
-    [line] = await floor.rows("SELECT data FROM tickets.entry WHERE kind = 'message'")
-    assert line["data"] == {"instead_of": "care"}
+    lines = await floor.rows("SELECT data FROM tickets.entry WHERE kind = 'message' ORDER BY seq")
+    assert [line["data"] for line in lines] == [{"instead_of": "care"}, {}]
 
 
 async def test_whoever_joins_a_team_is_on_duty_only_if_its_schedule_says_so(floor: Floor) -> None:
@@ -211,6 +228,9 @@ async def test_whoever_joins_a_team_is_on_duty_only_if_its_schedule_says_so(floo
     await _tick(floor)
     rows = await floor.rows("SELECT agent_id, on_duty FROM platform.team_member WHERE team_id = 'care'")
     assert {row["agent_id"]: row["on_duty"] for row in rows} == {ann: True, bea: False}
+    async with person(floor, ann) as reader:
+        [one, other] = (await reader.get("/v1/agents?team=care")).json()["data"]
+        assert (one["on_duty"], other["on_duty"], other["teams"]) == (["care"], [], ["care"])
 
 
 async def test_nobody_is_handed_work_by_others_while_off_duty(floor: Floor) -> None:
