@@ -9,6 +9,7 @@ from services.router.domain import preset, rules
 from services.router.domain.facts import Facts
 from services.router.domain.structures import merged
 from services.tickets.domain import schedule as schedules
+from services.tickets.domain.assignment import Member, choose
 from services.tickets.domain.duty import Duty
 from shared import structures
 from shared.errors import NotFound
@@ -49,6 +50,10 @@ def duties(name: str, zone: str, crew: tuple[str, ...]) -> dict[str, Duty]:
     }
 
 
+def member(agent: str, *, off_duty: set[str]) -> Member:
+    return Member(agent=agent, name=agent, availability="available", capacity=1, off_duty=frozenset(off_duty))
+
+
 @pytest.mark.parametrize("start", WEEKS.values(), ids=WEEKS.keys())
 @pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "America/New_York"])
 @pytest.mark.parametrize("name", NAMES)
@@ -63,6 +68,22 @@ def test_somebody_is_on_duty_at_every_minute_of_a_week(name: str, zone: str, sta
                 owner = found[duty.stand_in(one.since) or team]
                 there = [part.agents for part in owner.stretches(one.since, one.until)]
                 assert all(there), f"{team}: nobody at some minute between {one.since} and {one.until}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_whatever_comes_at_any_minute_of_a_week_is_given_to_somebody_on_duty(name: str) -> None:
+    compiled = index.compile_rules(rules.parse(ruleset(name)))
+    decided = [compiled.decide(message).action.team for message in MESSAGES]
+    found = duties(name, "Europe/Berlin", CREWS[2])
+    since = datetime.fromisoformat(WEEKS["clocks go back in Europe"])
+    plans = {team: list(duty.stretches(since, since + WEEK)) for team, duty in found.items()}
+    for minute in range(int(WEEK / timedelta(minutes=1))):
+        at, team = since + timedelta(minutes=minute), decided[minute % len(decided)]
+        owner = (found[team].stand_in(at) if team in found else None) or team
+        # Teams that the structure says nothing about have everybody, always.
+        there = next((one.agents for one in plans.get(owner, ()) if one.since <= at < one.until), set(CREWS[2]))
+        crew = [member(agent, off_duty=set() if agent in there else {owner}) for agent in CREWS[2]]
+        assert choose(crew, team=owner, prefer=None, declined=frozenset()).agent in there
 
 
 @pytest.mark.parametrize("name", NAMES)
