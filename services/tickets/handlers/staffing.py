@@ -38,8 +38,9 @@ async def hire(tx: Transaction, desk: Desk, who: Principal, *, places: list[str]
     agent = await agents.create(tx, who.workspace_id, agent_id=desk.ids.new("agt"), role=role, **fields)
     for team in sorted(places):
         await teams.add_member(tx, who.workspace_id, team, agent.id)
-    await _rise(tx, desk, agent)
-    await _ask_schedules(tx, desk, who.workspace_id, places)
+    changes = await _rise(tx, desk, agent)
+    await duties.look_again(changes, who.workspace_id, places)
+    await changes.flush()
     return agent
 
 
@@ -65,9 +66,10 @@ async def amend(
     if saved is None:
         raise stale(agent.version)
     if saved.disabled_at is not None and agent.disabled_at is None:
-        await _set_timer(changes, UNLOAD_TIMER, key)
+        _set_timer(changes, UNLOAD_TIMER, key)
     else:
-        await _rise(tx, desk, saved)
+        changes = await _rise(tx, desk, saved)
+    await changes.flush()
     return saved
 
 
@@ -77,18 +79,20 @@ async def join(tx: Transaction, desk: Desk, who: Principal, team_id: str, agent_
     agent = await agents.load(tx, who.workspace_id, agent_id)
     if agent is None:
         raise NotFound(f"there is no agent {agent_id}")
-    await _rise(tx, desk, agent)
+    changes = await _rise(tx, desk, agent)
     # Somebody who reads the team's members at this moment may still queue a ticket past the new one.
-    changes = Changes(tx, desk.ids, now=await tx.now())
-    await _set_timer(changes, DRAIN_TIMER, (who.workspace_id, agent_id))
-    await _ask_schedules(tx, desk, who.workspace_id, [team_id])
+    _set_timer(changes, DRAIN_TIMER, (who.workspace_id, agent_id))
+    await duties.look_again(changes, who.workspace_id, [team_id])
+    await changes.flush()
 
 
 async def leave(tx: Transaction, desk: Desk, who: Principal, team_id: str, agent_id: str) -> None:
     """Takes an agent out of a team; the tickets that it owns stay with it."""
     if not await teams.remove_member(tx, who.workspace_id, team_id, agent_id):
         raise NotFound(f"agent {agent_id} is not in team {team_id}")
-    await _ask_schedules(tx, desk, who.workspace_id, [team_id])
+    changes = Changes(tx, desk.ids, now=await tx.now())
+    await duties.look_again(changes, who.workspace_id, [team_id])
+    await changes.flush()
 
 
 async def amend_team(tx: Transaction, who: Principal, team_id: str, *, version: int, fields: dict[str, Any]) -> Team:
@@ -124,7 +128,7 @@ async def drain(tx: Transaction, desk: Desk, workspace: str, agent_id: str) -> N
     # Goes on by itself only while there is progress; the next event of this agent begins anew.
     given = await fill(changes, workspace, agent_id, again=False)
     if given == MOST_AT_ONCE:
-        await _set_timer(changes, DRAIN_TIMER, (workspace, agent_id))
+        _set_timer(changes, DRAIN_TIMER, (workspace, agent_id))
     await changes.flush()
 
 
@@ -148,14 +152,15 @@ async def unload(tx: Transaction, desk: Desk, workspace: str, agent_id: str) -> 
         if step is not None and step.agent == agent_id:
             assigning.unassign(changes, ticket_id, SYSTEM, reason="owner-disabled")
             assigning.assign(changes, ticket_id)
-    await _set_timer(changes, UNLOAD_TIMER, (workspace, agent_id))
+    _set_timer(changes, UNLOAD_TIMER, (workspace, agent_id))
     await changes.flush()
 
 
-async def _rise(tx: Transaction, desk: Desk, agent: Agent) -> None:
+async def _rise(tx: Transaction, desk: Desk, agent: Agent) -> Changes:
+    # The caller writes it, with what it adds: a timer that is set twice must be one row of one statement.
     changes = await _changes(tx, desk, agent.workspace_id, agent.id)
     await fill(changes, agent.workspace_id, agent.id)
-    await changes.flush()
+    return changes
 
 
 async def _changes(tx: Transaction, desk: Desk, workspace: str, agent_id: str) -> Changes:
@@ -164,15 +169,8 @@ async def _changes(tx: Transaction, desk: Desk, workspace: str, agent_id: str) -
     return changes
 
 
-async def _ask_schedules(tx: Transaction, desk: Desk, workspace: str, places: list[str]) -> None:
-    changes = Changes(tx, desk.ids, now=await tx.now())
-    await duties.look_again(changes, workspace, places)
-    await changes.flush()
-
-
-async def _set_timer(changes: Changes, kind: str, key: Key) -> None:
+def _set_timer(changes: Changes, kind: str, key: Key) -> None:
     changes.set_timer(Timer(workspace_id=key[0], kind=kind, subject=key[1], due_at=changes.now + _SOON))
-    await changes.flush()
 
 
 def _check_role(who: Principal, role: Role) -> None:

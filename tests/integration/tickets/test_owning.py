@@ -7,6 +7,7 @@ from services.tickets.handlers import owning, staffing, states
 from services.tickets.handlers.owning import Target
 from services.tickets.handlers.ticks import handlers, lock
 from shared.db.timers import Timers
+from shared.db.transaction import Workspace
 from shared.errors import Forbidden, NotFound
 from shared.events.tickets import Home
 from tests.support.floor import HOME, OTHER, Floor, agent, message, routed
@@ -264,6 +265,18 @@ async def test_timers_of_one_workspace_leave_the_other_alone(floor: Floor) -> No
     await _tick(floor)
     assert (await floor.ticket())["rank"] == 1
     assert (await floor.ticket(workspace=OTHER))["rank"] == 2
+
+
+async def test_whoever_joins_while_the_queue_is_locked_takes_from_it_a_moment_later(floor: Floor) -> None:
+    await floor.deliver(routed(message()))
+    ann = await floor.add_agent("ann", team=None)
+    boss = agent(ann, role="manager")
+    async with floor.database.transaction(Workspace(HOME)) as holding:
+        await holding.execute("SELECT 1 FROM tickets.ticket FOR UPDATE")
+        await floor.act(lambda tx: staffing.join(tx, floor.desk, boss, "care", ann))
+    await floor.rows("UPDATE tickets.timer SET due_at = now() WHERE kind = 'drain'")
+    await _tick(floor)
+    assert (await floor.ticket())["owner_id"] == ann
 
 
 async def _tick(floor: Floor) -> int:
