@@ -26,7 +26,7 @@ Problem = dict[str, str]
 
 class Shift(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """A piece of the week, on the days on which it begins. One that ends at or before its start goes on into the next
-    day. Without agents and without rotation every member works it."""
+    day. Without agents and without rotation all of the team's people work it."""
 
     name: Name
     start: Clock
@@ -52,7 +52,7 @@ class Rotation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     days: Annotated[int, msgspec.Meta(ge=1, le=366)] = 7
     """How long a turn lasts. It changes with the shift that begins on its first day."""
     agents: Agents = ()
-    """In their order; without: the members by id."""
+    """In their order; without: the team's people by id."""
     groups: Annotated[int, msgspec.Meta(ge=1, le=500)] | None = None
     """The agents are dealt out to so many groups in turn; without, each is a group."""
 
@@ -90,7 +90,7 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     absences: Annotated[tuple[Absence, ...], msgspec.Meta(max_length=1000)] = ()
     holidays: Holidays = Holidays()
     when_nobody: WhenNobody = "queue"
-    """While nobody is on duty, new work waits in the queue, goes to all members who are not absent, or goes to the
+    """While nobody is on duty, new work waits in the queue, goes to all people who are not absent, or goes to the
     team `stand_in`."""
     stand_in: TeamId | None = None
     handover: Handover = "keep"
@@ -122,11 +122,11 @@ def as_document(schedule: Schedule) -> dict[str, Any]:
     return document
 
 
-def strangers(schedule: Schedule, members: Collection[str]) -> Iterator[Problem]:
-    """Agents whom it names although they are not in the team."""
+def strangers(schedule: Schedule, people: Collection[str]) -> Iterator[Problem]:
+    """Agents whom it names although they are not in the team, or are bots."""
     for at, agent in _named(schedule):
-        if agent not in members:
-            yield {"pointer": f"#{at}", "detail": f"agent {agent} is not in the team"}
+        if agent not in people:
+            yield {"pointer": f"#{at}", "detail": f"agent {agent} is not one of the team's people"}
 
 
 def _named(schedule: Schedule) -> Iterator[tuple[str, str]]:

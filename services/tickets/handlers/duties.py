@@ -44,7 +44,7 @@ async def put(
         raise VersionRequired("send `If-Match` with the ETag that you have read")
     if version is not None and version != (found.version if found else 0):
         raise stale(found.version if found else 0)
-    schedules_.refuse(schedules_.strangers(schedule, await teams.members(tx, workspace, team_id)))
+    schedules_.refuse(schedules_.strangers(schedule, await teams.people(tx, workspace, team_id)))
     await _check_stand_in(tx, workspace, team_id, schedule)
     return await keep(tx, desk, workspace, team_id, schedule)
 
@@ -85,16 +85,16 @@ async def remove(tx: Transaction, desk: Desk, who: Principal, team_id: str, *, v
 
 
 async def ask(tx: Transaction, workspace: str, team_id: str, at: datetime | None) -> dict[str, Any]:
-    """Who is on duty at an instant (now, when none is named), and when that may change."""
+    """Which people are on duty at an instant (now, when none is named), and when that may change."""
     if await teams.load(tx, workspace, team_id) is None:
         raise NotFound(f"there is no team {team_id}")
     when = at if at is not None else await tx.now()
-    members = await teams.members(tx, workspace, team_id)
+    people = await teams.people(tx, workspace, team_id, working=True)
     found = await schedules.load(tx, workspace, team_id)
-    answer = {"team": team_id, "at": when, "agents": members, "scheduled": members, "stand_in": None, "until": None}
+    answer = {"team": team_id, "at": when, "agents": people, "scheduled": people, "stand_in": None, "until": None}
     if found is None:
         return answer
-    duty = Duty(schedules_.parse(found.document), members)
+    duty = Duty(schedules_.parse(found.document), people)
     return answer | {
         "agents": sorted(duty.on_duty(when)),
         "scheduled": sorted(duty.scheduled(when)),
@@ -110,13 +110,14 @@ def team_of(subject: str) -> str:
 
 async def turn(tx: Transaction, desk: Desk, workspace: str, team_id: str) -> None:
     """Brings who is on duty in line with the schedule, under the lock of the team's row: those who came take from the
-    queue, the work of those who went is handed over by the schedule's policy."""
+    queue, the work of those who went is handed over by the schedule's policy. Bots are always on duty."""
     found = await schedules.load(tx, workspace, team_id)
-    before = await schedules.lock_members(tx, workspace, team_id)
+    members = await schedules.lock_members(tx, workspace, team_id)
+    bots = members.difference(await teams.people(tx, workspace, team_id))
     changes = Changes(tx, desk.ids, now=await tx.now())
     schedule = schedules_.parse(found.document) if found else None
-    duty = Duty(schedule, before) if schedule else None
-    on_duty = duty.on_duty(changes.now) if duty else frozenset(before)
+    duty = Duty(schedule, await teams.people(tx, workspace, team_id, working=True)) if schedule else None
+    on_duty = duty.on_duty(changes.now) | bots if duty else members
     stand_in = duty.stand_in(changes.now) if duty else None
     # The load of all members before what it is decided by: whoever assigns reads duty after the same locks.
     await changes.lock_roster(teams=[(workspace, team_id)])
@@ -124,7 +125,7 @@ async def turn(tx: Transaction, desk: Desk, workspace: str, team_id: str) -> Non
     await changes.lock_roster(teams=[(workspace, team_id)])
     has_more = await share_out(changes, workspace, team_id)
     if schedule is not None and schedule.handover != "keep":
-        for agent in await tickets.holders(tx, workspace, before.keys() - on_duty, team_id):
+        for agent in await tickets.holders(tx, workspace, members - on_duty, team_id):
             _set_timer(changes, HANDOVER_TIMER, (workspace, f"{team_id}{_NAME_ENDS}{agent}"), changes.now)
     if duty is not None or has_more:
         due = changes.now + _SOON if has_more or duty is None else duty.next_look(changes.now)

@@ -72,7 +72,7 @@ async def take_over(
     kept = await duties.lock(tx, workspace, team_id)
     if kept is None:
         raise NotFound(f"there is no schedule of a team {team_id}")
-    members = await teams.members(tx, workspace, team_id)
+    members = await teams.people(tx, workspace, team_id)
     if wanted.agent is not None and wanted.agent not in members:
         raise NotFound(f"agent {wanted.agent} is not in team {team_id}")
     found = await agents.load_many(tx, workspace, members)
@@ -96,7 +96,7 @@ async def plan(tx: Transaction, workspace: str, team_id: str, *, since: datetime
     """A team's plan from an instant on (now, when none is named)."""
     kept = await duties.load(tx, workspace, team_id)
     team = await teams.load(tx, workspace, team_id)
-    members = await teams.members(tx, workspace, team_id)
+    members = await teams.people(tx, workspace, team_id, working=True)
     found = await agents.load_many(tx, workspace, members)
     now = await tx.now()
     return Plan(

@@ -69,6 +69,8 @@ async def amend(
         _set_timer(changes, UNLOAD_TIMER, key)
     else:
         changes = await _rise(tx, desk, saved)
+    if saved.disabled_at != agent.disabled_at:
+        await duties.look_again(changes, key[0], (await teams.teams_of(tx, key[0], [agent_id]))[agent_id])
     await changes.flush()
     return saved
 

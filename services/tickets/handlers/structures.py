@@ -78,7 +78,7 @@ async def _add_members(
 ) -> list[Step]:
     steps: list[Step] = []
     for team in places:
-        there = await teams.members(tx, workspace, team)
+        there = await teams.people(tx, workspace, team)
         wanted = members.get(team, () if there else await agents.people(tx, workspace, limit=MOST_MEMBERS))
         if added := sorted(set(wanted) - set(there)):
             for agent in added:

@@ -1,6 +1,6 @@
 """Schedules of teams as documents, and who is on duty by them; whoever writes here holds the lock of the team's row."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from typing import Any, Final
 
 import asyncpg
@@ -19,8 +19,7 @@ RETURNING {_COLUMNS}
 _DELETE: Final = "DELETE FROM platform.schedule WHERE workspace_id = $1 AND team_id = $2"
 _SCHEDULED: Final = "SELECT team_id FROM platform.schedule WHERE workspace_id = $1 AND team_id = ANY ($2::text[])"
 _LOCK_MEMBERS: Final = """
-SELECT agent_id, on_duty FROM platform.team_member WHERE workspace_id = $1 AND team_id = $2
-ORDER BY agent_id FOR UPDATE
+SELECT agent_id FROM platform.team_member WHERE workspace_id = $1 AND team_id = $2 ORDER BY agent_id FOR UPDATE
 """
 _SET_DUTY: Final = """
 UPDATE platform.team_member SET on_duty = NOT on_duty
@@ -54,9 +53,9 @@ async def scheduled(tx: Transaction, workspace_id: str, teams: Iterable[str]) ->
     return sorted(row["team_id"] for row in await tx.fetch(_SCHEDULED, workspace_id, list(teams)))
 
 
-async def lock_members(tx: Transaction, workspace_id: str, team_id: str) -> Mapping[str, bool]:
-    """Whether each member counts as on duty, locked: before the load of any agent."""
-    return {row["agent_id"]: row["on_duty"] for row in await tx.fetch(_LOCK_MEMBERS, workspace_id, team_id)}
+async def lock_members(tx: Transaction, workspace_id: str, team_id: str) -> frozenset[str]:
+    """Who is in a team, locked: before the load of any agent."""
+    return frozenset(row["agent_id"] for row in await tx.fetch(_LOCK_MEMBERS, workspace_id, team_id))
 
 
 async def set_duty(

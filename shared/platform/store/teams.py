@@ -36,10 +36,10 @@ _SAVE: Final = Query(
     .returning(table)
 )
 _DELETE: Final = Query(sa.delete(table).where(_WORKSPACE, _ID, ~table.c.is_fallback))
-# The team's row is locked against whoever changes its schedule. By a schedule nobody is on duty before it was asked.
+# The team's row is locked against whoever changes its schedule. By a schedule no person is on duty before it was asked.
 _ADD_MEMBER: Final = """
 INSERT INTO platform.team_member (workspace_id, team_id, agent_id, on_duty)
-SELECT t.workspace_id, t.id, a.id, NOT EXISTS (
+SELECT t.workspace_id, t.id, a.id, a.kind = 'bot' OR NOT EXISTS (
     SELECT FROM platform.schedule s WHERE s.workspace_id = t.workspace_id AND s.team_id = t.id)
 FROM platform.team t JOIN platform.agent a USING (workspace_id)
 WHERE t.workspace_id = $1 AND t.id = $2 AND a.id = $3
@@ -54,8 +54,10 @@ WHERE workspace_id = $1 AND agent_id = ANY ($2::text[]) AND (on_duty OR NOT $3) 
 """
 
 
-_MEMBERS: Final = """
-SELECT agent_id FROM platform.team_member WHERE workspace_id = $1 AND team_id = $2 ORDER BY agent_id
+_PEOPLE: Final = """
+SELECT a.id FROM platform.team_member m
+JOIN platform.agent a ON a.workspace_id = m.workspace_id AND a.id = m.agent_id AND a.kind = 'human'
+WHERE m.workspace_id = $1 AND m.team_id = $2 AND (a.disabled_at IS NULL OR NOT $3) ORDER BY a.id
 """
 
 
@@ -168,9 +170,9 @@ async def teams_of(
     return {agent: found.get(agent, ()) for agent in wanted}
 
 
-async def members(tx: Transaction, workspace_id: str, team_id: str) -> list[str]:
-    """Who is in a team, by id."""
-    return [row["agent_id"] for row in await tx.fetch(_MEMBERS, workspace_id, team_id)]
+async def people(tx: Transaction, workspace_id: str, team_id: str, *, working: bool = False) -> list[str]:
+    """Who is in a team and human, by id; `working`: and not disabled."""
+    return [row["id"] for row in await tx.fetch(_PEOPLE, workspace_id, team_id, working)]
 
 
 def _team(row: asyncpg.Record) -> Team:

@@ -233,6 +233,29 @@ async def test_whoever_joins_a_team_is_on_duty_only_if_its_schedule_says_so(floo
         assert (one["on_duty"], other["on_duty"], other["teams"]) == (["care"], [], ["care"])
 
 
+async def test_a_turn_passes_over_who_is_disabled_and_bots_need_no_schedule(floor: Floor) -> None:
+    ann, bea = await floor.add_agent("ann"), await floor.add_agent("bea")
+    boss = agent(ann, role="manager")
+    bot = await floor.act(
+        lambda tx: staffing.hire(tx, floor.desk, boss, places=["care"], role="bot", name="Echo", kind="bot")
+    )
+    always = {"name": "turn", "start": "00:00", "end": "24:00", "rotation": "r"}
+    turns = {
+        "zone": "UTC",
+        "shifts": [always],
+        "rotations": {"r": {"anchor": "2026-01-05", "days": 1, "agents": [ann, bea]}},
+    }
+    await floor.act(lambda tx: duties.put(tx, floor.desk, boss, "care", version=None, document=turns))
+    [whose] = await _on_duty(floor) - {bot.id}
+    gone = {"disabled": True}
+    await floor.act(lambda tx: staffing.amend(tx, floor.desk, boss, whose, version=None, fields=gone))
+    await _hurry(floor)
+    assert await _on_duty(floor) == {bot.id, *{ann, bea} - {whose}}
+    named = turns | {"rotations": {"r": {"anchor": "2026-01-05", "agents": [bot.id]}}}
+    refused = await floor.attempt(lambda tx: duties.put(tx, floor.desk, boss, "care", version=1, document=named))
+    assert [one["pointer"] for one in refused.fields["errors"]] == ["#/rotations/r/agents/0"]
+
+
 async def test_nobody_is_handed_work_by_others_while_off_duty(floor: Floor) -> None:
     ann, bea = await floor.add_agent("ann"), await floor.add_agent("bea")
     await _schedule(floor, on=[ann])
@@ -282,6 +305,11 @@ async def _hurry(floor: Floor) -> None:
 
 async def _tick(floor: Floor) -> int:
     return await Timers(floor.database, "tickets", handlers(floor.desk), lock=lock).step()
+
+
+async def _on_duty(floor: Floor) -> set[str]:
+    rows = await floor.rows("SELECT agent_id FROM platform.team_member WHERE team_id = 'care' AND on_duty")
+    return {row["agent_id"] for row in rows}
 
 
 async def _owners(floor: Floor) -> dict[str, str | None]:
