@@ -84,7 +84,7 @@ class Contract:
         assert declared is not None, f"{operation.name} does not declare {response.status_code}: {response.text}"
         kind = response.headers.get("content-type", "").partition(";")[0]
         schema = declared.get("content", {}).get(kind, {}).get("schema")
-        if schema is None or not kind.endswith("json"):
+        if schema is None or not kind.endswith(("/json", "+json")):
             return
         components = self._strict if response.is_success else self._components
         validator = Draft202012Validator({**_closed(schema), "components": components})

@@ -15,6 +15,7 @@ async def possessions(page: Page, writer: Api) -> dict[str, str]:
     [draft] = await writer.get(f"/v1/tickets/{ticket['id']}/drafts")
     team = f"team-{unique()}"
     await admin.made("/v1/teams", {"id": team, "name": "Team"})
+    await admin.call("PUT", f"/v1/teams/{team}/schedule", {"zone": "UTC"})
     [agent] = await hired(admin, 1)
     endpoint = await admin.made("/v1/endpoints", {"url": "http://127.0.0.1:9/", "event_types": ["*"]})
     hook = await admin.made("/v1/hooks", {"target_url": "http://127.0.0.1:9/", "event": "ticket.created.v1"})
@@ -37,6 +38,7 @@ async def possessions(page: Page, writer: Api) -> dict[str, str]:
         "inbox_id": (await admin.get("/v1/inbox", channel_id=page.id))["data"][0]["id"],
         "agent_id": agent.agent.id if agent.agent else "",
         "team_id": team,
+        "source": f"calendar-{unique()}",
         "endpoint_id": endpoint["id"],
         "hook_id": hook["id"],
         "number": "1",

@@ -17,12 +17,17 @@ BODIES: dict[str, dict[str, Any]] = {
     "putPresence": {"level": "viewing", "session": "s"},
     "acquireLease": {"session": "s"},
     "takeOverLease": {"session": "s"},
+    "putSchedule": {"zone": "UTC"},
     "testRuleset": {"network": "facebook", "text": "Hello"},
     "changeEndpoint": {"description": "mine"},
     "changeChannel": {"name": "mine"},
     "replayEndpoint": {"since": 1},
 }
 """Bodies that a route would take, where the smallest one that its schema allows says nothing."""
+
+
+COMMON: frozenset[str] = frozenset({"structure"})
+"""Placeholders of what Baton brings with it: the same for everybody."""
 
 
 async def test_without_a_key_only_public_routes_answer(http: httpx.AsyncClient, contract: Contract):
@@ -42,7 +47,8 @@ async def test_a_key_of_another_workspace_finds_no_id(
     system: System, http: httpx.AsyncClient, admin: Api, contract: Contract, belongings: dict[str, str]
 ):
     stranger = await other_workspace(system, http)
-    routes = [operation for operation in contract.operations if operation.placeholders and not operation.is_public]
+    named = [operation for operation in contract.operations if operation.placeholders and not operation.is_public]
+    routes = [operation for operation in named if not COMMON & set(operation.placeholders)]
     assert {name for operation in routes for name in operation.placeholders} == set(belongings)
     before = await admin.get(f"/v1/tickets/{belongings['ticket_id']}")
     for operation in routes:

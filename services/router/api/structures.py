@@ -1,4 +1,4 @@
-"""`/v1/rulesets/structures/{name}`: the rules of a structure, put in force."""
+"""`/v1/rulesets/structures/{structure}`: the rules of a structure, put in force."""
 
 from typing import Annotated, Any
 
@@ -34,20 +34,20 @@ class AppliedRules(BaseModel):
 
 
 @router.post(
-    "/v1/rulesets/structures/{name}",
+    "/v1/rulesets/structures/{structure}",
     operation_id="applyStructureRules",
     response_model=AppliedRules,
     responses=problems(403, 404, 409, 422),
 )
 async def apply_structure_rules(
-    call: Writer, name: Annotated[str, Path(max_length=64)], body: StructureRules
+    call: Writer, structure: Annotated[str, Path(max_length=64)], body: StructureRules
 ) -> Response:
     """Puts its rules in front of the ruleset in force, as a new version; nothing when they are there already. Its teams
-    must exist: `POST /v1/structures/{name}` creates them."""
-    structure = structures.load(name)
+    must exist: `POST /v1/structures/{structure}` creates them."""
+    wanted = structures.load(structure)
 
     async def work(tx: Transaction) -> dict[str, Any]:
         author = call.principal.id
-        return await handlers.apply(tx, call.workspace_id, structure, author=author, dry_run=body.dry_run)
+        return await handlers.apply(tx, call.workspace_id, wanted, author=author, dry_run=body.dry_run)
 
     return await call.perform(work)

@@ -164,7 +164,7 @@ async def import_calendar(
     team_id: Id,
     source: Source,
     call: Manager,
-    kind: Annotated[ImportKind, Query(alias="as", description="what its events are")],
+    kind: Annotated[ImportKind, Query(alias="as", description="what its events are")] = "absences",
     agent: Annotated[
         str | None, Query(max_length=128, description="whose calendar it is; default: named by events")
     ] = None,

@@ -57,7 +57,7 @@ class StepView(BaseModel):
 
 
 class AppliedView(BaseModel):
-    """What applying it came to; its rules are put in force by `POST /v1/rulesets/structures/{name}`."""
+    """What applying it came to; its rules are put in force by `POST /v1/rulesets/structures/{structure}`."""
 
     structure: str
     dry_run: bool
@@ -74,25 +74,28 @@ async def list_structures(call: Reader) -> Response:
 
 
 @router.get(
-    "/v1/structures/{name}", operation_id="getStructure", response_model=StructureView, responses=problems(403, 404)
+    "/v1/structures/{structure}",
+    operation_id="getStructure",
+    response_model=StructureView,
+    responses=problems(403, 404),
 )
-async def get_structure(name: StructureName, call: Reader) -> Response:
+async def get_structure(structure: StructureName, call: Reader) -> Response:
     """One structure."""
-    return call.answer(_shown(structures.load(name)))
+    return call.answer(_shown(structures.load(structure)))
 
 
 @router.post(
-    "/v1/structures/{name}",
+    "/v1/structures/{structure}",
     operation_id="applyStructure",
     response_model=AppliedView,
     responses=problems(403, 404, 422),
 )
-async def apply_structure(name: StructureName, body: StructureBody, call: Manager) -> Response:
+async def apply_structure(structure: StructureName, body: StructureBody, call: Manager) -> Response:
     """Creates its teams, fills them, and puts their schedules in force; a second time there is nothing left to do."""
-    structure, fields = structures.load(name), body.model_dump()
+    wanted, fields = structures.load(structure), body.model_dump()
 
     async def work(tx: Transaction) -> Answer:
-        return Answer(body=await handlers.apply(tx, call.resource(Desk), call.principal, structure, **fields))
+        return Answer(body=await handlers.apply(tx, call.resource(Desk), call.principal, wanted, **fields))
 
     return await call.perform(work)
 

@@ -12,7 +12,7 @@ from shared.errors import Invalid
 
 MOST_PROBLEMS: Final = 100
 
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=120)]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=120, pattern=r"^[^\x00\ud800-\udfff]*$")]
 PartName = Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9_-]{0,62}$")]
 TeamId = Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9-]{0,62}$")]
 AgentId = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
