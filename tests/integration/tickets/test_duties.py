@@ -1,17 +1,14 @@
 """Schedules over HTTP, and what a change of duty does to queues and to open work, by the database's clock."""
 
-from datetime import datetime, timedelta
-from functools import partial
+from datetime import timedelta
 from typing import Any
 
 from services.tickets.handlers import duties, lease, owning, staffing
 from services.tickets.handlers.duties import DUTY_TIMER
 from services.tickets.handlers.owning import Target
-from services.tickets.handlers.ticks import handlers, lock
-from shared.db.timers import Timers
-from shared.db.transaction import Workspace
+from tests.support import shifts
 from tests.support.answers import Answers
-from tests.support.floor import HOME, Floor, agent, at_once, message, routed
+from tests.support.floor import Floor, agent, message, routed
 from tests.support.tickets_app import person
 
 PATH = "/v1/teams/care/schedule"
@@ -112,7 +109,7 @@ async def test_absences_come_from_a_calendar_file_and_duty_goes_out_as_one(floor
 
 async def test_only_those_on_duty_are_given_work_and_the_others_are_named(floor: Floor) -> None:
     ann, bea = await floor.add_agent("ann"), await floor.add_agent("bea")
-    await _schedule(floor, on=[bea])
+    await shifts.schedule(floor, on=[bea])
     await floor.deliver(routed(message("m1")), routed(message("m2", author="c2")))
     assert [row["owner_id"] for row in await floor.rows("SELECT owner_id FROM tickets.ticket")] == [bea, bea]
     [step, _] = await floor.rows("SELECT candidates FROM tickets.assignment")
@@ -122,11 +119,11 @@ async def test_only_those_on_duty_are_given_work_and_the_others_are_named(floor:
 
 async def test_at_a_change_of_duty_the_queue_is_shared_out_to_those_who_come(floor: Floor) -> None:
     ann, bea, cem = [await floor.add_agent(name) for name in ("ann", "bea", "cem")]
-    await _schedule(floor, on=[])
+    await shifts.schedule(floor, on=[])
     await floor.deliver(*[routed(message(f"m{number}", author=f"c{number}")) for number in range(4)])
     assert {row["owner_id"] for row in await floor.rows("SELECT owner_id FROM tickets.ticket")} == {None}
-    await _reschedule(floor, on=[ann, bea])
-    assert await _tick(floor) == 1
+    await shifts.reschedule(floor, on=[ann, bea])
+    assert await shifts.tick(floor) == 1
     owners = [row["owner_id"] for row in await floor.rows("SELECT owner_id FROM tickets.ticket ORDER BY owner_id")]
     assert owners == [ann, ann, bea, bea]
     [timer] = await floor.rows("SELECT * FROM tickets.timer WHERE kind = $1", DUTY_TIMER)
@@ -137,81 +134,66 @@ async def test_at_a_change_of_duty_the_queue_is_shared_out_to_those_who_come(flo
 
 async def test_open_work_goes_to_those_who_come_but_never_while_it_is_being_answered(floor: Floor) -> None:
     ann, bea = await floor.add_agent("ann"), await floor.add_agent("bea")
-    await _schedule(floor, on=[ann], handover="team")
+    await shifts.schedule(floor, on=[ann], handover="team")
     await floor.deliver(routed(message("m1")), routed(message("m2", author="c2")))
     first, second = await floor.rows("SELECT id FROM tickets.ticket ORDER BY id")
     await floor.act(lambda tx: lease.acquire(tx, floor.desk, agent(ann), first["id"], session=None))
-    await _reschedule(floor, on=[bea])
-    await _tick(floor)
-    await _tick(floor)
-    assert await _owners(floor) == {first["id"]: ann, second["id"]: bea}
+    await shifts.reschedule(floor, on=[bea])
+    await shifts.tick(floor)
+    await shifts.tick(floor)
+    assert await shifts.owners(floor) == {first["id"]: ann, second["id"]: bea}
     [line] = await floor.rows("SELECT data, actor FROM tickets.entry WHERE kind = 'transferred'")
     assert (line["data"]["reason"], line["actor"]["kind"]) == ("shift-ended", "system")
     await floor.rows("UPDATE tickets.lease SET expires_at = now() - interval '1 second'")
-    await _hurry(floor)
-    assert await _owners(floor) == {first["id"]: bea, second["id"]: bea}
+    await shifts.hurry(floor)
+    assert await shifts.owners(floor) == {first["id"]: bea, second["id"]: bea}
     await floor.check_books()
 
 
 async def test_open_work_stays_while_an_answer_is_on_its_way(floor: Floor) -> None:
     ann, bea = await floor.add_agent("ann"), await floor.add_agent("bea")
-    await _schedule(floor, on=[ann], handover="team")
+    await shifts.schedule(floor, on=[ann], handover="team")
     answers = await Answers(floor).open()
     queued = await answers.write(agent(ann))
     await answers.release(agent(ann))
-    await _reschedule(floor, on=[bea])
-    await _hurry(floor)
-    await _hurry(floor)
-    assert list((await _owners(floor)).values()) == [ann]
+    await shifts.reschedule(floor, on=[bea])
+    await shifts.hurry(floor)
+    await shifts.hurry(floor)
+    assert list((await shifts.owners(floor)).values()) == [ann]
     await answers.sent(queued["id"])
-    await _hurry(floor)
-    assert list((await _owners(floor)).values()) == [bea]
+    await shifts.hurry(floor)
+    assert list((await shifts.owners(floor)).values()) == [bea]
     await floor.check_books()
 
 
 async def test_what_is_kept_for_the_next_shift_stays_until_there_is_one(floor: Floor) -> None:
     ann, bea = await floor.add_agent("ann"), await floor.add_agent("bea")
-    await _schedule(floor, on=[ann], handover="next")
+    await shifts.schedule(floor, on=[ann], handover="next")
     await floor.deliver(routed(message()))
-    await _reschedule(floor, on=[], handover="next")
-    await _hurry(floor)
-    assert list((await _owners(floor)).values()) == [ann]
-    await _reschedule(floor, on=[bea], handover="next")
-    await _hurry(floor)
-    await _hurry(floor)
-    assert list((await _owners(floor)).values()) == [bea]
+    await shifts.reschedule(floor, on=[], handover="next")
+    await shifts.hurry(floor)
+    assert list((await shifts.owners(floor)).values()) == [ann]
+    await shifts.reschedule(floor, on=[bea], handover="next")
+    await shifts.hurry(floor)
+    await shifts.hurry(floor)
+    assert list((await shifts.owners(floor)).values()) == [bea]
     await floor.check_books()
 
 
 async def test_an_owner_keeps_open_work_unless_the_schedule_says_otherwise(floor: Floor) -> None:
     ann, bea = await floor.add_agent("ann"), await floor.add_agent("bea")
-    await _schedule(floor, on=[ann])
+    await shifts.schedule(floor, on=[ann])
     await floor.deliver(routed(message()))
-    await _reschedule(floor, on=[bea])
-    await _hurry(floor)
-    assert list((await _owners(floor)).values()) == [ann]
+    await shifts.reschedule(floor, on=[bea])
+    await shifts.hurry(floor)
+    assert list((await shifts.owners(floor)).values()) == [ann]
     assert await floor.rows("SELECT 1 FROM tickets.timer WHERE kind = 'handover'") == []
-
-
-async def test_messages_that_come_at_the_moment_of_a_change_are_not_left_in_the_queue(wide_floor: Floor) -> None:
-    floor = wide_floor
-    ann = await floor.add_agent("ann")
-    await _schedule(floor, on=[])
-    await _reschedule(floor, on=[ann])
-    arriving = [routed(message(f"m{number}", author=f"c{number}")) for number in range(12)]
-    await at_once([lambda: _tick(floor), *[partial(floor.deliver, event) for event in arriving]])
-    # What was locked at that moment is looked at again soon, not only at the next change.
-    soon = "UPDATE tickets.timer SET due_at = now() WHERE kind = $1 AND due_at < now() + interval '2 seconds'"
-    await floor.rows(soon, DUTY_TIMER)
-    await _tick(floor)
-    assert set((await _owners(floor)).values()) == {ann}
-    await floor.check_books()
 
 
 async def test_another_team_stands_in_and_the_timeline_says_for_whom(floor: Floor) -> None:
     await floor.add_agent("ann")
     zoe = await floor.add_agent("zoe", team="product")
-    await _schedule(floor, on=[], when_nobody="stand-in", stand_in="product")
+    await shifts.schedule(floor, on=[], when_nobody="stand-in", stand_in="product")
     await floor.deliver(routed(message("m1")), routed(message("m2"), team="community"))
     ticket = await floor.ticket()
     assert (ticket["team_id"], ticket["owner_id"]) == ("product", zoe)
@@ -222,10 +204,10 @@ async def test_another_team_stands_in_and_the_timeline_says_for_whom(floor: Floo
 async def test_whoever_joins_a_team_is_on_duty_only_if_its_schedule_says_so(floor: Floor) -> None:
     ann = await floor.add_agent("ann")
     bea = await floor.add_agent("bea", team=None)
-    await _schedule(floor, on=[ann])
+    await shifts.schedule(floor, on=[ann])
     boss = agent(ann, role="manager")
     await floor.act(lambda tx: staffing.join(tx, floor.desk, boss, "care", bea))
-    await _tick(floor)
+    await shifts.tick(floor)
     rows = await floor.rows("SELECT agent_id, on_duty FROM platform.team_member WHERE team_id = 'care'")
     assert {row["agent_id"]: row["on_duty"] for row in rows} == {ann: True, bea: False}
     async with person(floor, ann) as reader:
@@ -246,11 +228,11 @@ async def test_a_turn_passes_over_who_is_disabled_and_bots_need_no_schedule(floo
         "rotations": {"r": {"anchor": "2026-01-05", "days": 1, "agents": [ann, bea]}},
     }
     await floor.act(lambda tx: duties.put(tx, floor.desk, boss, "care", version=None, document=turns))
-    [whose] = await _on_duty(floor) - {bot.id}
+    [whose] = await shifts.on_duty(floor) - {bot.id}
     gone = {"disabled": True}
     await floor.act(lambda tx: staffing.amend(tx, floor.desk, boss, whose, version=None, fields=gone))
-    await _hurry(floor)
-    assert await _on_duty(floor) == {bot.id, *{ann, bea} - {whose}}
+    await shifts.hurry(floor)
+    assert await shifts.on_duty(floor) == {bot.id, *{ann, bea} - {whose}}
     named = turns | {"rotations": {"r": {"anchor": "2026-01-05", "agents": [bot.id]}}}
     refused = await floor.attempt(lambda tx: duties.put(tx, floor.desk, boss, "care", version=1, document=named))
     assert [one["pointer"] for one in refused.fields["errors"]] == ["#/rotations/r/agents/0"]
@@ -258,7 +240,7 @@ async def test_a_turn_passes_over_who_is_disabled_and_bots_need_no_schedule(floo
 
 async def test_nobody_is_handed_work_by_others_while_off_duty(floor: Floor) -> None:
     ann, bea = await floor.add_agent("ann"), await floor.add_agent("bea")
-    await _schedule(floor, on=[ann])
+    await shifts.schedule(floor, on=[ann])
     await floor.deliver(routed(message()))
     ticket = await floor.ticket()
     target = Target(agent=bea, reason="knows it")
@@ -270,47 +252,8 @@ async def test_nobody_is_handed_work_by_others_while_off_duty(floor: Floor) -> N
 
 async def test_without_a_schedule_everybody_is_on_duty_again(floor: Floor) -> None:
     ann = await floor.add_agent("ann")
-    await _schedule(floor, on=[])
+    await shifts.schedule(floor, on=[])
     await floor.deliver(routed(message()))
     async with person(floor, ann, role="manager") as boss:
         assert (await boss.delete(PATH, headers={"If-Match": '"1"'})).status_code == 204
-    assert list((await _owners(floor)).values()) == [ann]
-
-
-async def _schedule(floor: Floor, *, on: list[str], **parts: Any) -> None:
-    document = _document(floor.database.clock.now(), on, **parts)
-    boss = agent("boss", role="manager")
-    await floor.act(lambda tx: duties.put(tx, floor.desk, boss, "care", version=None, document=document))
-
-
-async def _reschedule(floor: Floor, *, on: list[str], **parts: Any) -> None:
-    """As if its time had come: another crew, and the timer that notices is due."""
-    async with floor.database.transaction(Workspace(HOME)) as tx:
-        await tx.execute(
-            "UPDATE platform.schedule SET document = document || $1", _document(floor.database.clock.now(), on, **parts)
-        )
-    await floor.rows("UPDATE tickets.timer SET due_at = now() WHERE kind = $1", DUTY_TIMER)
-
-
-def _document(now: datetime, on: list[str], **parts: Any) -> dict[str, Any]:
-    span = {name: (now + timedelta(hours=hours)).isoformat() for name, hours in (("since", -1), ("until", 1))}
-    return {"zone": "UTC", "covers": [{"by": one, **span} for one in on], **parts}
-
-
-async def _hurry(floor: Floor) -> None:
-    await floor.rows("UPDATE tickets.timer SET due_at = now() WHERE kind IN ('duty', 'handover')")
-    await _tick(floor)
-    await _tick(floor)
-
-
-async def _tick(floor: Floor) -> int:
-    return await Timers(floor.database, "tickets", handlers(floor.desk), lock=lock).step()
-
-
-async def _on_duty(floor: Floor) -> set[str]:
-    rows = await floor.rows("SELECT agent_id FROM platform.team_member WHERE team_id = 'care' AND on_duty")
-    return {row["agent_id"] for row in rows}
-
-
-async def _owners(floor: Floor) -> dict[str, str | None]:
-    return {row["id"]: row["owner_id"] for row in await floor.rows("SELECT id, owner_id FROM tickets.ticket")}
+    assert list((await shifts.owners(floor)).values()) == [ann]
