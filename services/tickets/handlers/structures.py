@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
 from services.tickets.domain import schedule as schedules_
 from services.tickets.handlers import duties
@@ -14,7 +14,7 @@ from shared.platform.store import agents, schedules, teams, workspaces
 from shared.structures import Structure
 from shared.web.auth import Principal
 
-MOST_MEMBERS = 500
+MOST_MEMBERS: Final = 500
 """How many agents a structure puts into a team by itself."""
 
 Step = dict[str, Any]
