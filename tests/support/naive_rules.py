@@ -123,6 +123,7 @@ def operator(name: str, how: str, value, facts: Facts, document) -> bool:
             how, [one if one in (True, False) else plain(one).removeprefix("#") for one in values], hashtags(facts.text)
         ),
         "media": lambda: several(how, values, list(facts.media)),
+        "shift": lambda: several(how, values, list(facts.shift or ())),
         "ticket.tags": lambda: several(how, values, list(facts.ticket.tags) if facts.ticket else []),
     }
     return by_name[name]() if name in by_name else scalar(how, values, value_of(name, facts))

@@ -78,6 +78,7 @@ FACTS = {
     "ticket.open": st.one_of(st.booleans(), asking(set=st.booleans())),
     "ticket.team": st.one_of(some("care", "product"), asking(ne=st.just("care"), set=st.booleans())),
     "ticket.tags": asking(any=some("late", "vip"), all=some("late", "vip"), none=some("late"), set=st.booleans()),
+    "shift": st.one_of(some("care", "agt_1"), asking(none=some("care", "agt_1"), all=some("care", "agt_1"), set=st.booleans())),
     "ticket.answered": asking(gt=numbers, lte=numbers, set=st.booleans()),
     "author.id": asking(wildcard=st.sampled_from(["7?", "7*"]), set=st.booleans()),
     "post.ad": asking(set=st.booleans(), eq=st.just("ad1")),
@@ -162,6 +163,7 @@ messages = st.builds(
         ),
     ),
     first=st.sampled_from([None, True, False]),
+    shift=st.sampled_from([None, (), ("care",), ("agt_1", "care")]),
     has_ticket=st.sampled_from([None, True, False]),
     ticket=st.one_of(
         st.none(),

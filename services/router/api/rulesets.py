@@ -115,6 +115,7 @@ class Rehearsal(BaseModel):
     urgency: Urgency | None = Field(None, description="what the classifier would say")
     lane: Lane | None = Field(None, description="what the classifier would say; words tell lanes of their own")
     ticket: OpenTicket | None = Field(None, description="the open ticket of the author's customer; null: there is none")
+    shift: tuple[str, ...] = Field((), max_length=10_000, description="teams and people on duty, by id")
 
     @model_validator(mode="after")
     def _is_one_of_both(self) -> Self:
@@ -151,6 +152,7 @@ class Rehearsal(BaseModel):
             at=self.received_at,
             has_ticket=self.ticket is not None,
             ticket=Ticket(**self.ticket.model_dump()) if self.ticket else None,
+            shift=self.shift,
             classified=self._classified(),
         )
 

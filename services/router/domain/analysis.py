@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import Any, Final
 
-from services.router.domain import conditions, criteria, implication
+from services.router.domain import conditions, criteria, implication, rules
 from services.router.domain.compile import Compiled, Ruleset
 from services.router.domain.conditions import Problem
 from services.router.domain.criteria import KEYWORD, PATTERN
@@ -45,6 +45,7 @@ def analyse(
         _unused(document),
         _unknown_agents(document, agents),
         _unknown_values(document),
+        _never_on_shift(document, {*teams, *agents}),
         _untold(document, untold),
         _shadowed(ruleset),
     )
@@ -153,6 +154,12 @@ def _unknown_values(document: Document) -> Iterable[Problem]:
             known = FACTS[one.fact].known
             if known and one.operator == "in" and (unknown := [value for value in one.values if value not in known]):
                 yield _problem(one.at, "unknown-value", f"{one.fact} is never {unknown[0]!r}, only {', '.join(known)}")
+
+
+def _never_on_shift(document: Document, existing: Collection[str]) -> Iterable[Problem]:
+    for at, name in rules.on_shift(document):
+        if name not in existing:
+            yield _problem(at, "never-on-shift", f"there is no team or agent {name}")
 
 
 def _untold(document: Document, untold: Collection[str]) -> Iterable[Problem]:

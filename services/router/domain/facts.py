@@ -55,6 +55,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     has_ticket: bool | None = None
     """Whether the author's customer has an open ticket; None: nobody asked."""
     ticket: Ticket | None = None
+    shift: tuple[str, ...] | None = None
+    """People on duty, and the teams that have somebody on duty; None: nobody asked."""
     classified: Classified | None = None
     """What the classifier said of the text; None: nobody asked."""
 
@@ -101,6 +103,7 @@ DERIVED: Final[Mapping[str, Derive]] = {
     "ticket.priority": lambda facts, _: facts.ticket.priority if facts.ticket else None,
     "ticket.tags": lambda facts, _: frozenset(facts.ticket.tags) if facts.ticket else frozenset(),
     "ticket.answered": lambda facts, _: _since(facts.ticket.answered_at, facts.at) if facts.ticket else None,
+    "shift": lambda facts, _: frozenset(facts.shift or ()),
 }
 """Each fact as it is compared, from what came and its normalized text; None: not set. A lane is told by words, too."""
 
@@ -109,6 +112,7 @@ LOOKED_UP: Final[Mapping[str, Callable[[Facts], bool]]] = {
     **dict.fromkeys(
         (name for name in DERIVED if name.startswith("ticket.")), lambda facts: facts.has_ticket is not None
     ),
+    "shift": lambda facts: facts.shift is not None,
     **dict.fromkeys(("sentiment", "urgency"), lambda facts: facts.classified is not None or not facts.text),
 }
 """Facts that are looked up only where a rule asks for them, and whether that was done for a message."""

@@ -131,6 +131,14 @@ def agents(document: Document) -> frozenset[str]:
     return frozenset(action.agent for action in _actions(document) if action.agent is not None)
 
 
+def on_shift(document: Document) -> Iterable[tuple[str, str]]:
+    """Every team and agent that some rule asks for by its id, whether on duty; with its place."""
+    for rule in document.rules:
+        for one in conditions.criteria(rule.when):
+            if one.fact == "shift" and one.operator in {"in", "all"}:
+                yield from ((one.at, name) for name in one.values)
+
+
 def _actions(document: Document) -> Iterable[Action]:
     return (document.fallback, *(rule.then for rule in document.rules))
 

@@ -64,7 +64,7 @@ FACTS: Final[Mapping[str, Fact]] = {
     "ticket.priority": Fact("word", "its priority", get_args(Priority)),
     "ticket.tags": Fact("words", "its tags"),
     "ticket.answered": Fact("number", "minutes since its last answer"),
-    "shift": Fact("words", "teams and agents on duty", fed=False),
+    "shift": Fact("words", "people on duty, by id, and the teams that have somebody on duty"),
     "volume.surge": Fact("flag", "whether more comes in than usual", fed=False),
 }
 ALIASES: Final = ("keywords", "author")

@@ -175,8 +175,9 @@ async def _analysed(
     tx: Transaction, workspace_id: str, document: dict[str, Any], *, untold: Collection[str] = ()
 ) -> Analysis:
     parsed = rules.parse(document)
-    existing = await teams.existing(tx, workspace_id, rules.teams(parsed))
-    preferred = await agents.load_many(tx, workspace_id, rules.agents(parsed))
+    on_shift = {name for _, name in rules.on_shift(parsed)}
+    existing = await teams.existing(tx, workspace_id, rules.teams(parsed) | on_shift)
+    preferred = await agents.load_many(tx, workspace_id, rules.agents(parsed) | on_shift)
     try:
         found = analyse(index.compile_rules(parsed), teams=existing, agents=preferred, untold=untold)
     except Unreadable as error:

@@ -18,11 +18,12 @@ from shared.events.catalogue import EVENT_TYPES
 from shared.events.envelope import Event
 from shared.events.messages import Message, MessageEvent
 from shared.networks.accounts import account_of
-from shared.platform.store import channels
+from shared.platform.store import channels, teams
 
 PURPOSE: Final = ("channel.purpose",)
 FIRST: Final = ("author.first",)
 CLASSIFIED: Final = ("sentiment", "urgency", "lane")
+SHIFT: Final = ("shift",)
 TICKET: Final = tuple(name for name in FACTS if name.startswith("ticket."))
 
 
@@ -54,6 +55,8 @@ async def gather(
     authors.remember(tx, [writer for id_, writer in writers.items() if id_ not in greeted])
     customers = _which(fresh, asking, TICKET)
     standing = await tickets.of_authors(tx, {writers[id_] for id_ in customers}) if customers else {}
+    working = _which(fresh, asking, SHIFT)
+    shifts = await teams.on_shift(tx, {fresh[id_].workspace_id for id_ in working}) if working else {}
     return {
         id_: _facts(
             event,
@@ -61,6 +64,7 @@ async def gather(
             is_first=id_ in newcomers if id_ in greeted else None,
             has_ticket=writers[id_] in standing if id_ in customers else None,
             ticket=standing.get(writers[id_]),
+            shift=shifts.get(event.workspace_id),
             classified=classified.get(id_),
         )
         for id_, event in fresh.items()
@@ -104,6 +108,7 @@ def _facts(
     is_first: bool | None,
     has_ticket: bool | None,
     ticket: OpenTicket | None,
+    shift: tuple[str, ...] | None,
     classified: Classified | None,
 ) -> Facts:
     message = message_of(event)
@@ -130,6 +135,7 @@ def _facts(
         at=message.received_at,
         has_ticket=has_ticket,
         ticket=ticket,
+        shift=shift,
         classified=classified,
     )
 

@@ -52,12 +52,15 @@ _TEAMS_OF: Final = """
 SELECT agent_id, array_agg(team_id ORDER BY team_id) AS teams FROM platform.team_member
 WHERE workspace_id = $1 AND agent_id = ANY ($2::text[]) AND (on_duty OR NOT $3) GROUP BY agent_id
 """
-
-
 _PEOPLE: Final = """
 SELECT a.id FROM platform.team_member m
 JOIN platform.agent a ON a.workspace_id = m.workspace_id AND a.id = m.agent_id AND a.kind = 'human'
 WHERE m.workspace_id = $1 AND m.team_id = $2 AND (a.disabled_at IS NULL OR NOT $3) ORDER BY a.id
+"""
+_ON_SHIFT: Final = """
+SELECT m.workspace_id, m.team_id, m.agent_id FROM platform.team_member m
+JOIN platform.agent a ON a.workspace_id = m.workspace_id AND a.id = m.agent_id
+WHERE m.workspace_id = ANY ($1::text[]) AND m.on_duty AND a.kind = 'human' AND a.disabled_at IS NULL
 """
 
 
@@ -168,6 +171,14 @@ async def teams_of(
     rows = await tx.fetch(_TEAMS_OF, workspace_id, wanted, on_duty)
     found = {row["agent_id"]: tuple(row["teams"]) for row in rows}
     return {agent: found.get(agent, ()) for agent in wanted}
+
+
+async def on_shift(tx: Transaction, workspaces: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """For each workspace the people on duty and the teams that have one; bots, who always are, do not count."""
+    found: dict[str, set[str]] = {workspace: set() for workspace in workspaces}
+    for row in await tx.fetch(_ON_SHIFT, sorted(found)):
+        found[row["workspace_id"]] |= {row["team_id"], row["agent_id"]}
+    return {workspace: tuple(sorted(there)) for workspace, there in found.items()}
 
 
 async def people(tx: Transaction, workspace_id: str, team_id: str, *, working: bool = False) -> list[str]:

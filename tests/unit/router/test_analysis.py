@@ -145,7 +145,7 @@ def test_thousands_of_rules_that_look_alike_are_not_compared_for_ever():
 @given(documents, messages)
 def test_a_rule_that_is_called_unreachable_or_contradictory_never_decides_anything(document, facts):
     ruleset = index.compile_rules(rules.parse(document))
-    found = analysis.analyse(ruleset, teams={"care", "community"})
+    found = analysis.analyse(ruleset, teams={"care", "community"}, agents={"agt_1"})
     at = {f"/rules/{number}": rule for number, rule in enumerate(document["rules"])}
     wasted = [
         at[one["pointer"].removesuffix("/when")]["name"]
