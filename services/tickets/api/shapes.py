@@ -8,6 +8,7 @@ from fastapi import Path
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from services.tickets.api.lease import ActorView, LeaseView, PresenceView
+from services.tickets.domain.assignment import AssignmentState, Behind, Obstacle, Strategy
 from shared.events.routing import Priority
 
 _TAG: Final = re.compile(r"[^\s,\x00-\x1f\x7f]{1,64}")
@@ -78,12 +79,18 @@ class ListedTicketView(TicketView):
 
 
 class CandidateView(BaseModel):
-    """Somebody who was looked at for an assignment; `reason`: why not, null when nothing stood in the way."""
+    """Somebody who was looked at for an assignment, at that moment."""
 
     agent: str
+    name: str | None
     load: int
     capacity: int
-    reason: str | None = None
+    reason: Obstacle | Behind | None = Field(
+        description="Why it was not this one; null for the chosen one. `full`: at capacity; `off-duty`: by the team's "
+        "schedule; `declined`: or let the offer expire, or gave the ticket back, in the last quarter of an hour; "
+        "`not-in-team`: a rule prefers this agent, who is not in the team (and whose load is not counted here). Who "
+        "might have taken it was `not-preferred`, had `more-load`, or a `shorter-wait` since the last ticket"
+    )
 
 
 class AssignmentView(BaseModel):
@@ -93,9 +100,17 @@ class AssignmentView(BaseModel):
     ticket_id: str
     team: str
     agent: str | None
-    state: Literal["queued", "offered", "accepted", "declined", "expired", "released"]
-    strategy: str
-    reason: str | None
+    agent_name: str | None
+    state: AssignmentState
+    strategy: Strategy = Field(
+        description="`least-load` and `preferred` chose among the candidates, of whom a ticket `from-queue` may have "
+        "had one only; `claimed`, `next` and `manual`: a person did"
+    )
+    reason: str | None = Field(
+        description="What led to it, or ended it: `nobody-eligible`, `from-queue`, `shift-ended`, `gave-back`, "
+        "`transferred`, `merged`, `resolved`, `owner-…` and what the owner was, `stand-in-for-…` and the team that the "
+        "decision names and nobody is on duty for, `instead-of-…` and that team where it is gone, or a person's words"
+    )
     candidates: list[CandidateView]
     expires_at: datetime | None
     created_at: datetime

@@ -150,9 +150,9 @@ async def get_timeline(ticket_id: Id, call: Reader, page: Page, order: Literal["
     responses=problems(400, 403, 404),
 )
 async def list_assignments(ticket_id: Id, call: Reader, page: Page) -> Response:
-    """Who was to own the ticket and who did, why, and why not the others."""
+    """Who was to own the ticket and who did, why, and why not the others; as they stood then, the best 25 of them."""
     async with call.transaction() as tx:
         ticket = await reading.find(tx, call.principal, ticket_id)
-        steps = await reading.assignment_rows(tx, ticket.id, after=page.after_id() or "", limit=page.limit + 1)
+        steps = await reading.assignment_rows(tx, ticket, after=page.after_id() or "", limit=page.limit + 1)
     shown, cursor = page.cut(steps, key=lambda step: (step["id"],))
     return call.listing(shown, cursor)

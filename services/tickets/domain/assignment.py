@@ -10,6 +10,11 @@ from shared.events.tickets import Candidate
 
 AssignmentState = Literal["queued", "offered", "accepted", "declined", "expired", "released"]
 Strategy = Literal["least-load", "preferred", "kept", "claimed", "next", "manual"]
+Obstacle = Literal["disabled", "away", "offline", "off-duty", "full", "declined", "not-in-team"]
+"""Why somebody may not take a ticket. `declined`: or let the offer expire, or gave it back, a moment ago."""
+
+Behind = Literal["not-preferred", "more-load", "shorter-wait"]
+"""Why somebody who might have taken it did not get it: another one was preferred, had less to do, or waited longer."""
 
 DECLINE_HOLDS: Final = timedelta(minutes=15)
 """For how long somebody who declined, let expire or gave back a ticket is not offered it again."""
@@ -52,12 +57,12 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     off_duty: frozenset[str] = frozenset()
     """The teams by whose schedule this agent does not work now."""
 
-    def obstacle(self, team: str | None = None) -> str | None:
+    def obstacle(self, team: str | None = None) -> Obstacle | None:
         """Why this agent cannot take one more ticket (of this team); None when nothing is in the way."""
         if self.disabled:
             return "disabled"
         if self.availability != "available":
-            return self.availability
+            return "away" if self.availability == "away" else "offline"
         if team in self.off_duty:
             return "off-duty"
         return "full" if self.load >= self.capacity else None
@@ -160,15 +165,43 @@ def choose(
         ((_obstacle(member, team, declined), member) for member in members),
         key=lambda pair: (pair[0] is not None, pair[1].agent != prefer, pair[1].load, pair[1].turn, pair[1].agent),
     )
-    candidates = tuple(
+    strangers = _strangers(prefer, (member.agent for _, member in standing))
+    best = (
         Candidate(agent=member.agent, load=member.load, capacity=member.capacity, reason=obstacle)
-        for obstacle, member in standing[:MOST_CANDIDATES]
+        for obstacle, member in standing[: MOST_CANDIDATES - len(strangers)]
     )
+    candidates = (*best, *strangers)
     if not standing or standing[0][0] is not None:
         return Choice(agent=None, strategy="least-load", candidates=candidates)
     agent = standing[0][1].agent
     return Choice(agent=agent, strategy="preferred" if agent == prefer else "least-load", candidates=candidates)
 
 
-def _obstacle(member: Member, team: str | None, declined: frozenset[str]) -> str | None:
+def answered(step: Assignment) -> tuple[Candidate, ...]:
+    """The candidates of an assignment, each but the chosen one with the reason why it was not."""
+    chosen = next((one for one in step.candidates if one.agent == step.agent), None)
+    if chosen is None:
+        return step.candidates
+    return tuple(
+        one
+        if one is chosen or one.reason is not None
+        else msgspec.structs.replace(one, reason=_behind(one, chosen, step.strategy))
+        for one in step.candidates
+    )
+
+
+def _behind(candidate: Candidate, chosen: Candidate, strategy: Strategy) -> Behind:
+    if strategy == "preferred":
+        return "not-preferred"
+    return "more-load" if candidate.load > chosen.load else "shorter-wait"
+
+
+def _strangers(prefer: str | None, members: Iterable[str]) -> tuple[Candidate, ...]:
+    """Whom a rule prefers, who is not in the team."""
+    if prefer is None or prefer in members:
+        return ()
+    return (Candidate(agent=prefer, load=0, capacity=0, reason="not-in-team"),)
+
+
+def _obstacle(member: Member, team: str | None, declined: frozenset[str]) -> Obstacle | None:
     return member.obstacle(team) or ("declined" if member.agent in declined else None)

@@ -26,6 +26,8 @@ class Homeless(NamedTuple):
     cause: Literal["created", "reopened", "woken"]
     prefer: str | None
     traceparent: str | None
+    reason: str | None = None
+    """Why this team, where the decision names another one."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -100,6 +102,7 @@ def _hold(scene: Scene, ticket: Ticket | None, stored: Stored, event: MessageRou
     customer = scene.customer_of[stored.id]
     author = messages_.author(event, customer)
     team = _team(scene, event.workspace_id, decision)
+    reason = _elsewhere(scene, event.workspace_id, decision, team)
     if ticket is not None and ticket.is_active:
         kind: Any = TicketUpdated
         fields = tickets_.attached(ticket, message, decision, at=changes.now)
@@ -111,7 +114,7 @@ def _hold(scene: Scene, ticket: Ticket | None, stored: Stored, event: MessageRou
         kind, extra = TicketReopened, {"reason": "customer-replied", "accounts": scene.linked.get(customer, ())}
         fields = tickets_.revived(ticket, message, decision, team=team, at=changes.now)
         changes.change(ticket.id, author, "reopened", **fields)
-        scene.homeless[ticket.id] = Homeless("reopened", decision.agent, changes.tx.traceparent)
+        scene.homeless[ticket.id] = Homeless("reopened", decision.agent, changes.tx.traceparent, reason)
     else:
         kind, extra = TicketCreated, {"accounts": scene.linked.get(customer, ())}
         ticket = tickets_.opened(
@@ -119,11 +122,9 @@ def _hold(scene: Scene, ticket: Ticket | None, stored: Stored, event: MessageRou
         )
         changes.open(ticket)
         scene.current[customer] = ticket.id
-        scene.homeless[ticket.id] = Homeless("created", decision.agent, changes.tx.traceparent)
+        scene.homeless[ticket.id] = Homeless("created", decision.agent, changes.tx.traceparent, reason)
     is_turn = message.kind != "reaction"
-    # Where it went instead of the team that was decided: that one is gone, or another stands in for it.
-    is_elsewhere = kind is not TicketUpdated and decision.team not in (None, team)
-    data = {"instead_of": decision.team} if is_elsewhere else {}
+    data = {"instead_of": decision.team} if reason and kind is not TicketUpdated else {}
     stored = _place(scene, ticket.id, stored, author, data=data, moves=is_turn)
     if is_turn:
         scene.turns.append(stored)
@@ -212,6 +213,14 @@ def _team(scene: Scene, workspace: str, decision: Decision) -> str:
     if decision.team is not None:
         return decision.team
     raise Rejected(f"workspace {workspace} has no fallback team")
+
+
+def _elsewhere(scene: Scene, workspace: str, decision: Decision, team: str) -> str | None:
+    """Why it goes to another team than the decided one: another stands in for that, or it is gone."""
+    if decision.team in (None, team):
+        return None
+    is_known = (workspace, decision.team) in scene.teams
+    return f"stand-in-for-{decision.team}" if is_known else f"instead-of-{decision.team}"
 
 
 def _on_duty(scene: Scene, workspace: str, team: str, terms: Terms) -> str:

@@ -188,7 +188,14 @@ def transfer(
         assign(changes, ticket_id, actor, declined=declined, reason=reason)
 
 
-def keep_or_reassign(changes: Changes, ticket_id: str, *, prefer: str | None = None, actor: Actor = SYSTEM) -> None:
+def keep_or_reassign(
+    changes: Changes,
+    ticket_id: str,
+    *,
+    prefer: str | None = None,
+    reason: str | None = None,
+    actor: Actor = SYSTEM,
+) -> None:
     """After a reopening or a merge: the owner keeps the ticket if there is room, else somebody else gets it."""
     ticket = changes[ticket_id]
     workspace, roster = ticket.workspace_id, changes.roster
@@ -201,7 +208,7 @@ def keep_or_reassign(changes: Changes, ticket_id: str, *, prefer: str | None = N
     member = roster.find(workspace, step.agent) if step and step.agent else None
     obstacle = (member.obstacle(ticket.team) if member else "gone") or "moved"
     _detach(changes, ticket, actor, reason=f"owner-{obstacle}")
-    assign(changes, ticket_id, actor, prefer=prefer)
+    assign(changes, ticket_id, actor, prefer=prefer, reason=reason)
 
 
 def _detach(changes: Changes, ticket: Ticket, actor: Actor, *, reason: str) -> None:

@@ -1,13 +1,13 @@
 """What readers see: tickets with who is at them, one ticket with all that an answer needs, timelines, assignments."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
 import msgspec
 
 from services.tickets.domain import window
-from services.tickets.domain.assignment import Assignment
+from services.tickets.domain.assignment import Assignment, answered
 from services.tickets.domain.ticket import Ticket, view
 from services.tickets.handlers import lease as leasing
 from services.tickets.handlers import presence as presences
@@ -19,6 +19,7 @@ from shared.errors import Invalid, NotFound
 from shared.events.tickets import ReplyKind
 from shared.networks.port import Capabilities
 from shared.networks.registry import NETWORKS
+from shared.platform.store import agents
 from shared.web.auth import Principal
 
 _NOTHING: Final = Capabilities()
@@ -89,17 +90,16 @@ async def whole(tx: Transaction, who: Principal, ticket: Ticket) -> dict[str, An
     """One ticket with its lease, presence, offer, conversations and how they can be answered."""
     [row] = await listed(tx, [ticket])
     current = (await assignments.current(tx, [ticket.id])).get(ticket.id)
-    row["assignment"] = _step(current) if current else None
+    row["assignment"] = (await _steps(tx, who.workspace_id, [current]))[0] if current else None
     now = await tx.now()
     human = who.kind == "human"
     row["conversations"] = [_share(share, now, human=human) for share in await timeline.conversations(tx, ticket.id)]
     return row
 
 
-async def assignment_rows(tx: Transaction, ticket_id: str, *, after: str, limit: int) -> list[dict[str, Any]]:
+async def assignment_rows(tx: Transaction, ticket: Ticket, *, after: str, limit: int) -> list[dict[str, Any]]:
     """Who was to own the ticket, who did, why, and why not the others."""
-    found = await assignments.page(tx, ticket_id, after=after, limit=limit)
-    return [_step(step) for step in found]
+    return await _steps(tx, ticket.workspace_id, await assignments.page(tx, ticket.id, after=after, limit=limit))
 
 
 def line(entry: Line) -> dict[str, Any]:
@@ -131,9 +131,28 @@ def line(entry: Line) -> dict[str, Any]:
     return shown
 
 
-def _step(assignment: Assignment) -> dict[str, Any]:
-    shown: dict[str, Any] = msgspec.to_builtins(assignment)
+async def _steps(tx: Transaction, workspace: str, found: Sequence[Assignment]) -> list[dict[str, Any]]:
+    """With the names of everybody in them: one more statement for the whole page."""
+    people = {one.agent for step in found for one in step.candidates} | {step.agent for step in found if step.agent}
+    known = await agents.load_many(tx, workspace, people) if people else {}
+    names = {agent_id: agent.name for agent_id, agent in known.items()}
+    return [_step(step, names) for step in found]
+
+
+def _step(step: Assignment, names: Mapping[str, str]) -> dict[str, Any]:
+    shown: dict[str, Any] = msgspec.to_builtins(step)
     del shown["workspace_id"]
+    shown["agent_name"] = names.get(step.agent) if step.agent else None
+    shown["candidates"] = [
+        {
+            "agent": one.agent,
+            "name": names.get(one.agent),
+            "load": one.load,
+            "capacity": one.capacity,
+            "reason": one.reason,
+        }
+        for one in answered(step)
+    ]
     return shown
 
 

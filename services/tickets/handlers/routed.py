@@ -141,9 +141,9 @@ async def _house(scene: Scene) -> None:
     for ticket_id, homeless in scene.homeless.items():
         changes.tx.traceparent = homeless.traceparent
         if homeless.cause == "reopened":
-            assigning.keep_or_reassign(changes, ticket_id, prefer=homeless.prefer)
+            assigning.keep_or_reassign(changes, ticket_id, prefer=homeless.prefer, reason=homeless.reason)
         else:
-            assigning.assign(changes, ticket_id, prefer=homeless.prefer)
+            assigning.assign(changes, ticket_id, prefer=homeless.prefer, reason=homeless.reason)
 
 
 async def _store(tx: Transaction, scene: Scene) -> None:

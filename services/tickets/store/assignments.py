@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 import asyncpg
 import msgspec
@@ -52,7 +52,7 @@ def insert(tx: Transaction, assignments: Collection[Assignment]) -> None:
             a.state,
             a.strategy,
             a.reason,
-            msgspec.json.encode(a.candidates).decode(),
+            msgspec.json.encode([_narrow(one) for one in a.candidates]).decode(),
             a.expires_at,
             a.created_at,
             a.ended_at,
@@ -104,5 +104,18 @@ async def declined(tx: Transaction, ticket_ids: Collection[str], *, within: time
 def _assignment(row: asyncpg.Record) -> Assignment:
     fields = dict(row)
     fields["team"], fields["agent"] = fields.pop("team_id"), fields.pop("agent_id")
-    fields["candidates"] = msgspec.convert(fields["candidates"], tuple[Candidate, ...])
+    fields["candidates"] = tuple(map(_candidate, fields["candidates"]))
     return Assignment(**fields)
+
+
+def _narrow(candidate: Candidate) -> str:
+    # Most of what assignments store is candidates: names of fields would be the larger half of them.
+    return f"{candidate.load}/{candidate.capacity}/{candidate.reason or ''}/{candidate.agent}"
+
+
+def _candidate(kept: Any) -> Candidate:
+    # Earlier releases kept objects.
+    if not isinstance(kept, str):
+        return msgspec.convert(kept, Candidate)
+    load, capacity, reason, agent = kept.split("/", 3)
+    return Candidate(agent=agent, load=int(load), capacity=int(capacity), reason=reason or None)

@@ -260,7 +260,7 @@ async def test_without_an_eligible_agent_the_queue_owns_the_ticket_and_says_why(
     await floor.deliver(routed(message("m1")))
     [step] = await floor.rows("SELECT state, agent_id, candidates FROM tickets.assignment")
     assert (step["state"], step["agent_id"]) == ("queued", None)
-    assert {entry["agent"]: entry["reason"] for entry in step["candidates"]} == {ann: "away", bea: "full"}
+    assert step["candidates"] == [f"0/50/away/{ann}", f"0/0/full/{bea}"]
     assert await floor.rows("SELECT kind FROM tickets.timer") == [{"kind": "queue-wait"}]
     await floor.check_books()
 

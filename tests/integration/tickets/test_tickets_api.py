@@ -167,19 +167,6 @@ async def test_the_timeline_shows_what_was_said_as_it_is_now(floor: Floor) -> No
     assert "note.added.v1" in await floor.told()
 
 
-async def test_assignments_say_who_why_and_why_not_the_others(floor: Floor) -> None:
-    ann, bea = await floor.add_agent("ann"), await floor.add_agent("bea", availability="offline")
-    await floor.deliver(routed(message()))
-    ticket = await floor.ticket()
-    async with person(floor, ann) as client:
-        [step] = (await client.get(f"/v1/tickets/{ticket['id']}/assignments")).json()["data"]
-    assert (step["agent"], step["state"], step["strategy"]) == (ann, "accepted", "least-load")
-    assert step["candidates"] == [
-        {"agent": ann, "load": 0, "capacity": 50},
-        {"agent": bea, "load": 0, "capacity": 50, "reason": "offline"},
-    ]
-
-
 async def test_tags_priority_and_state_change_what_lists_find(floor: Floor) -> None:
     await floor.deliver(routed(message(), tags=("old",)))
     ann = await floor.add_agent("ann")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.tickets.domain.assignment import MOST_CANDIDATES, Member, Roster, Terms, choose
+from services.tickets.domain.assignment import MOST_CANDIDATES, Assignment, Member, Roster, Terms, answered, choose
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 NOBODY: frozenset[str] = frozenset()
@@ -56,6 +56,38 @@ def test_who_declined_a_moment_ago_is_not_asked_again() -> None:
     choice = choose([member("a"), member("b", load=4)], prefer=None, declined=frozenset({"a"}))
     assert choice.agent == "b"
     assert {candidate.agent: candidate.reason for candidate in choice.candidates} == {"b": None, "a": "declined"}
+
+
+def test_a_preferred_one_who_is_not_in_the_team_is_named_as_that() -> None:
+    choice = choose([member("a")], prefer="z", declined=NOBODY)
+    assert (choice.agent, choice.strategy) == ("a", "least-load")
+    assert [(one.agent, one.reason) for one in choice.candidates] == [("a", None), ("z", "not-in-team")]
+    many = choose([member(f"a{n:03}") for n in range(100)], prefer="z", declined=NOBODY)
+    assert (len(many.candidates), many.candidates[-1].agent) == (MOST_CANDIDATES, "z")
+
+
+@pytest.mark.parametrize(
+    ("prefer", "reasons"),
+    [
+        (None, {"a": None, "b": "shorter-wait", "c": "more-load", "d": "full"}),
+        ("c", {"c": None, "a": "not-preferred", "b": "not-preferred", "d": "full"}),
+    ],
+)
+def test_everybody_but_the_chosen_one_is_answered_for(prefer: str | None, reasons: dict[str, str | None]) -> None:
+    members = [member("a", load=1, turn=1), member("b", load=1, turn=2), member("c", load=2), member("d", load=5)]
+    choice = choose(members, prefer=prefer, declined=NOBODY)
+    step = Assignment(
+        id="asg_1",
+        workspace_id="w",
+        ticket_id="tkt_1",
+        team="care",
+        agent=choice.agent,
+        state="declined",
+        strategy=choice.strategy,
+        candidates=choice.candidates,
+        created_at=NOW,
+    )
+    assert {one.agent: one.reason for one in answered(step)} == reasons
 
 
 def test_an_assignment_names_its_best_candidates_only() -> None:
