@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from shared.events import deliveries, messages, routing, tickets
+from shared.events import customers, deliveries, messages, routing, tickets
 from shared.events.payload import Payload
 
 MESSAGES: Final = "baton.messages.v1"
@@ -15,7 +15,7 @@ PRESENCE: Final = "baton.presence.v1"
 TOPICS: Final[dict[str, str]] = {
     MESSAGES: "workspace, channel and conversation",
     ROUTING: "workspace, channel and conversation (`ticket.routed.v1`: ticket)",
-    TICKETS: "ticket",
+    TICKETS: "ticket (`customer.changed.v1`: customer)",
     DELIVERIES: "ticket",
     PRESENCE: "ticket",
 }
@@ -81,6 +81,7 @@ EVENT_TYPES: Final[dict[str, EventType]] = {
             collision_happened=tickets.CollisionHappened,
             echo_matched=tickets.EchoMatched,
             answer_detected=tickets.AnswerDetected,
+            customer_changed=customers.CustomerChanged,
         ),
         *_types(
             DELIVERIES,

@@ -9,6 +9,7 @@ import msgspec
 
 from services.notifier.domain.event_types import LEFT, LeftTicket, TicketLeft
 from shared import ids
+from shared.events.customers import CustomerChanged
 from shared.events.tickets import TicketEvent
 
 ALL: Final = "*"
@@ -65,8 +66,19 @@ class Entry(msgspec.Struct, frozen=True):
 _ENCODER: Final = msgspec.json.Encoder()
 
 
-def fact_of(event_id: str, type_name: str, data: TicketEvent) -> Fact:
-    """An event of a ticket as a fact."""
+def fact_of(event_id: str, type_name: str, data: TicketEvent | CustomerChanged) -> Fact:
+    """An event of a ticket, or of a customer, as a fact; the second is of no team."""
+    if isinstance(data, CustomerChanged):
+        return Fact(
+            workspace_id=data.workspace_id,
+            event_id=event_id,
+            type=type_name,
+            ticket_id=None,
+            team=None,
+            owner=None,
+            at=data.at,
+            data=_ENCODER.encode(data),
+        )
     return Fact(
         workspace_id=data.workspace_id,
         event_id=event_id,

@@ -6,6 +6,7 @@ from services.notifier.domain.feed import Entry, fact_of
 from services.notifier.handlers import requests
 from services.notifier.store import feed
 from shared.db.transaction import Transaction
+from shared.events.customers import CustomerChanged
 from shared.events.envelope import Event
 from shared.events.tickets import TicketEvent
 
@@ -21,7 +22,11 @@ class TicketEvents:
         """One batch: replies first, under their tickets' locks; the feed last, to hold its counters briefly."""
         if await requests.apply(tx, events):
             tx.after_commit(self._wake)
-        facts = [fact_of(event.id, event.type, event.data) for event in events if isinstance(event.data, TicketEvent)]
+        facts = [
+            fact_of(event.id, event.type, event.data)
+            for event in events
+            if isinstance(event.data, TicketEvent | CustomerChanged)
+        ]
         if not facts:
             return
         if entries := await feed.append(tx, facts):

@@ -1,24 +1,33 @@
 """`/v1/customers`: people, their accounts on the networks, and why they are taken for one person."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
+import msgspec
 from fastapi import APIRouter
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field, StrictBool, StrictFloat, StrictInt, StrictStr
 from starlette.responses import Response
 
-from services.tickets.api.lease import Reader
-from services.tickets.api.shapes import Body, Id, LineView, Ref, Words
+from services.tickets.api.lease import ActorView, Reader, Writer
+from services.tickets.api.shapes import Body, Id, LineView, Ref, Tag, Words, storable
+from services.tickets.domain.customer import KEY, LONGEST_TEXT, MOST_ATTRIBUTES, MOST_BYTES, MOST_TAGS
+from services.tickets.handlers import customers as handling
 from services.tickets.handlers import joining, reading
 from services.tickets.handlers.joining import Evidence
 from services.tickets.handlers.ledger import Desk
-from services.tickets.store import customers, timeline
+from services.tickets.store import customer_changes, customers, timeline
 from services.tickets.store.customers import Customer, Identity
 from shared.db.transaction import Transaction
 from shared.errors import NotFound
 from shared.web.calls import Answer, Call, etag, requires
 from shared.web.pages import Page, Paged
 from shared.web.problems import problems
+
+Key = Annotated[str, Field(pattern=KEY)]
+Text = Annotated[StrictStr, Field(min_length=1, max_length=LONGEST_TEXT), AfterValidator(storable)]
+Number = Annotated[StrictInt, Field(ge=-(2**53), le=2**53)] | Annotated[StrictFloat, Field(allow_inf_nan=False)]
+Value = StrictBool | Number | Text
+_NEVER: Final = 2**62
 
 Supervisor = Annotated[Call, requires("tickets:write", "tickets:supervise")]
 
@@ -42,11 +51,36 @@ class CustomerView(BaseModel):
 
     id: str
     name: str | None
-    attributes: dict[str, Any]
+    attributes: dict[str, str | int | float | bool]
+    tags: list[str]
     merged_into: str | None
     identities: list[IdentityView]
     version: int
     created_at: datetime
+
+
+class ChangeView(BaseModel):
+    """A change of a customer, and the version that it made."""
+
+    version: int
+    actor: ActorView
+    reason: Literal["amended", "linked", "unlinked"]
+    data: dict[str, Any] = Field(
+        description="`attributes`: each before and after; `tags`: added and removed; `accounts`: of whom, or "
+        "into whom, they went"
+    )
+    at: datetime
+
+
+class AmendBody(Body):
+    """What is known of a customer. What is not named stays."""
+
+    attributes: dict[Key, Value | None] = Field(
+        default_factory=dict,
+        max_length=2 * MOST_ATTRIBUTES,
+        description=f"Each is set, or gone with null; at most {MOST_ATTRIBUTES} and {MOST_BYTES} bytes in the end",
+    )
+    tags: list[Tag] | None = Field(None, max_length=MOST_TAGS, description="All tags from now on")
 
 
 class EvidenceBody(Body):
@@ -98,6 +132,41 @@ async def get_customer(customer_id: Id, call: Reader) -> Response:
             raise NotFound(f"there is no customer {customer_id}")
         [row] = await _rows(tx, call.workspace_id, [customer])
     return call.answer(row, headers={"ETag": etag(customer.version)})
+
+
+@router.patch(
+    "/v1/customers/{customer_id}",
+    operation_id="amendCustomer",
+    response_model=CustomerView,
+    responses=problems(400, 403, 404, 409, 412, 422, 428),
+)
+async def amend(customer_id: Id, body: AmendBody, call: Writer) -> Response:
+    """Sets attributes, one by one, and tags, all at once."""
+    version = call.version()
+
+    async def work(tx: Transaction) -> Answer:
+        amended = await handling.amend(
+            tx, call.principal, customer_id, version=version, attributes=body.attributes, tags=body.tags
+        )
+        return await _answer(tx, amended)
+
+    return await call.perform(work)
+
+
+@router.get(
+    "/v1/customers/{customer_id}/changes",
+    operation_id="listCustomerChanges",
+    response_model=Paged[ChangeView],
+    responses=problems(400, 403, 404),
+)
+async def list_changes(customer_id: Id, call: Reader, page: Page) -> Response:
+    """What was done to a customer and by whom, newest first."""
+    async with call.transaction() as tx:
+        if await customers.load(tx, customer_id) is None:
+            raise NotFound(f"there is no customer {customer_id}")
+        lines = await customer_changes.page(tx, customer_id, before=page.after(int) or _NEVER, limit=page.limit + 1)
+    shown, cursor = page.cut(lines, key=lambda line: (line.version,))
+    return call.listing([msgspec.to_builtins(line) for line in shown], cursor)
 
 
 @router.get(
@@ -172,6 +241,7 @@ async def _rows(tx: Transaction, workspace_id: str, found: list[Customer]) -> li
             "id": customer.id,
             "name": customer.name,
             "attributes": customer.attributes,
+            "tags": customer.tags,
             "merged_into": customer.merged_into,
             "identities": [_identity(account) for account in accounts if account.customer_id == customer.id],
             "version": customer.version,

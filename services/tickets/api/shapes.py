@@ -20,18 +20,19 @@ def _tag(text: str) -> str:
     return text
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
+    """The text, unless the database cannot hold it."""
     if "\0" in text:
         raise ValueError("a text cannot hold NUL")
     return text
 
 
 Id = Annotated[str, Path(min_length=1, max_length=128)]
-Ref = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_storable)]
+Ref = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(storable)]
 Tag = Annotated[str, AfterValidator(_tag)]
-Words = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_storable)]
-Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_storable)]
-Prose = Annotated[str, Field(min_length=1, max_length=20_000), AfterValidator(_storable)]
+Words = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(storable)]
+Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(storable)]
+Prose = Annotated[str, Field(min_length=1, max_length=20_000), AfterValidator(storable)]
 
 
 class Body(BaseModel):

@@ -5,12 +5,13 @@ from typing import Any, Final
 
 import msgspec
 
-from services.tickets.domain.refusals import AtHome, CustomerMerged, TicketMerged, WrongState
+from services.tickets.domain.refusals import AtHome, TicketMerged, WrongState
 from services.tickets.domain.ticket import Ticket
 from services.tickets.handlers import assigning, waiting
 from services.tickets.handlers.access import actor_of, check_visible
 from services.tickets.handlers.acting import check_version
 from services.tickets.handlers.changes import Changes
+from services.tickets.handlers.customers import joined, living, parted
 from services.tickets.handlers.lease import revoke_scope
 from services.tickets.handlers.ledger import Desk
 from services.tickets.handlers.queues import fill
@@ -72,7 +73,7 @@ async def link(
 ) -> Customer:
     """All accounts of `other` become this customer's, and their open tickets one."""
     found = await customers.lock(tx, {customer_id, other})
-    target, source = _customer(found, customer_id), _customer(found, other)
+    target, source = living(found, customer_id), living(found, other)
     if target.id == source.id:
         raise Conflict("a customer is not linked to itself")
     held = await _active(tx, target.workspace_id, [source.id, target.id])
@@ -101,7 +102,7 @@ async def unlink(
     if identity.home == customer_id:
         raise AtHome(f"the account {external_id} was created with customer {customer_id}")
     found = await customers.lock(tx, {customer_id, identity.home})
-    _customer(found, customer_id)
+    living(found, customer_id)
     again = await _identity(tx, who.workspace_id, customer_id, wanted)
     held = await _active(tx, who.workspace_id, [customer_id])
     for ticket in held.values():
@@ -110,6 +111,7 @@ async def unlink(
     actor = actor_of(who)
     await _part(changes, who.workspace_id, customer_id, actor, reason="unlinked")
     await joining.send_home(tx, again.account(who.workspace_id), of=customer_id, home=again.home)
+    await parted(tx, customer_id, again.home, actor)
     for ticket in held.values():
         await _tell(changes, ticket.id, actor, "unlinked")
     await changes.flush()
@@ -125,6 +127,7 @@ async def _part(changes: Changes, workspace: str, customer: str, actor: Actor, *
 async def _relink(changes: Changes, source: str, target: str, who: Principal, evidence: dict[str, Any]) -> None:
     proof = {**evidence, "by": who.id, "at": changes.now.isoformat(), "from": source}
     await joining.relink(changes.tx, who.workspace_id, source, target, evidence=proof)
+    await joined(changes.tx, source, target, actor_of(who))
 
 
 async def _absorb(changes: Changes, source_id: str, target_id: str, actor: Actor) -> None:
@@ -196,17 +199,6 @@ async def _active(tx: Transaction, workspace: str, owners: Sequence[str]) -> dic
     """By customer, whose rows are locked: the active ticket, locked too."""
     current = await tickets.lock_current(tx, [(workspace, owner) for owner in owners])
     return {ticket.customer_id: ticket for ticket in current.values() if ticket.is_active}
-
-
-def _customer(found: dict[str, Customer], customer_id: str) -> Customer:
-    customer = found.get(customer_id)
-    if customer is None:
-        raise NotFound(f"there is no customer {customer_id}")
-    if customer.merged_into is not None:
-        raise CustomerMerged(
-            f"customer {customer_id} was linked into {customer.merged_into}", into=customer.merged_into
-        )
-    return customer
 
 
 async def _identity(tx: Transaction, workspace: str, customer_id: str, wanted: tuple[str, str, str | None]) -> Identity:

@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 import asyncpg
 import msgspec
 
+from services.tickets.domain.customer import Attribute, Known
 from shared.db.transaction import Transaction
 from shared.errors import Retryable
 from shared.events import tickets as events
@@ -46,10 +47,16 @@ class Customer(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     workspace_id: str
     name: str | None
-    attributes: dict[str, Any] = {}
+    attributes: dict[str, Attribute] = {}
+    tags: tuple[str, ...] = ()
     merged_into: str | None = None
     version: int
     created_at: datetime
+
+    @property
+    def known(self) -> Known:
+        """What the team knows of this one."""
+        return Known(attributes=self.attributes, tags=self.tags)
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,11 +77,14 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
         return Account(workspace_id, self.network, self.scope, self.external_id)
 
 
-_CUSTOMER: Final = "id, workspace_id, name, attributes, merged_into, version, created_at"
+_CUSTOMER: Final = "id, workspace_id, name, attributes, tags, merged_into, version, created_at"
 _LOAD: Final = f"SELECT {_CUSTOMER} FROM tickets.customer WHERE id = ANY($1::text[]) ORDER BY id"
 _PAGE: Final = f"""
 SELECT {_CUSTOMER} FROM tickets.customer
 WHERE workspace_id = $1 AND id > $2 AND merged_into IS NULL ORDER BY id LIMIT $3
+"""
+_SAVE: Final = f"""
+UPDATE tickets.customer SET attributes = $2, tags = $3, version = version + 1 WHERE id = $1 RETURNING {_CUSTOMER}
 """
 _IDENTITIES: Final = """
 SELECT network, scope, external_id, customer_id, home_customer_id AS home, handle, name, evidence
@@ -88,7 +98,7 @@ WITH wanted AS (
     SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])
         AS wanted(w, nw, s, e, c, h, n)
 ), found AS (
-    SELECT i.workspace_id, i.network, i.scope, i.external_id, i.customer_id, i.handle, i.name, c.version
+    SELECT i.workspace_id, i.network, i.scope, i.external_id, i.customer_id, i.handle, i.name, c.links
     FROM wanted
     JOIN tickets.identity i ON i.workspace_id = w AND i.network = nw AND i.scope = s AND i.external_id = e
     JOIN tickets.customer c ON c.id = i.customer_id
@@ -101,12 +111,12 @@ WITH wanted AS (
     INSERT INTO tickets.customer (id, workspace_id, name)
     SELECT customer_id, workspace_id, coalesce(name, handle) FROM created
 ), locked AS (
-    SELECT id, version FROM tickets.customer
+    SELECT id, links FROM tickets.customer
     WHERE id = ANY(ARRAY(SELECT customer_id FROM found UNION SELECT unnest($8::text[]))) ORDER BY id FOR UPDATE
 )
-SELECT *, 1::bigint AS version, 1::bigint AS current, true AS is_new FROM created
+SELECT *, 0::bigint AS links, 0::bigint AS current, true AS is_new FROM created
 UNION ALL
-SELECT f.*, l.version, false FROM locked l LEFT JOIN found f ON f.customer_id = l.id
+SELECT f.*, l.links, false FROM locked l LEFT JOIN found f ON f.customer_id = l.id
 """
 _RENAME: Final = """
 WITH renamed AS (
@@ -122,9 +132,6 @@ SELECT i.customer_id, i.network, i.scope, i.external_id FROM unnest($1::text[], 
 JOIN tickets.identity i ON i.workspace_id = c.workspace_id AND i.customer_id = c.id
 ORDER BY i.customer_id, i.network, i.scope, i.external_id
 """
-_UNTOUCHED: Final = 1
-"""The version of a customer whose accounts nobody has linked: whatever moves an account raises it."""
-
 _WIDTH: Final = 7
 _ATTEMPTS: Final = 5
 
@@ -141,8 +148,8 @@ async def resolve(
     for _ in range(_ATTEMPTS):
         rows = await tx.fetch(_RESOLVE, *columns, list(also))
         found = {_account(row): _found(row) for row in rows if row["customer_id"] is not None}
-        # Between the look and the lock an account may have been linked elsewhere, which its customers' versions show.
-        if found.keys() == accounts.keys() and all(row["version"] == row["current"] for row in rows if row["version"]):
+        # Between the look and the lock an account may have been linked elsewhere, which its customers count.
+        if found.keys() == accounts.keys() and all(row["links"] in (None, row["current"]) for row in rows):
             await _rename(tx, accounts, found)
             return found
     raise Retryable("accounts keep moving between customers")
@@ -150,18 +157,25 @@ async def resolve(
 
 async def lock(tx: Transaction, ids: Collection[str]) -> dict[str, Customer]:
     """Those of the customers that exist, locked by id."""
-    return {row["id"]: Customer(**dict(row)) for row in await tx.fetch(f"{_LOAD} FOR UPDATE", list(ids))}
+    return {row["id"]: _customer(row) for row in await tx.fetch(f"{_LOAD} FOR UPDATE", list(ids))}
 
 
 async def load(tx: Transaction, customer_id: str) -> Customer | None:
     """One customer, linked into another or not."""
     row = await tx.fetchrow(_LOAD, [customer_id])
-    return Customer(**dict(row)) if row else None
+    return _customer(row) if row else None
+
+
+async def save(tx: Transaction, customer_id: str, known: Known) -> Customer:
+    """What is known of a customer, whose row is locked, as its next version."""
+    row = await tx.fetchrow(_SAVE, customer_id, known.attributes, known.tags)
+    assert row is not None  # noqa: S101 - it is locked
+    return _customer(row)
 
 
 async def page(tx: Transaction, workspace_id: str, *, after: str, limit: int) -> list[Customer]:
     """Customers by id, without those that were linked into others."""
-    return [Customer(**dict(row)) for row in await tx.fetch(_PAGE, workspace_id, after, limit)]
+    return [_customer(row) for row in await tx.fetch(_PAGE, workspace_id, after, limit)]
 
 
 async def identities(tx: Transaction, workspace_id: str, customer_ids: Collection[str]) -> list[Identity]:
@@ -194,13 +208,17 @@ async def _rename(tx: Transaction, accounts: Mapping[Account, Profile], found: M
         await tx.execute(_RENAME, *_columns(changed), [told[account].handle for account in changed], names)
 
 
+def _customer(row: asyncpg.Record) -> Customer:
+    return Customer(**dict(row) | {"tags": tuple(row["tags"])})
+
+
 def _account(row: asyncpg.Record) -> Account:
     return Account(row["workspace_id"], row["network"], row["scope"], row["external_id"])
 
 
 def _found(row: asyncpg.Record) -> Found:
     profile = Profile(handle=row["handle"], name=row["name"])
-    was_linked = row["version"] > _UNTOUCHED
+    was_linked = row["links"] > 0
     return Found(customer_id=row["customer_id"], is_new=row["is_new"], was_linked=was_linked, profile=profile)
 
 

@@ -40,8 +40,8 @@ _RELINK: Final = """
 UPDATE tickets.identity SET customer_id = $2, evidence = $3 WHERE workspace_id = $4 AND customer_id = $1
 RETURNING network, external_id
 """
-_POINT: Final = "UPDATE tickets.customer SET merged_into = $2, version = version + 1 WHERE id = $1"
-_TOUCH: Final = "UPDATE tickets.customer SET version = version + 1 WHERE id = $1"
+_POINT: Final = "UPDATE tickets.customer SET merged_into = $2, version = version + 1, links = links + 1 WHERE id = $1"
+_TOUCH: Final = "UPDATE tickets.customer SET version = version + 1, links = links + 1 WHERE id = $1"
 _RETURN: Final = """
 UPDATE tickets.identity SET customer_id = home_customer_id, evidence = NULL
 WHERE workspace_id = $1 AND network = $2 AND scope = $3 AND external_id = $4

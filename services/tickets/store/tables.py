@@ -36,8 +36,21 @@ customer = sa.Table(
     column("attributes", pg.JSONB, server_default="{}"),
     column("merged_into", sa.Text, nullable=True),
     column("version", sa.BigInteger, server_default="1"),
+    column("tags", pg.ARRAY(sa.Text), server_default="{}"),
+    column("links", sa.BigInteger, server_default="0", comment="how often accounts came or went"),
     stamp(),
     sa.Index("ix_customer_page", "workspace_id", "id"),
+)
+customer_change = sa.Table(
+    "customer_change",
+    METADATA,
+    column("customer_id", sa.Text, primary_key=True),
+    column("version", sa.BigInteger, primary_key=True),
+    column("workspace_id", sa.Text),
+    column("actor", pg.JSONB),
+    column("reason", sa.Text),
+    column("data", pg.JSONB),
+    column("at", INSTANT, server_default=sa.text("clock_timestamp()")),
 )
 identity = sa.Table(
     "identity",

@@ -12,9 +12,11 @@ from services.notifier.service import build
 from services.notifier.settings import NotifierSettings
 from services.notifier.store import feed
 from shared.db.transaction import Batch
-from shared.events import tickets
+from shared.events import envelope, tickets
+from shared.events.customers import CustomerChanged, CustomerView
+from shared.events.payload import SYSTEM
 from tests.support import api
-from tests.support.outgoing import BEN, answered, happened, queued, revoked, settled, ticket, world
+from tests.support.outgoing import AT, BEN, answered, happened, queued, revoked, settled, ticket, world
 from tests.support.postgres import open_database
 from tests.support.sending import work
 
@@ -199,6 +201,17 @@ async def test_a_key_sees_changes_of_its_teams_and_of_its_agents_tickets_only(pa
     zoe = await api.new_agent(pages.database)
     await pages.rows("UPDATE notifier.feed SET owner = $1 WHERE number = 5", zoe)
     assert sequences(await changes(pages, teams=["care"], agent_id=zoe)) == [1, 2, 4, 5]
+
+
+async def test_a_change_of_a_customer_is_of_no_team_and_has_its_place(pages):
+    customer = CustomerView(id="cus_1", version=2, tags=("vip",))
+    change = CustomerChanged(workspace_id="w1", customer=customer, actor=SYSTEM, at=AT, changes=("tags",))
+    event = envelope.new(change, event_id="evt_customer", key="cus_1", time=AT)
+    for _ in range(2):
+        await pages.deliver(EVENTS.on_events, event)
+    [last] = (await changes(pages, "?after=5")).json()["data"]
+    assert (last["sequence"], last["type"], last["data"]["customer"]["tags"]) == (6, "customer.changed.v1", ["vip"])
+    assert (await changes(pages, "?after=5", teams=["care"])).json()["data"] == []
 
 
 async def test_what_is_no_longer_kept_is_said_and_not_skipped(pages):
