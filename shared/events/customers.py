@@ -1,11 +1,15 @@
 """`customer.changed.v1` on topic `baton.tickets.v1`: what a team knows of a person, in one order per customer."""
 
 from datetime import datetime
+from typing import Final
 
 import msgspec
 
 from shared.events.payload import Actor, Payload, Value
 from shared.events.tickets import Account
+
+ATTRIBUTE_NAME: Final = "[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}"
+"""What an attribute may be called, as a pattern of the whole name."""
 
 
 class CustomerView(Value, frozen=True, kw_only=True):

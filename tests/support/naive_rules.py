@@ -123,10 +123,21 @@ def operator(name: str, how: str, value, facts: Facts, document) -> bool:
             how, [one if one in (True, False) else plain(one).removeprefix("#") for one in values], hashtags(facts.text)
         ),
         "media": lambda: several(how, values, list(facts.media)),
+        "customer.tags": lambda: several(how, values, list(facts.customer.tags) if facts.customer else []),
+        "customer.attributes.plan": lambda: of_attribute(how, values, facts),
         "shift": lambda: several(how, values, list(facts.shift or ())),
         "ticket.tags": lambda: several(how, values, list(facts.ticket.tags) if facts.ticket else []),
     }
     return by_name[name]() if name in by_name else scalar(how, values, value_of(name, facts))
+
+
+def of_attribute(how: str, values, facts: Facts) -> bool:
+    has = facts.customer.attributes.get("plan") if facts.customer else None
+    kind = {bool: "flag", int: "number", float: "number", str: "text", type(None): "nothing"}[type(has)]
+    if how in {"eq", "in"}:
+        return scalar(how, [one for one in values if isinstance(one, bool) == (kind == "flag")], has)
+    needs = {"set": kind, "starts": "text", "wildcard": "text", "regex": "text"}.get(how, "number")
+    return kind == needs and scalar(how, values, has)
 
 
 def of_lane(languages, text: str | None) -> bool:

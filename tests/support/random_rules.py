@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import strategies as st
 
 from services.router.domain.classified import Classified
-from services.router.domain.facts import Facts, Ticket
+from services.router.domain.facts import Customer, Facts, Ticket
 from tests.support import naive_rules
 
 WORDS = [
@@ -57,6 +57,7 @@ def asking(**operators):
     )
 
 
+PLANS = ("gold", "1", 1, True, False, 0)
 numbers = st.sampled_from([0, 10, 10_000])
 keywords = st.fixed_dictionaries(
     {}, optional={"any": some(*WORDS), "all": some(*WORDS, most=2), "phrase": some(*WORDS), "none": some(*WORDS)}
@@ -78,6 +79,19 @@ FACTS = {
     "ticket.open": st.one_of(st.booleans(), asking(set=st.booleans())),
     "ticket.team": st.one_of(some("care", "product"), asking(ne=st.just("care"), set=st.booleans())),
     "ticket.tags": asking(any=some("late", "vip"), all=some("late", "vip"), none=some("late"), set=st.booleans()),
+    "customer.tags": asking(any=some("late", "vip"), all=some("late", "vip"), none=some("late"), set=st.booleans()),
+    "customer.attributes.plan": st.one_of(
+        some(*PLANS, most=2),
+        asking(
+            ne=st.sampled_from(PLANS),
+            set=st.booleans(),
+            gt=numbers,
+            lte=numbers,
+            between=st.just([0, 1]),
+            starts=st.just("g"),
+            wildcard=st.just("g*d"),
+        ),
+    ),
     "shift": st.one_of(some("care", "agt_1"), asking(none=some("care", "agt_1"), all=some("care", "agt_1"), set=st.booleans())),
     "ticket.answered": asking(gt=numbers, lte=numbers, set=st.booleans()),
     "author.id": asking(wildcard=st.sampled_from(["7?", "7*"]), set=st.booleans()),
@@ -163,6 +177,14 @@ messages = st.builds(
         ),
     ),
     first=st.sampled_from([None, True, False]),
+    customer=st.one_of(
+        st.none(),
+        st.builds(
+            Customer,
+            attributes=st.one_of(st.just({}), st.sampled_from(PLANS).map(lambda plan: {"plan": plan})),
+            tags=st.sampled_from([(), ("late",), ("vip", "late")]),
+        ),
+    ),
     shift=st.sampled_from([None, (), ("care",), ("agt_1", "care")]),
     has_ticket=st.sampled_from([None, True, False]),
     ticket=st.one_of(

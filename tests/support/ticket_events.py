@@ -5,6 +5,7 @@ from typing import Any
 
 from shared import ids
 from shared.events import envelope
+from shared.events.customers import CustomerChanged, CustomerView
 from shared.events.payload import SYSTEM
 from shared.events.tickets import Account, CustomerRef, TicketCreated, TicketEvent, TicketView
 from tests.support.messages import message
@@ -45,7 +46,16 @@ def created(author: str = "c1", *, workspace: str = "wsp_1", **fields: Any) -> T
     return told(TicketCreated, 1, workspace=workspace, message=said, **fields)
 
 
-def event(data: TicketEvent) -> envelope.Event:
+def customer(version: int, *, workspace: str = "wsp_1", **fields: Any) -> CustomerChanged:
+    """A change of a customer, `cus_1` unless the test says otherwise."""
+    view = CustomerView(**({"id": "cus_1", "version": version} | fields))
+    return CustomerChanged(workspace_id=workspace, customer=view, actor=SYSTEM, at=AT)
+
+
+def event(data: TicketEvent | CustomerChanged) -> envelope.Event:
     """The payload in its envelope."""
+    if isinstance(data, CustomerChanged):
+        id_ = ids.digest("evt", data.customer.id, str(data.customer.version))
+        return envelope.new(data, event_id=id_, key=data.customer.id, time=data.at)
     id_ = ids.digest("evt", type(data).__name__, data.ticket.id, str(data.ticket.version))
     return envelope.new(data, event_id=id_, key=data.ticket.id, time=data.at)

@@ -8,7 +8,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validato
 from starlette.responses import Response
 
 from services.router.domain.classified import Classified, Sentiment, Urgency
-from services.router.domain.facts import Facts, Ticket
+from services.router.domain.facts import Customer, Facts, Ticket
 from services.router.domain.schema import schema
 from services.router.handlers import deciding
 from services.router.handlers.gathering import Untold
@@ -88,6 +88,15 @@ class OpenTicket(BaseModel):
     answered_at: AwareDatetime | None = None
 
 
+class KnownCustomer(BaseModel):
+    """What is known of a message's author."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    attributes: dict[str, str | int | float | bool] = Field(default_factory=dict, max_length=100)
+    tags: tuple[str, ...] = Field((), max_length=100)
+
+
 class Rehearsal(BaseModel):
     """A message for trying a version: one that came, by its id, or one that never came."""
 
@@ -115,6 +124,7 @@ class Rehearsal(BaseModel):
     urgency: Urgency | None = Field(None, description="what the classifier would say")
     lane: Lane | None = Field(None, description="what the classifier would say; words tell lanes of their own")
     ticket: OpenTicket | None = Field(None, description="the open ticket of the author's customer; null: there is none")
+    customer: KnownCustomer | None = Field(None, description="what is known of the author; null: nothing")
     shift: tuple[str, ...] = Field((), max_length=10_000, description="teams and people on duty, by id")
 
     @model_validator(mode="after")
@@ -152,6 +162,7 @@ class Rehearsal(BaseModel):
             at=self.received_at,
             has_ticket=self.ticket is not None,
             ticket=Ticket(**self.ticket.model_dump()) if self.ticket else None,
+            customer=Customer(**self.customer.model_dump()) if self.customer else Customer(),
             shift=self.shift,
             classified=self._classified(),
         )

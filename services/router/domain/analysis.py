@@ -11,7 +11,7 @@ from services.router.domain.compile import Compiled, Ruleset
 from services.router.domain.conditions import Problem
 from services.router.domain.criteria import KEYWORD, PATTERN
 from services.router.domain.rules import MAX_PROBLEMS, Action, Document
-from services.router.domain.vocabulary import FACTS
+from services.router.domain.vocabulary import named
 
 MAX_PAIRS: Final = 100_000
 """Pairs of rules that are compared; only a ruleset whose rules all look alike has more."""
@@ -141,7 +141,7 @@ def _witness(node: criteria.Node) -> Iterable[criteria.Key]:
 
 def _unused(document: Document) -> Iterable[Problem]:
     asked = [one for rule in document.rules for one in conditions.criteria(rule.when)]
-    used = {(FACTS[one.fact].names, value) for one in asked for value in one.values}
+    used = {(named(one.fact).names, value) for one in asked for value in one.values}
     for part in ("lists", "lanes", "calendars"):
         for name in getattr(document, part):
             if (part, name) not in used:
@@ -151,7 +151,7 @@ def _unused(document: Document) -> Iterable[Problem]:
 def _unknown_values(document: Document) -> Iterable[Problem]:
     for rule in document.rules:
         for one in conditions.criteria(rule.when):
-            known = FACTS[one.fact].known
+            known = named(one.fact).known
             if known and one.operator == "in" and (unknown := [value for value in one.values if value not in known]):
                 yield _problem(one.at, "unknown-value", f"{one.fact} is never {unknown[0]!r}, only {', '.join(known)}")
 

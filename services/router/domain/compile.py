@@ -15,8 +15,9 @@ import msgspec
 
 from services.router.domain import criteria, language, text
 from services.router.domain.criteria import KEYWORD, PATTERN, SEVERAL, Binder, Check, Keys, Node, Seen
-from services.router.domain.facts import DERIVED, SLOW, Facts, Told
+from services.router.domain.facts import SLOW, Derive, Facts, Told, derivation
 from services.router.domain.rules import Action, Document, Rule
+from services.router.domain.vocabulary import ATTRIBUTE, ATTRIBUTES
 from shared.events.routing import Priority
 
 FALLBACK: Final = "fallback"
@@ -57,7 +58,8 @@ class Ruleset:
     _by_value: dict[str, dict[Any, list[int]]] = field(default_factory=dict)
     _always: list[int] = field(default_factory=list)
     _last_adding: int = -1
-    _quick: list[str] = field(default_factory=list)
+    _has_attributes: bool = False
+    _quick: list[tuple[str, Derive]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Files every rule under the rarest thing that it asks for."""
@@ -74,7 +76,8 @@ class Ruleset:
                 self._index(fact).setdefault(value, []).append(rank)
             if not compiled.owns:
                 self._last_adding = rank
-        self._quick = [fact for fact in self._binder.asked if fact not in SLOW]
+        self._quick = [(fact, derivation(fact)) for fact in self._binder.asked if fact not in SLOW]
+        self._has_attributes = any(fact.startswith(ATTRIBUTES) for fact in self._binder.asked)
         if self.asks("language"):
             language.model()
 
@@ -110,13 +113,13 @@ class Ruleset:
         return len(self.rules) + len(self._binder.keywords)
 
     def asks(self, fact: str) -> bool:
-        """Whether any rule asks for it."""
-        return fact in self._binder.asked
+        """Whether any rule asks for it, or, of attributes, for any of them."""
+        return fact in self._binder.asked or (fact == ATTRIBUTE and self._has_attributes)
 
     def see(self, facts: Facts) -> Seen:
         """The message as this ruleset asks for it."""
         words = text.normalize(facts.text) if facts.text else ""
-        values = {fact: DERIVED[fact](facts, words) for fact in self._quick}
+        values = {fact: derive(facts, words) for fact, derive in self._quick}
         if len(self._quick) < len(self._binder.asked):
             values = Told(values, facts, words)
         return Seen(values, words, self._binder.keywords.find(words), self._binder.patterns.find(words))

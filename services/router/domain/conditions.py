@@ -209,7 +209,8 @@ class _Reader:
         return Criterion(
             fact=name,
             operator=canonical,
-            values=tuple(dict.fromkeys(found)),
+            # To Python, true is 1.
+            values=tuple({(isinstance(value, bool), value): value for value in found}.values()),
             negated=negated != (operator in _NEGATIVE),
             at=at,
         )
@@ -226,10 +227,8 @@ class _Reader:
                 _word(value) if as_it_is else fold(name, _word(value)), operator, in_text=is_text
             )
         match fact.type:
-            case "number":
-                return _number
-            case "flag":
-                return _flag
+            case "number" | "flag" | "attribute" as kind:
+                return _exact(kind, operator)
             case "text" if operator not in {"eq", "in", "ne", "starts"}:
                 return _keyword
             case _:
@@ -278,6 +277,21 @@ def _flag(value: Any) -> bool:
     if not isinstance(value, bool):
         raise Unreadable("true or false")
     return value
+
+
+def _exact(kind: str, operator: str) -> Callable[[Any], Any]:
+    """What reads a value that is no name; an attribute is compared with what its operator is for."""
+    if kind == "flag":
+        return _flag
+    if kind == "number" or operator in {"gt", "gte", "lt", "lte", "between"}:
+        return _number
+    return _word if operator == "starts" else _anything
+
+
+def _anything(value: Any) -> str | float | bool:
+    if isinstance(value, str):
+        return _word(value)
+    return value if isinstance(value, bool) else _number(value)
 
 
 def _named(value: Any, names: Collection[str], part: str) -> str:

@@ -11,6 +11,7 @@ from services.router.domain.facts import Value
 from services.router.domain.keywords import Keywords, Places
 from services.router.domain.patterns import Patterns
 from services.router.domain.rules import Document
+from services.router.domain.vocabulary import ATTRIBUTES
 from shared.calendars import Opening
 
 KEYWORD: Final = "keyword"
@@ -21,7 +22,7 @@ _RARITY: Final[Mapping[str, int]] = {
     for rank, facts in enumerate(
         (
             ("author.id", "author.handle", "post"),
-            ("hashtags", "mentions", "links", "post.ad", "ticket.owner", "ticket.tags"),
+            ("hashtags", "mentions", "links", "post.ad", "ticket.owner", "ticket.tags", "customer.tags"),
             (KEYWORD, "lane"),
             (PATTERN, "post.campaign"),
             ("channel", "ticket.team"),
@@ -116,6 +117,9 @@ class Binder:
                 holds, keys = self._value(criterion)
             case "time", "within" | "holiday":
                 holds = self._time(criterion)
+            case fact, _ if fact.startswith(ATTRIBUTES):
+                self.asked.add(fact)
+                holds = _attribute(criterion)
             case fact, _:
                 self.asked.add(fact)
                 holds, keys = self._value(criterion)
@@ -270,6 +274,25 @@ def _value(criterion: Criterion) -> tuple[Check, tuple[Keys, ...]]:
     return lambda seen: (value := seen.values[fact]) is not None and one(value), ()
 
 
+def _attribute(criterion: Criterion) -> Check:
+    """A fact that may be a text, a number or a flag: what is of another kind than the operator's satisfies nothing."""
+    fact, operator = criterion.fact, criterion.operator
+    if operator == "set":
+        return lambda seen: seen.values[fact] is not None
+    if operator == "in":
+        # To Python, true is 1.
+        wanted = frozenset((isinstance(value, bool), value) for value in criterion.values)
+        return lambda seen: (isinstance(value := seen.values[fact], bool), value) in wanted
+    kinds = str if operator in {"starts", "regex", "wildcard"} else (int, float)
+    one = _test(operator, criterion.values)
+
+    def holds(seen: Seen) -> bool:
+        value = seen.values[fact]
+        return isinstance(value, kinds) and not isinstance(value, bool) and one(value)
+
+    return holds
+
+
 def _test(operator: str, values: tuple[Any, ...]) -> Callable[[Any], bool]:
     match operator:
         case "starts":
@@ -289,5 +312,5 @@ _COMPARISONS: Final[Mapping[str, Callable[[float], Callable[[Any], bool]]]] = {
     "lt": lambda most: lambda value: value < most,
     "lte": lambda most: lambda value: value <= most,
 }
-SEVERAL: Final = frozenset({"hashtags", "mentions", "links", "media", "ticket.tags", "shift"})
+SEVERAL: Final = frozenset({"hashtags", "mentions", "links", "media", "ticket.tags", "customer.tags", "shift"})
 """Facts with several values."""

@@ -10,6 +10,7 @@ from services.router.domain.compile import Ruleset
 from services.router.domain.conditions import Criterion
 from services.router.domain.criteria import Leaf, Node, Seen
 from services.router.domain.facts import DERIVED, SLOW, Facts
+from services.router.domain.vocabulary import ATTRIBUTES
 
 MAX_MISSED: Final = 20
 MAX_SHOWN: Final = 20
@@ -49,6 +50,9 @@ def explain(ruleset: Ruleset, facts: Facts) -> dict[str, Any]:
 def _facts(ruleset: Ruleset, facts: Facts, words: str) -> dict[str, Any]:
     """All that is set, as rules saw it; the text as it was written, because places are places in that."""
     told = {fact: derive(facts, words) for fact, derive in DERIVED.items() if fact not in SLOW or ruleset.asks(fact)}
+    told |= {
+        f"{ATTRIBUTES}{name}": value for name, value in (facts.customer.attributes if facts.customer else {}).items()
+    }
     told["text"] = facts.text
     return {fact: _shown(value) for fact, value in told.items() if value is not None and value != frozenset()}
 

@@ -9,6 +9,7 @@ import re2
 
 from services.router.domain import conditions, language, text
 from services.router.domain.classified import Classified
+from services.router.domain.vocabulary import ATTRIBUTE, ATTRIBUTES
 
 _NAME: Final = r"[\pL\pN\pM_]+"
 _HASHTAG: Final = re2.compile(f"#({_NAME})")
@@ -25,6 +26,13 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
     priority: str = "normal"
     tags: tuple[str, ...] = ()
     answered_at: datetime | None = None
+
+
+class Customer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """What the team knew of a message's author when the message was decided about."""
+
+    attributes: dict[str, str | int | float | bool] = {}
+    tags: tuple[str, ...] = ()
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -55,6 +63,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     has_ticket: bool | None = None
     """Whether the author's customer has an open ticket; None: nobody asked."""
     ticket: Ticket | None = None
+    customer: Customer | None = None
+    """Attributes and tags of the author's customer; None: nobody asked."""
     shift: tuple[str, ...] | None = None
     """People on duty, and the teams that have somebody on duty; None: nobody asked."""
     classified: Classified | None = None
@@ -97,6 +107,7 @@ DERIVED: Final[Mapping[str, Derive]] = {
     "post.ad": lambda facts, _: facts.ad,
     "reply.minutes": lambda facts, _: _minutes(facts.at, facts.reply_until),
     "time": lambda facts, _: facts.at,
+    "customer.tags": lambda facts, _: frozenset(facts.customer.tags) if facts.customer else frozenset(),
     "ticket.open": lambda facts, _: facts.has_ticket,
     "ticket.owner": lambda facts, _: facts.ticket.owner if facts.ticket else None,
     "ticket.team": lambda facts, _: facts.ticket.team if facts.ticket else None,
@@ -112,6 +123,7 @@ LOOKED_UP: Final[Mapping[str, Callable[[Facts], bool]]] = {
     **dict.fromkeys(
         (name for name in DERIVED if name.startswith("ticket.")), lambda facts: facts.has_ticket is not None
     ),
+    **dict.fromkeys((ATTRIBUTE, "customer.tags"), lambda facts: facts.customer is not None),
     "shift": lambda facts: facts.shift is not None,
     **dict.fromkeys(("sentiment", "urgency"), lambda facts: facts.classified is not None or not facts.text),
 }
@@ -119,6 +131,14 @@ LOOKED_UP: Final[Mapping[str, Callable[[Facts], bool]]] = {
 
 SLOW: Final = frozenset({"language"})
 """What takes longer to tell than a whole decision: told when a rule comes to it, and no rule is filed under it."""
+
+
+def derivation(name: str) -> Derive:
+    """What tells this fact, also one that every workspace names for itself."""
+    if not name.startswith(ATTRIBUTES):
+        return DERIVED[name]
+    attribute = name.removeprefix(ATTRIBUTES)
+    return lambda facts, _: facts.customer.attributes.get(attribute) if facts.customer else None
 
 
 class Told(dict[str, Value]):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from math import inf, nextafter
 
 from services.router.domain.conditions import Condition, Criterion, Group
-from services.router.domain.vocabulary import FACTS
+from services.router.domain.vocabulary import named
 
 
 def contradiction(condition: Condition, given: Sequence[Criterion] = ()) -> str | None:
@@ -43,9 +43,9 @@ def _includes(wide: Criterion, narrow: Criterion) -> bool:
         wide, narrow = narrow, wide
     if wide.operator == "set":
         return not wide.negated
-    if FACTS[wide.fact].type == "number" and narrow.operator != "set":
+    if named(wide.fact).type == "number" and narrow.operator != "set":
         return _covers(wide, narrow)
-    asked, found = set(wide.values), set(narrow.values)
+    asked, found = _exactly(wide.values), _exactly(narrow.values)
     match narrow.operator, wide.operator:
         case "all", "all":
             return asked <= found
@@ -56,7 +56,7 @@ def _includes(wide: Criterion, narrow: Criterion) -> bool:
 
 
 def _impossible(criterion: Criterion) -> str | None:
-    known = FACTS[criterion.fact].known
+    known = named(criterion.fact).known
     if known and criterion.operator == "in" and not criterion.negated and set(known).isdisjoint(criterion.values):
         return f"{criterion.fact} is never {_or(criterion.values)}, only {_or(known)}"
     return None
@@ -74,7 +74,7 @@ def _conflict(one: Criterion, other: Criterion) -> str | None:
 
 def _are_apart(one: Criterion, other: Criterion) -> bool:
     """Whether no value satisfies both, of a fact that has one value only."""
-    kind = FACTS[one.fact].type
+    kind = named(one.fact).type
     if kind == "number":
         return not any(low <= most and least <= high for low, high in _spans(one) for least, most in _spans(other))
     is_plain = kind in {"word", "flag"} and one.operator == other.operator == "in"
@@ -106,6 +106,11 @@ def _spans(criterion: Criterion) -> list[tuple[float, float]]:
 
 def _covers(wide: Criterion, narrow: Criterion) -> bool:
     return all(any(low <= least and most <= high for low, high in _spans(wide)) for least, most in _spans(narrow))
+
+
+def _exactly(values: Sequence[object]) -> set[object]:
+    # To Python, true is 1.
+    return {(isinstance(value, bool), value) for value in values}
 
 
 def _or(values: Sequence[object]) -> str:

@@ -68,7 +68,7 @@ def reference() -> str:
 
 
 def _row(name: str, fact: Fact) -> tuple[str, ...]:
-    kind = "several words" if fact.type == "words" else f"a {fact.type}"
+    kind = {"words": "several words", "attribute": "a text, a number or a flag"}.get(fact.type, f"a {fact.type}")
     values = f"names in `{fact.names}`" if fact.names else ", ".join(f"`{one}`" for one in fact.known) or kind
     return f"`{name}`", fact.about, values, " ".join(operators(fact))
 

@@ -8,8 +8,9 @@ import msgspec
 from services.router.domain import vocabulary
 from services.router.domain.conditions import MAX_KEYWORD, MAX_LENGTH, MAX_VALUES, MAX_WORDS, most
 from services.router.domain.rules import MAX_RULES, Action, Document, Language, Name, PartName, People, Words
-from services.router.domain.vocabulary import FACTS, FUTURE_ACTIONS, MAY_BE_EMPTY, NEEDS_OPERATOR, Fact
+from services.router.domain.vocabulary import ATTRIBUTE, FACTS, FUTURE_ACTIONS, MAY_BE_EMPTY, NEEDS_OPERATOR, Fact
 from shared.calendars import Calendar
+from shared.events.customers import ATTRIBUTE_NAME
 from shared.events.routing import Lane
 
 Schema = dict[str, Any]
@@ -52,17 +53,16 @@ def schema() -> Schema:
 
 def _condition() -> Schema:
     group = {"type": "array", "items": _to("Condition"), "minItems": 1}
-    facts = {name: _fact(name, fact) for name, fact in FACTS.items()}
+    facts = {name: _fact(name, fact) for name, fact in FACTS.items() if name != ATTRIBUTE}
     groups = {
         "all": {**group, "description": "All of these hold."},
         "any": {**group, "description": "At least one of these holds."},
         "not": {**_to("Condition"), "description": "This does not hold."},
     }
-    attribute = {"description": f"{_sentence(FACTS['customer.attributes'].about)} {LATER}"}
     return {
         "description": "What a message must be; everything that is named must hold.",
         **_object({**groups, "keywords": _to("Keywords"), "author": _to("Author"), **facts}),
-        "patternProperties": {r"^customer\.attributes\.": attribute},
+        "patternProperties": {rf"^customer\.attributes\.{ATTRIBUTE_NAME}$": _fact(ATTRIBUTE, FACTS[ATTRIBUTE])},
         "minProperties": 1,
     }
 
@@ -90,10 +90,11 @@ def _fact(name: str, fact: Fact) -> Schema:
     listed = _list(value, most(fact))
     either = {"anyOf": [value, listed]}
     longer = {**value, "maxLength": MAX_LENGTH} if fact.type == "text" else value
+    number = {"type": "number"}
     special = {
         "set": {"type": "boolean"},
-        "between": {"type": "array", "items": value, "minItems": 2, "maxItems": 2},
-        **dict.fromkeys(("gt", "gte", "lt", "lte"), value),
+        "between": {"type": "array", "items": number, "minItems": 2, "maxItems": 2},
+        **dict.fromkeys(("gt", "gte", "lt", "lte"), number),
         **{
             one: {"anyOf": [longer, _list(longer, most(fact))]}
             for one in ("eq", "in", "ne", "starts", "wildcard", "regex")
@@ -117,6 +118,8 @@ def _list(value: Schema, longest: int) -> Schema:
 def _value(fact: Fact) -> Schema:
     if fact.type in {"number", "flag"}:
         return {"type": "number" if fact.type == "number" else "boolean"}
+    if fact.type == "attribute":
+        return {"type": ["string", "number", "boolean"], "minLength": 1, "maxLength": MAX_LENGTH}
     if fact.known:
         return {"type": "string", "examples": list(fact.known)}
     return {"type": "string", "minLength": 1, "maxLength": MAX_KEYWORD if fact.type == "text" else MAX_LENGTH}

@@ -4,12 +4,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
+import re2
+
 from services.router.domain.classified import Sentiment, Urgency
 from services.router.domain.language import LANGUAGES
+from shared.events.customers import ATTRIBUTE_NAME
 from shared.events.messages import Kind
 from shared.events.routing import Lane, Priority
 
-Type = Literal["word", "words", "text", "number", "flag", "time", "author"]
+Type = Literal["word", "words", "text", "number", "flag", "attribute", "time", "author"]
+
+ATTRIBUTES: Final = "customer.attributes."
+"""What every attribute of a customer begins with."""
+
+ATTRIBUTE: Final = f"{ATTRIBUTES}*"
+"""All of these: which there are, every workspace decides."""
+
+_NAMED_ATTRIBUTE: Final = re2.compile(f"customer\\.attributes\\.{ATTRIBUTE_NAME}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +67,8 @@ FACTS: Final[Mapping[str, Fact]] = {
     "sentiment": Fact("word", "its mood, by the classifier", get_args(Sentiment)),
     "urgency": Fact("word", "how much it presses, by the classifier", get_args(Urgency)),
     "author.first": Fact("flag", "whether the author never wrote before"),
-    "customer.attributes": Fact("words", "attributes of the customer", fed=False),
-    "customer.tags": Fact("words", "tags of the customer", fed=False),
+    ATTRIBUTE: Fact("attribute", "an attribute of the customer by its name, such as `customer.attributes.plan`"),
+    "customer.tags": Fact("words", "tags of the customer"),
     "ticket.open": Fact("flag", "whether the customer has an open ticket"),
     "ticket.owner": Fact("word", "who owns that ticket"),
     "ticket.team": Fact("word", "its team"),
@@ -78,6 +89,20 @@ OPERATORS: Final[Mapping[Type, tuple[str, ...]]] = {
     "text": ("any", "phrase", "all", "none", "eq", "in", "ne", "starts", "wildcard", "regex", "set"),
     "number": ("eq", "in", "ne", "gt", "gte", "lt", "lte", "between", "set"),
     "flag": ("eq", "ne", "set"),
+    "attribute": (
+        "eq",
+        "in",
+        "ne",
+        "gt",
+        "gte",
+        "lt",
+        "lte",
+        "between",
+        "starts",
+        "wildcard",
+        "regex",
+        "set",
+    ),
     "time": ("within", "outside", "holiday", "workday"),
     "author": ("eq", "in", "any", "ne", "none"),
 }
@@ -112,8 +137,15 @@ FUTURE_ACTIONS: Final[Mapping[str, str]] = {
 
 
 def fact(name: str) -> Fact | None:
-    """The fact of this name; every customer attribute is one."""
-    return FACTS.get("customer.attributes" if name.startswith("customer.attributes.") else name)
+    """The fact of this name, if it is one; every attribute is."""
+    if name.startswith(ATTRIBUTES):
+        return FACTS[ATTRIBUTE] if _NAMED_ATTRIBUTE.fullmatch(name) else None
+    return FACTS.get(name)
+
+
+def named(name: str) -> Fact:
+    """The fact of this name, which is one."""
+    return FACTS[ATTRIBUTE if name.startswith(ATTRIBUTES) else name]
 
 
 def operators(asked: Fact) -> tuple[str, ...]:

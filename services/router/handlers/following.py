@@ -1,12 +1,13 @@
-"""Follows the events of tickets, so that rules can ask for them without asking anybody."""
+"""Follows the events of tickets and customers, so that rules can ask for them without asking anybody."""
 
 import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
+from services.router.domain import people
 from services.router.domain.standing import latest
-from services.router.store import tickets
+from services.router.store import customers, tickets
 from shared.db.pool import Database
 from shared.db.transaction import Transaction
 from shared.events.envelope import Event
@@ -16,8 +17,9 @@ EVERY: Final = timedelta(minutes=10)
 
 
 async def on_tickets(tx: Transaction, events: Sequence[Event]) -> None:
-    """A batch of ticket events in one statement; what comes again or late changes nothing."""
+    """A batch of events in one statement, or two; what comes again or late changes nothing."""
     await tickets.put(tx, latest(event.data for event in events).values())
+    await customers.put(tx, people.latest(event.data for event in events).values())
 
 
 class Forgetting:

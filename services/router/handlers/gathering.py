@@ -6,12 +6,12 @@ from typing import Final
 
 from services.router.domain.classified import Classified
 from services.router.domain.compile import Ruleset
-from services.router.domain.facts import Facts
+from services.router.domain.facts import Customer, Facts
 from services.router.domain.facts import Ticket as OpenTicket
 from services.router.domain.standing import key_of
-from services.router.domain.vocabulary import FACTS
+from services.router.domain.vocabulary import ATTRIBUTE, FACTS
 from services.router.handlers.classifying import Classifier
-from services.router.store import authors, tickets
+from services.router.store import authors, customers, tickets
 from services.router.store.authors import Author
 from shared.db.transaction import Transaction
 from shared.events.catalogue import EVENT_TYPES
@@ -23,8 +23,13 @@ from shared.platform.store import channels, teams
 PURPOSE: Final = ("channel.purpose",)
 FIRST: Final = ("author.first",)
 CLASSIFIED: Final = ("sentiment", "urgency", "lane")
+CUSTOMER: Final = (ATTRIBUTE, "customer.tags")
 SHIFT: Final = ("shift",)
 TICKET: Final = tuple(name for name in FACTS if name.startswith("ticket."))
+
+
+NOBODY: Final = Customer()
+"""Of whom nothing is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +58,10 @@ async def gather(
     greeted = _which(fresh, asking, FIRST)
     newcomers = await _newcomers(tx, {id_: writers[id_] for id_ in fresh if id_ in greeted}) if greeted else frozenset()
     authors.remember(tx, [writer for id_, writer in writers.items() if id_ not in greeted])
-    customers = _which(fresh, asking, TICKET)
-    standing = await tickets.of_authors(tx, {writers[id_] for id_ in customers}) if customers else {}
+    served = _which(fresh, asking, TICKET)
+    standing = await tickets.of_authors(tx, {writers[id_] for id_ in served}) if served else {}
+    asked = _which(fresh, asking, CUSTOMER)
+    known = await customers.of_authors(tx, {writers[id_] for id_ in asked}) if asked else {}
     working = _which(fresh, asking, SHIFT)
     shifts = await teams.on_shift(tx, {fresh[id_].workspace_id for id_ in working}) if working else {}
     return {
@@ -62,8 +69,9 @@ async def gather(
             event,
             purpose=purposes.get(message_of(event).channel_id) if id_ in of_channels else None,
             is_first=id_ in newcomers if id_ in greeted else None,
-            has_ticket=writers[id_] in standing if id_ in customers else None,
+            has_ticket=writers[id_] in standing if id_ in served else None,
             ticket=standing.get(writers[id_]),
+            customer=known.get(writers[id_], NOBODY) if id_ in asked else None,
             shift=shifts.get(event.workspace_id),
             classified=classified.get(id_),
         )
@@ -108,6 +116,7 @@ def _facts(
     is_first: bool | None,
     has_ticket: bool | None,
     ticket: OpenTicket | None,
+    customer: Customer | None,
     shift: tuple[str, ...] | None,
     classified: Classified | None,
 ) -> Facts:
@@ -135,6 +144,7 @@ def _facts(
         at=message.received_at,
         has_ticket=has_ticket,
         ticket=ticket,
+        customer=customer,
         shift=shift,
         classified=classified,
     )

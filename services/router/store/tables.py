@@ -81,6 +81,24 @@ ticket_account = sa.Table(
     column("ticket_id", sa.Text, primary_key=True),
     sa.Index("ix_ticket_account_ticket", "ticket_id"),
 )
+customer = sa.Table(
+    "customer",
+    METADATA,
+    column("id", sa.Text, primary_key=True),
+    column("workspace_id", sa.Text),
+    column("attributes", pg.JSONB),
+    column("tags", pg.JSONB),
+    column("version", sa.BigInteger, comment="what is not newer changes nothing"),
+    stamp("changed_at"),
+)
+customer_account = sa.Table(
+    "customer_account",
+    METADATA,
+    column("workspace_id", sa.Text, primary_key=True),
+    column("account", sa.Text, primary_key=True, comment="whose messages are the customer's"),
+    column("customer_id", sa.Text, primary_key=True),
+    sa.Index("ix_customer_account_customer", "customer_id"),
+)
 rule_count = sa.Table(
     "rule_count",
     METADATA,

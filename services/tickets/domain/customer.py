@@ -6,6 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from shared.errors import Invalid
+from shared.events.customers import ATTRIBUTE_NAME
 
 MOST_ATTRIBUTES: Final = 50
 MOST_TAGS: Final = 50
@@ -13,7 +14,7 @@ MOST_BYTES: Final = 4_096
 """Of all attributes as JSON: events carry them, and decisions that ask for them keep them."""
 
 LONGEST_TEXT: Final = 200
-KEY: Final = "^[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}$"
+KEY: Final = f"^{ATTRIBUTE_NAME}$"
 
 Attribute = str | int | float | bool
 

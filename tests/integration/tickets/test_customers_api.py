@@ -5,10 +5,13 @@ from typing import Any
 import httpx
 import pytest
 
+from services.router.domain.people import latest
+from services.router.domain.standing import key_of
 from services.tickets.handlers import joining
 from services.tickets.handlers.joining import Evidence
 from shared.events.customers import CustomerChanged
 from tests.support.floor import OTHER, Floor, agent, message, routed
+from tests.support.ticket_events import account
 from tests.support.tickets_app import person
 
 BOSS = agent("agt_boss", role="lead")
@@ -115,6 +118,11 @@ async def test_linking_hands_on_what_is_known_and_unlinking_gives_nothing_back(f
         assert await known(client, one) == ({"plan": "gold", "city": "Bonn"}, ["big", "old"])
         assert await known(client, other) == ({"plan": "free", "city": "Bonn"}, ["old"])
         lines = (await client.get(f"/v1/customers/{other}/changes")).json()["data"]
+    picture = latest(event.data for event in await floor.events())
+    assert {id_: (one.accounts, one.known.tags) for id_, one in picture.items()} == {
+        one: (frozenset({key_of(account("c1"))}), ("big", "old")),
+        other: (frozenset({key_of(account("c2"))}), ("old",)),
+    }
     parted = {event.customer.id: event.customer for event in (await told(floor))[-2:]}
     assert [[account.external_id for account in parted[id_].accounts] for id_ in (one, other)] == [["c1"], ["c2"]]
     assert parted[other].merged_into is None

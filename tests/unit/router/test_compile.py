@@ -1,11 +1,12 @@
 """The index decides exactly as a plain reading of the rules would, however many there are and however they nest."""
 
+import pytest
 from hypothesis import given, settings
 from jsonschema import Draft202012Validator
 
 from services.router.domain import compile as index
 from services.router.domain import explain, rules, schema
-from services.router.domain.facts import Facts
+from services.router.domain.facts import Customer, Facts
 from tests.support import naive_rules
 from tests.support.random_rules import documents, messages
 
@@ -49,6 +50,47 @@ def test_every_ruleset_that_is_taken_is_valid_by_the_published_schema(document):
 def ruleset(*found, **parts):
     written = [{"name": f"r{number}", **rule} for number, rule in enumerate(found)]
     return index.compile_rules(rules.parse({"fallback": {"team": "community"}, "rules": written, **parts}))
+
+
+@pytest.mark.parametrize(
+    ("asked", "values"),
+    [
+        ("gold", ["gold"]),
+        ("1", ["1"]),
+        (1, [1]),
+        (True, [True]),
+        ([True, 1], [1, True]),
+        ({"ne": 1}, ["gold", "1", True, 2.5, None]),
+        ({"gte": 1}, [1, 2.5]),
+        ({"between": [0, 1]}, [1]),
+        ({"starts": "g"}, ["gold"]),
+        ({"regex": "^[0-9]$"}, ["1"]),
+        ({"set": True}, ["gold", "1", 1, True, 2.5]),
+        ({"set": False}, [None]),
+    ],
+)
+def test_an_attribute_is_compared_with_what_is_of_its_kind(asked, values):
+    compiled = ruleset({"when": {"customer.attributes.a": asked}, "then": {"team": "care"}})
+    each = ["gold", "1", 1, True, 2.5, None]
+    found = [
+        value
+        for value in each
+        if compiled.decide(
+            Facts(network="x", customer=Customer(attributes={} if value is None else {"a": value}))
+        ).matched
+    ]
+    assert [(type(one), one) for one in found] == [(type(one), one) for one in values]
+
+
+def test_attributes_of_several_names_are_told_apart():
+    compiled = ruleset(
+        {"when": {"customer.attributes.a": 1}, "then": {"tags": ["a"]}},
+        {"when": {"customer.attributes.b.c": 1, "customer.tags": "vip"}, "then": {"tags": ["b"]}},
+        {"when": {"customer.tags": {"none": ["vip"]}}, "then": {"tags": ["none"]}},
+    )
+    known = Customer(attributes={"a": 2, "b.c": 1}, tags=("vip", "big"))
+    assert compiled.decide(Facts(network="x", customer=known)).action.tags == ("b",)
+    assert compiled.decide(Facts(network="x")).action.tags == ("none",)
 
 
 def test_a_disabled_rule_decides_nothing():
