@@ -10,9 +10,11 @@ from services.router.api import rulesets, shadows, structures, trials, usage
 from services.router.handlers.backtests import Backtests
 from services.router.handlers.classifying import Classifier
 from services.router.handlers.deciding import Router
-from services.router.handlers.following import Forgetting, on_tickets
+from services.router.handlers.following import Forgetting
 from services.router.handlers.gathering import Untold
+from services.router.handlers.remembered import Versions
 from services.router.handlers.shadows import Shadows
+from services.router.handlers.triggering import Triggers
 from services.router.settings import RouterSettings
 from services.router.store.rule_counts import writer_of
 from shared.events.catalogue import MESSAGES, TICKETS
@@ -33,7 +35,9 @@ def build(runtime: Runtime) -> Service:
     """Two consumers, what forgets, and the routes."""
     settings = RouterSettings.load()
     classifier = Classifier(runtime, settings, settings.classifier_url) if settings.classifier_url else None
-    deciding = Router(Shadows(writer_of(runtime.ids.new("rtr")), runtime.metrics), classifier=classifier)
+    versions, writer = Versions(), writer_of(runtime.ids.new("rtr"))
+    deciding = Router(Shadows(writer, runtime.metrics), classifier=classifier, versions=versions)
+    triggers = Triggers(versions, writer=writer)
     # An event that the log still holds may come again: the ticket's version is what tells that it was there before.
     closed_for = timedelta(days=runtime.settings.log_retention_days + 1)
     forgetting = Forgetting(runtime.database, closed_for=closed_for)
@@ -46,7 +50,9 @@ def build(runtime: Runtime) -> Service:
         body_limits={"/v1/rulesets": LARGEST_RULESET},
         consumes=[
             Consume(group=NAME, topics=(MESSAGES,), schema=NAME, handler=deciding.on_messages),
-            Consume(group=TICKETS_GROUP, topics=(TICKETS,), schema=NAME, handler=on_tickets, rest=TICKETS_REST),
+            Consume(
+                group=TICKETS_GROUP, topics=(TICKETS,), schema=NAME, handler=triggers.on_tickets, rest=TICKETS_REST
+            ),
         ],
         tasks={"retention": forgetting.run},
         resources=[Backtests(runtime), Untold(frozenset() if classifier else frozenset({"sentiment", "urgency"}))],

@@ -41,9 +41,20 @@ class MessageRouted(Payload, frozen=True, kw_only=True):
     """Why an item of ours was not delivered."""
 
 
+class Chain(Value, frozen=True, kw_only=True):
+    """Decisions about a ticket of which each led to the next: how many, and the rules that held in them."""
+
+    hops: int
+    rules: tuple[str, ...] = ()
+
+
 class TicketRouted(Payload, frozen=True, kw_only=True):
     """A trigger's decision about a ticket; dropped when the ticket has moved past `ticket_version`."""
 
     ticket_id: str
     ticket_version: int
     decision: Decision
+    trigger: str | None = None
+    """What the rules were asked about."""
+    chain: Chain | None = None
+    """The decisions that led to this one, and this one."""

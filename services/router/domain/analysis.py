@@ -11,7 +11,7 @@ from services.router.domain.compile import Compiled, Ruleset
 from services.router.domain.conditions import Problem
 from services.router.domain.criteria import KEYWORD, PATTERN
 from services.router.domain.rules import MAX_PROBLEMS, Action, Document
-from services.router.domain.vocabulary import FACTS
+from services.router.domain.vocabulary import FACTS, OF_MESSAGES, RECEIVED
 
 MAX_PAIRS: Final = 100_000
 """Pairs of rules that are compared; only a ruleset whose rules all look alike has more."""
@@ -24,6 +24,10 @@ _PER_RULE: Final = 0.5
 _FOR_PATTERNS: Final = 1.0
 _FOR_LANGUAGE: Final = 65.0
 """Microseconds: whatever the rules are, for each rule that is looked at, for all patterns, for telling a language."""
+
+
+ASKED_FOR: Final = frozenset({"channel.purpose", "author.first", "sentiment", "urgency", "verb"})
+"""Facts that are looked up for messages that come in, and for nothing else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +50,8 @@ def analyse(
         _unknown_agents(document, agents),
         _unknown_values(document),
         _untold(document, untold),
-        _shadowed(ruleset),
+        _out_of_place(document),
+        *(_shadowed(one) for one in (ruleset, *ruleset.triggered.values())),
     )
     return Analysis(errors=errors[:MAX_PROBLEMS], warnings=list(islice(warnings, MAX_PROBLEMS)), cost=cost(ruleset))
 
@@ -160,6 +165,20 @@ def _untold(document: Document, untold: Collection[str]) -> Iterable[Problem]:
         for one in conditions.criteria(rule.when):
             if one.fact in untold:
                 yield _problem(one.at, "never-told", f"{one.fact} is never set: no classifier is configured")
+
+
+def _out_of_place(document: Document) -> Iterable[Problem]:
+    """Facts that nothing tells of what the rule is asked about."""
+    for rule in document.rules:
+        for one in conditions.criteria(rule.when):
+            if rule.on == RECEIVED:
+                is_told = one.fact != "ticket.changed"
+            elif rule.on == "ticket.changed":
+                is_told = one.fact not in OF_MESSAGES
+            else:
+                is_told = one.fact not in ASKED_FOR
+            if not is_told:
+                yield _problem(one.at, "never-told", f"{one.fact} is never set on {rule.on}")
 
 
 def _problem(at: str, code: str, detail: str) -> Problem:

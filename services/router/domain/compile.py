@@ -7,7 +7,7 @@ Aho-Corasick automaton finds every keyword of every rule in one pass, one RE2 se
 
 import gc
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, get_args
 
@@ -17,6 +17,7 @@ from services.router.domain import criteria, language, text
 from services.router.domain.criteria import KEYWORD, PATTERN, SEVERAL, Binder, Check, Keys, Node, Seen
 from services.router.domain.facts import DERIVED, SLOW, Facts, Told
 from services.router.domain.rules import Action, Document, Rule
+from services.router.domain.vocabulary import RECEIVED, TRIGGERS, Trigger
 from shared.events.routing import Priority
 
 FALLBACK: Final = "fallback"
@@ -43,11 +44,15 @@ class Compiled:
 
 @dataclass(slots=True)
 class Ruleset:
-    """The index of one version."""
+    """The index of one version's rules that are asked about the same thing."""
 
     document: Document
     rules: list[Compiled]
     _binder: Binder
+    fallback: Action
+    """What becomes of that for which no rule says more."""
+    triggered: Mapping[Trigger, "Ruleset"] = field(default_factory=dict)
+    """The version's other rules, by what they are asked about."""
     filed: list[Keys | None] = field(default_factory=list)
     """Under which keys each rule is filed; None: it is looked at for every message."""
     _checks: list[Check] = field(default_factory=list)
@@ -78,11 +83,13 @@ class Ruleset:
         if self.asks("language"):
             language.model()
 
-    def decide(self, facts: Facts) -> Verdict:
-        """The first rule that owns, and all that add to it, in the order of the document."""
+    def decide(self, facts: Facts, *, without: Collection[str] = ()) -> Verdict:
+        """The first rule that owns, and all that add to it, in the order of the document; but for some of them."""
         seen = self.see(facts)
         checks = self._checks
         ranks = iter(self._candidates(seen))
+        if without:
+            ranks = iter([rank for rank in ranks if self.rules[rank].rule.name not in without])
         held: list[Compiled] = []
         for rank in ranks:
             # One that was found in several ways stands there as often.
@@ -93,7 +100,7 @@ class Ruleset:
                     break
         if held and held[-1].owns and not held[-1].rule.then.stop and held[-1].rank < self._last_adding:
             self._add(held, ranks, seen)
-        return _verdict(held, self.document.fallback)
+        return _verdict(held, self.fallback)
 
     def _add(self, held: list[Compiled], ranks: Iterable[int], seen: Seen) -> None:
         """Whatever still adds, once the owner is decided."""
@@ -107,7 +114,14 @@ class Ruleset:
     @property
     def weight(self) -> int:
         """Rules and keywords: what its memory grows with."""
-        return len(self.rules) + len(self._binder.keywords)
+        own = len(self.rules) + len(self._binder.keywords)
+        return own + sum(other.weight for other in self.triggered.values())
+
+    def about(self, trigger: Trigger) -> "Ruleset":
+        """The version's rules that are asked about this; none of them may be."""
+        if trigger == RECEIVED:
+            return self
+        return self.triggered.get(trigger) or _index(self.document, trigger, Action())
 
     def asks(self, fact: str) -> bool:
         """Whether any rule asks for it."""
@@ -153,17 +167,25 @@ def compile_rules(document: Document) -> Ruleset:
     # All that is made here stays: looking for garbage in it would take longer than making it.
     gc.disable()
     try:
-        binder = Binder(document)
-        rules = []
-        for rank, rule in enumerate(rule for rule in document.rules if rule.enabled):
-            node = binder.bind(rule.when)
-            rules.append(Compiled(rank, rule, node, rule.then.owns))
-        binder.keywords.build()
-        binder.patterns.build()
-        return Ruleset(document, rules, binder)
+        used = {rule.on for rule in document.rules if rule.enabled} - {RECEIVED}
+        triggered = {on: _index(document, on, Action()) for on in TRIGGERS if on in used}
+        return _index(document, RECEIVED, document.fallback, triggered)
     finally:
         if is_collecting:
             gc.enable()
+
+
+def _index(
+    document: Document, on: Trigger, fallback: Action, triggered: Mapping[Trigger, Ruleset] | None = None
+) -> Ruleset:
+    binder = Binder(document)
+    rules = []
+    for rank, rule in enumerate(rule for rule in document.rules if rule.enabled and rule.on == on):
+        node = binder.bind(rule.when)
+        rules.append(Compiled(rank, rule, node, rule.then.owns))
+    binder.keywords.build()
+    binder.patterns.build()
+    return Ruleset(document, rules, binder, fallback, triggered or {})
 
 
 def _verdict(held: list[Compiled], fallback: Action) -> Verdict:
@@ -175,6 +197,12 @@ def _verdict(held: list[Compiled], fallback: Action) -> Verdict:
         action=_sum(deciding, adding) if adding else deciding,
         matched=tuple([one.rule.name for one in held]),
     )
+
+
+def joined(actions: Sequence[Action]) -> Action:
+    """What several verdicts about one ticket come to: the owner of the first that has one, and all that they add."""
+    owner = next((one for one in actions if one.owns), actions[0])
+    return _sum(owner, [one for one in actions if one is not owner])
 
 
 def _sum(deciding: Action, adding: list[Action]) -> Action:

@@ -289,5 +289,5 @@ _COMPARISONS: Final[Mapping[str, Callable[[float], Callable[[Any], bool]]]] = {
     "lt": lambda most: lambda value: value < most,
     "lte": lambda most: lambda value: value <= most,
 }
-SEVERAL: Final = frozenset({"hashtags", "mentions", "links", "media", "ticket.tags"})
+SEVERAL: Final = frozenset({"hashtags", "mentions", "links", "media", "ticket.tags", "ticket.changed"})
 """Facts with several values."""

@@ -25,10 +25,14 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
     priority: str = "normal"
     tags: tuple[str, ...] = ()
     answered_at: datetime | None = None
+    state: str = "open"
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """A message as the router saw it, kept with its decision: with the version it gives the same decision again."""
+    """A message as the router saw it, kept with its decision: with the version it gives the same decision again.
+
+    Where a ticket changed without a message, what a message tells is empty.
+    """
 
     network: str
     kind: str = "dm"
@@ -57,6 +61,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     ticket: Ticket | None = None
     classified: Classified | None = None
     """What the classifier said of the text; None: nobody asked."""
+    changed: tuple[str, ...] = ()
+    """What of the ticket changed just now."""
 
 
 def as_kept(kept: Any) -> Facts:
@@ -69,11 +75,11 @@ Value = Any
 Derive = Callable[[Facts, str], Value]
 
 DERIVED: Final[Mapping[str, Derive]] = {
-    "network": lambda facts, _: facts.network,
+    "network": lambda facts, _: facts.network or None,
     "channel": lambda facts, _: facts.channel or None,
     "channel.purpose": lambda facts, _: facts.purpose,
-    "kind": lambda facts, _: facts.kind,
-    "verb": lambda facts, _: facts.verb,
+    "kind": lambda facts, _: facts.kind or None,
+    "verb": lambda facts, _: facts.verb or None,
     "replayed": lambda facts, _: facts.replayed,
     "text": lambda _, words: words or None,
     "language": lambda facts, _: language.tell(facts.text or ""),
@@ -100,6 +106,8 @@ DERIVED: Final[Mapping[str, Derive]] = {
     "ticket.team": lambda facts, _: facts.ticket.team if facts.ticket else None,
     "ticket.priority": lambda facts, _: facts.ticket.priority if facts.ticket else None,
     "ticket.tags": lambda facts, _: frozenset(facts.ticket.tags) if facts.ticket else frozenset(),
+    "ticket.state": lambda facts, _: facts.ticket.state if facts.ticket else None,
+    "ticket.changed": lambda facts, _: frozenset(facts.changed),
     "ticket.answered": lambda facts, _: _since(facts.ticket.answered_at, facts.at) if facts.ticket else None,
 }
 """Each fact as it is compared, from what came and its normalized text; None: not set. A lane is told by words, too."""
@@ -107,7 +115,8 @@ DERIVED: Final[Mapping[str, Derive]] = {
 LOOKED_UP: Final[Mapping[str, Callable[[Facts], bool]]] = {
     "author.first": lambda facts: facts.first is not None,
     **dict.fromkeys(
-        (name for name in DERIVED if name.startswith("ticket.")), lambda facts: facts.has_ticket is not None
+        (name for name in DERIVED if name.startswith("ticket.") and name != "ticket.changed"),
+        lambda facts: facts.has_ticket is not None,
     ),
     **dict.fromkeys(("sentiment", "urgency"), lambda facts: facts.classified is not None or not facts.text),
 }

@@ -8,7 +8,7 @@ import msgspec
 
 from services.router.domain import conditions, text
 from services.router.domain.conditions import Condition, Problem
-from services.router.domain.vocabulary import FUTURE_ACTIONS
+from services.router.domain.vocabulary import FUTURE_ACTIONS, FUTURE_TRIGGERS, RECEIVED, Trigger
 from shared import calendars
 from shared.calendars import Calendar
 from shared.errors import Invalid
@@ -62,6 +62,7 @@ class _Written(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     name: Name
     when: Any
     then: Action
+    on: Trigger = RECEIVED
     enabled: bool = True
 
 
@@ -75,11 +76,12 @@ class _Document(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """One rule; the first that owns decides the owner, the others add to it."""
+    """One rule; the first that owns decides the owner, the others add to it. `on`: what it is asked about."""
 
     name: str
     when: Condition
     then: Action
+    on: Trigger = RECEIVED
     enabled: bool = True
 
 
@@ -109,7 +111,7 @@ def parse(document: Any) -> Document:
     for index, rule in enumerate(written.rules):
         when, found = conditions.parse(rule.when, at=f"/rules/{index}/when", names=names)
         problems += found
-        rules.append(Rule(name=rule.name, when=when, then=rule.then, enabled=rule.enabled))
+        rules.append(Rule(name=rule.name, when=when, then=rule.then, on=rule.on, enabled=rule.enabled))
     if problems:
         raise Invalid("the ruleset is not valid", errors=problems[:MAX_PROBLEMS])
     return Document(
@@ -136,9 +138,12 @@ def _actions(document: Document) -> Iterable[Action]:
 
 
 def _unavailable(document: Any) -> Iterable[Problem]:
-    """Actions that the language knows and Baton cannot do yet; conditions tell on their own."""
+    """Triggers and actions that the language knows and Baton cannot do yet; conditions tell on their own."""
     rules = document.get("rules") if isinstance(document, dict) else None
     for index, rule in enumerate(rules if isinstance(rules, list) else []):
+        on = rule.get("on") if isinstance(rule, dict) else None
+        if isinstance(on, str) and on in FUTURE_TRIGGERS:
+            yield conditions.unavailable(f"/rules/{index}/on", f"the trigger {on!r} ({FUTURE_TRIGGERS[on]})", on)
         then = rule.get("then") if isinstance(rule, dict) else None
         for name in then if isinstance(then, dict) else ():
             if name in FUTURE_ACTIONS:
@@ -169,7 +174,10 @@ def _rule_problems(document: _Document) -> Iterable[Problem]:
         if rule.name in seen:
             yield {"pointer": f"/rules/{index}/name", "detail": f"rule {seen[rule.name]} has the same name"}
         seen.setdefault(rule.name, index)
-        if wrong := _action_problem(rule.then):
+        wrong = _action_problem(rule.then)
+        if wrong is None and rule.on != RECEIVED:
+            wrong = _unfit(rule.then)
+        if wrong:
             yield {"pointer": f"/rules/{index}/then", "detail": wrong}
 
 
@@ -182,6 +190,13 @@ def _action_problem(action: Action) -> str | None:
         return "a reason says why something is ignored"
     if action == Action():
         return "a rule does something: it names a team, ignores, or adds tags, a priority or a lane"
+    return None
+
+
+def _unfit(action: Action) -> str | None:
+    """What cannot be done to a ticket that is there already."""
+    if action.owns or action.lane is not None:
+        return "a ticket that is there already keeps its team and its lane: only its tags and its priority grow"
     return None
 
 

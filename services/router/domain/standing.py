@@ -1,6 +1,6 @@
 """Open tickets as rules ask for them: what a batch of a ticket's events says about it in the end."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -37,19 +37,20 @@ def key_of(account: Account) -> str:
     return ids.digest("acc", account.network, account.scope, account.external_id)
 
 
-def latest(payloads: Iterable[Payload]) -> dict[str, Standing]:
+def latest(payloads: Iterable[Payload], before: Mapping[str, Standing] | None = None) -> dict[str, Standing]:
     """How each ticket stands after its events, by id; one that comes late among them changes nothing."""
-    found: dict[str, Standing] = {}
+    found: dict[str, Standing] = dict(before or {})
     for data in payloads:
         if not isinstance(data, TicketEvent):
             continue
-        before = found.get(data.ticket.id)
-        if before is None or before.version <= data.ticket.version:
-            found[data.ticket.id] = _standing(data, before)
+        last = found.get(data.ticket.id)
+        if last is None or last.version <= data.ticket.version:
+            found[data.ticket.id] = standing_of(data, last)
     return found
 
 
-def _standing(data: TicketEvent, before: Standing | None) -> Standing:
+def standing_of(data: TicketEvent, before: Standing | None) -> Standing:
+    """How a ticket stands after an event; `before`: how it stood before it."""
     view = data.ticket
     times = [before.ticket.answered_at if before else None, data.at if _is_answer(data) else None]
     accounts = _accounts(data)
@@ -62,6 +63,7 @@ def _standing(data: TicketEvent, before: Standing | None) -> Standing:
             priority=view.priority,
             tags=view.tags,
             answered_at=max((one for one in times if one is not None), default=None),
+            state=view.state,
         ),
         is_open=view.state in OPEN,
         version=view.version,

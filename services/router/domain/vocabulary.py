@@ -8,6 +8,26 @@ from services.router.domain.classified import Sentiment, Urgency
 from services.router.domain.language import LANGUAGES
 from shared.events.messages import Kind
 from shared.events.routing import Lane, Priority
+from shared.events.tickets import TicketState
+
+Trigger = Literal["message.received", "message.edited", "customer.replied", "ticket.changed"]
+TRIGGERS: Final[Mapping[Trigger, str]] = {
+    "message.received": "a message came in",
+    "message.edited": "its author changed a message of a ticket",
+    "customer.replied": "a message of the customer came to a ticket that was open already",
+    "ticket.changed": "the state, team, owner, priority or tags of a ticket changed",
+}
+"""What rules are asked about. All but the first decide about a ticket that is there already."""
+
+RECEIVED: Final[Trigger] = "message.received"
+FUTURE_TRIGGERS: Final[Mapping[str, str]] = {
+    "timer": "nobody has answered for some time",
+    "sla.warning": "a promise is about to be broken",
+    "shift.changed": "people came on duty or left it",
+    "surge.changed": "more comes in than usual, or no longer",
+}
+ASPECTS: Final = ("state", "team", "owner", "priority", "tags")
+"""What may change of a ticket, as rules tell it."""
 
 Type = Literal["word", "words", "text", "number", "flag", "time", "author"]
 
@@ -63,6 +83,8 @@ FACTS: Final[Mapping[str, Fact]] = {
     "ticket.team": Fact("word", "its team"),
     "ticket.priority": Fact("word", "its priority", get_args(Priority)),
     "ticket.tags": Fact("words", "its tags"),
+    "ticket.state": Fact("word", "its state", get_args(TicketState)),
+    "ticket.changed": Fact("words", "what of it changed just now", ASPECTS),
     "ticket.answered": Fact("number", "minutes since its last answer"),
     "shift": Fact("words", "teams and agents on duty", fed=False),
     "volume.surge": Fact("flag", "whether more comes in than usual", fed=False),
@@ -91,7 +113,12 @@ MAY_BE_EMPTY: Final = ("network", "channel", "kind")
 """Facts of which an empty list asks nothing, as it always did; of all others it is refused."""
 
 CHANGED: Final = "changed"
-"""Known for every fact; nothing feeds previous values yet."""
+"""Known for every fact; told of a ticket's state, team, owner, priority and tags only."""
+
+OF_MESSAGES: Final = frozenset(
+    name for name in FACTS if name != "time" and not name.startswith(("ticket.", "shift", "volume.", "customer."))
+)
+"""Facts that are not set where no message led to the question."""
 
 FUTURE_ACTIONS: Final[Mapping[str, str]] = {
     "reroute": "move a ticket that is open already",
@@ -114,6 +141,12 @@ FUTURE_ACTIONS: Final[Mapping[str, str]] = {
 def fact(name: str) -> Fact | None:
     """The fact of this name; every customer attribute is one."""
     return FACTS.get("customer.attributes" if name.startswith("customer.attributes.") else name)
+
+
+def aspect(name: str) -> str | None:
+    """What of a ticket the fact tells, if its changes are known."""
+    found = name.removeprefix("ticket.")
+    return found if found != name and found in ASPECTS else None
 
 
 def operators(asked: Fact) -> tuple[str, ...]:

@@ -12,9 +12,11 @@ from services.router.domain.diff import diff as differences
 from services.router.domain.explain import explain as why
 from services.router.domain.facts import Facts, as_kept
 from services.router.domain.patterns import Unreadable
+from services.router.domain.triggers import answer
+from services.router.domain.vocabulary import RECEIVED, Trigger
 from services.router.handlers.classifying import Classifier
 from services.router.handlers.gathering import gather, message_of
-from services.router.handlers.remembered import REMEMBER, Remembered
+from services.router.handlers.remembered import Versions
 from services.router.handlers.shadows import Shadows, Trial
 from services.router.store import decisions, rule_counts, rulesets
 from services.router.store.decisions import Decided
@@ -39,11 +41,15 @@ class Router:
     """Decides by the versions in force; remembers compiled versions, which never change."""
 
     def __init__(
-        self, shadows: Shadows | None = None, *, classifier: Classifier | None = None, remember: int = REMEMBER
+        self,
+        shadows: Shadows | None = None,
+        *,
+        classifier: Classifier | None = None,
+        versions: Versions | None = None,
     ) -> None:
         self._shadows = shadows or Shadows()
         self._classifier = classifier
-        self._compiled = Remembered(remember)
+        self._versions = Versions() if versions is None else versions
 
     async def on_messages(self, tx: Transaction, events: Sequence[Event]) -> None:
         """Decides and passes on a batch of message events: one read of versions decides all of it."""
@@ -51,7 +57,7 @@ class Router:
         due = {_decision_id(event): event for event in passing if _is_due(event)}
         standing = await rulesets.standing(tx, {event.workspace_id for event in due.values()}, list(due))
         versions = standing.versions
-        compiled = await self._rulesets(tx, versions)
+        compiled = await self._versions.rulesets(tx, versions)
         fresh = {id_: event for id_, event in due.items() if id_ not in standing.decisions}
         trial = await self._shadows.beside(tx, _of_these(standing.candidates, fresh))
         facts = await gather(tx, fresh, _asking(compiled, trial), classifier=self._classifier)
@@ -69,19 +75,6 @@ class Router:
                 continue
             tx.traceparent = event.traceparent
             tx.emit(_routed(event, decision), key=event.key, event_id=ids.digest("evt", "routed", event.id))
-
-    async def _rulesets(self, tx: Transaction, versions: dict[str, int]) -> dict[str, index.Ruleset]:
-        found = {
-            workspace: known
-            for workspace, version in versions.items()
-            if (known := self._compiled.get(workspace, version)) is not None
-        }
-        missing = {workspace: version for workspace, version in versions.items() if workspace not in found}
-        if missing:
-            for (workspace, version), document in (await rulesets.documents(tx, missing)).items():
-                found[workspace] = index.compile_rules(rules.parse(document))
-                self._compiled.keep(workspace, version, found[workspace])
-        return found
 
 
 async def create(
@@ -127,19 +120,22 @@ async def diff(tx: Transaction, workspace_id: str, version: int, *, against: int
     }
 
 
-async def rehearse(tx: Transaction, workspace_id: str, version: int, asked: Facts | str) -> dict[str, Any]:
+async def rehearse(
+    tx: Transaction, workspace_id: str, version: int, asked: Facts | str, *, on: Trigger = RECEIVED
+) -> dict[str, Any]:
     """What a version would decide about a message that came (by its id) or never came; changes nothing."""
     found = await load(tx, workspace_id, version)
-    compiled = index.compile_rules(rules.parse(found.document))
+    compiled = index.compile_rules(rules.parse(found.document)).about(on)
     if isinstance(asked, str):
         facts = as_kept((await _decisions(tx, asked))[-1].facts)
     else:
         facts = asked if asked.at is not None else msgspec.structs.replace(asked, at=await tx.now())
-    verdict = compiled.decide(facts)
+    verdict = compiled.decide(facts) if on == RECEIVED else answer(compiled, facts)
     return {
-        "rule": verdict.rule,
-        "outcome": _outcome(verdict.action),
-        "action": msgspec.to_builtins(verdict.action),
+        "on": on,
+        "rule": verdict.rule if verdict else None,
+        "outcome": _outcome(verdict.action) if verdict else None,
+        "action": msgspec.to_builtins(verdict.action) if verdict else None,
         "ruleset_version": version,
         **why(compiled, facts),
     }

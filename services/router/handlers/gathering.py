@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from services.router.domain.classified import Classified
@@ -55,8 +56,10 @@ async def gather(
     customers = _which(fresh, asking, TICKET)
     standing = await tickets.of_authors(tx, {writers[id_] for id_ in customers}) if customers else {}
     return {
-        id_: _facts(
-            event,
+        id_: facts_of(
+            message_of(event),
+            verb=EVENT_TYPES[event.type].name.split(".")[1],
+            at=message_of(event).received_at,
             purpose=purposes.get(message_of(event).channel_id) if id_ in of_channels else None,
             is_first=id_ in newcomers if id_ in greeted else None,
             has_ticket=writers[id_] in standing if id_ in customers else None,
@@ -97,23 +100,26 @@ def _classified(fresh: Mapping[str, Event], asking: Asking, classifier: Classifi
     return classifier.classify(texts) if texts else {}
 
 
-def _facts(
-    event: Event,
+def facts_of(
+    message: Message,
     *,
-    purpose: str | None,
-    is_first: bool | None,
-    has_ticket: bool | None,
-    ticket: OpenTicket | None,
-    classified: Classified | None,
+    verb: str,
+    at: datetime,
+    purpose: str | None = None,
+    is_first: bool | None = None,
+    has_ticket: bool | None = None,
+    ticket: OpenTicket | None = None,
+    classified: Classified | None = None,
+    changed: tuple[str, ...] = (),
 ) -> Facts:
-    message = message_of(event)
+    """What a message says itself, and what was found out besides."""
     author, post = message.author, message.post
     return Facts(
         network=message.network,
         channel=message.channel_id,
         purpose=purpose,
         kind=message.kind,
-        verb=EVENT_TYPES[event.type].name.split(".")[1],
+        verb=verb,
         replayed=message.replayed,
         text=message.text,
         media=tuple(attachment.kind for attachment in message.attachments),
@@ -127,10 +133,11 @@ def _facts(
         campaign=post.campaign_id if post else None,
         ad=post.ad_id if post else None,
         reply_until=min((one.until for one in message.reply_options if one.until is not None), default=None),
-        at=message.received_at,
+        at=at,
         has_ticket=has_ticket,
         ticket=ticket,
         classified=classified,
+        changed=changed,
     )
 
 

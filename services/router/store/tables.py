@@ -67,6 +67,7 @@ ticket = sa.Table(
     column("priority", sa.Text),
     column("tags", pg.JSONB),
     column("answered_at", INSTANT, nullable=True),
+    column("state", sa.Text, nullable=True, comment="null: written before states were followed"),
     column("version", sa.BigInteger, comment="what is not newer changes nothing"),
     stamp("changed_at"),
     # What is closed is kept until its events cannot come again.
@@ -80,6 +81,26 @@ ticket_account = sa.Table(
     column("account", sa.Text, primary_key=True, comment="whose messages belong to an open ticket"),
     column("ticket_id", sa.Text, primary_key=True),
     sa.Index("ix_ticket_account_ticket", "ticket_id"),
+)
+ticket_decision = sa.Table(
+    "ticket_decision",
+    METADATA,
+    column("id", sa.Text, primary_key=True),
+    column("workspace_id", sa.Text),
+    column("ticket_id", sa.Text),
+    column("ticket_version", sa.BigInteger),
+    column("trigger", sa.Text),
+    column("event_id", sa.Text, comment="of the ticket event that asked"),
+    column("ruleset_version", sa.Integer),
+    column("rule", sa.Text),
+    column("action", pg.JSONB),
+    column("matched", pg.JSONB),
+    column("skipped", pg.JSONB, comment="rules that held and had their say earlier in the chain"),
+    column("held", sa.Text, nullable=True, comment="loop or hop-limit: why nothing came of it"),
+    column("chain", pg.JSONB, nullable=True, comment="the decisions that led to the event"),
+    column("facts", pg.JSONB, comment="what the rules saw: with the version it gives the same decision again"),
+    stamp(),
+    sa.Index("ix_ticket_decision_ticket", "workspace_id", "ticket_id", "created_at", "id"),
 )
 rule_count = sa.Table(
     "rule_count",

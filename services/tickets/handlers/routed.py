@@ -187,7 +187,7 @@ def _trigger(changes: Changes, data: TicketRouted, event_id: str) -> None:
     fields = tickets_.raised(changes[data.ticket_id], data.decision)
     if not fields:
         return
-    changes.cause = event_id
+    changes.cause, changes.chain = event_id, data.chain
     changes.record(data.ticket_id, "triggered", SYSTEM, event_id=event_id, data={"rule": data.decision.rule})
     changes.change(data.ticket_id, SYSTEM, "triggered", **fields)
-    changes.emit(TicketUpdated, data.ticket_id, SYSTEM, changes=tuple(sorted(fields)), reason=data.decision.rule)
+    changes.emit(TicketUpdated, data.ticket_id, SYSTEM, changes=tickets_.shown(fields), reason=data.decision.rule)

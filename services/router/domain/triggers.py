@@ -1,0 +1,106 @@
+"""What tickets' events ask rules about, what rules answer, and how far their answers may lead to further questions."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, Literal
+
+import msgspec
+
+from services.router.domain.compile import Ruleset, Verdict
+from services.router.domain.facts import Facts
+from services.router.domain.standing import Standing, standing_of
+from services.router.domain.vocabulary import ASPECTS, Trigger
+from shared.events.envelope import Event
+from shared.events.messages import Message
+from shared.events.routing import Chain
+from shared.events.tickets import TicketEvent, TicketMerged, TicketReopened, TicketUpdated
+
+MAX_HOPS: Final = 5
+"""Decisions of which each led to the next; what they lead to then is left to people."""
+
+Held = Literal["loop", "hop-limit"]
+
+
+class Occasion(msgspec.Struct, frozen=True, kw_only=True):
+    """Something about a ticket that rules listen to. `changed`: what of the ticket is otherwise than before."""
+
+    trigger: Trigger
+    event: Event
+    changed: tuple[str, ...] = ()
+    message: Message | None = None
+    chain: Chain | None = None
+
+
+class Judgement(msgspec.Struct, frozen=True, kw_only=True):
+    """What rules say to an occasion. `skipped`: rules that held and were not asked again; `held`: why nothing comes."""
+
+    verdict: Verdict
+    skipped: tuple[str, ...] = ()
+    held: Held | None = None
+
+
+def occasions(events: Iterable[Event], before: Mapping[str, Standing]) -> dict[str, list[Occasion]]:
+    """By ticket, in order. `before`: how tickets stood; what is not newer was asked about already."""
+    known = dict(before)
+    found: dict[str, list[Occasion]] = {}
+    for event in events:
+        data = event.data
+        if not isinstance(data, TicketEvent):
+            continue
+        last = known.get(data.ticket.id)
+        if last is not None and data.ticket.version <= last.version:
+            continue
+        now = known[data.ticket.id] = standing_of(data, last)
+        if some := list(_occasions(event, data, last, now)):
+            found.setdefault(data.ticket.id, []).extend(some)
+    return found
+
+
+def judge(ruleset: Ruleset, facts: Facts, chain: Chain | None) -> Judgement | None:
+    """None: no rule holds. A rule is asked once in a chain, so that what it does never asks it again."""
+    verdict = answer(ruleset, facts)
+    if verdict is None or chain is None:
+        return Judgement(verdict=verdict) if verdict else None
+    if chain.hops >= MAX_HOPS:
+        return Judgement(verdict=verdict, skipped=verdict.matched, held="hop-limit")
+    skipped = tuple(name for name in verdict.matched if name in chain.rules)
+    if not skipped:
+        return Judgement(verdict=verdict)
+    rest = answer(ruleset, facts, chain.rules)
+    return Judgement(verdict=rest or verdict, skipped=skipped, held=None if rest else "loop")
+
+
+def link(before: Sequence[Chain | None], matched: Iterable[str]) -> Chain:
+    """The chain that goes on with a decision; of several that meet in it, the longest."""
+    chains = [one for one in before if one is not None]
+    rules = [name for chain in chains for name in chain.rules]
+    hops = max((chain.hops for chain in chains), default=0)
+    return Chain(hops=hops + 1, rules=tuple(dict.fromkeys((*rules, *matched))))
+
+
+def answer(ruleset: Ruleset, facts: Facts, without: Sequence[str] = ()) -> Verdict | None:
+    """What the rules say; None: none of them holds."""
+    verdict = ruleset.decide(facts, without=without)
+    if not verdict.matched:
+        return None
+    # Nobody has to own what is owned already: without a rule that does, the first one stands for all.
+    is_owned = verdict.rule in verdict.matched
+    return verdict if is_owned else msgspec.structs.replace(verdict, rule=verdict.matched[0])
+
+
+def _occasions(event: Event, data: TicketEvent, before: Standing | None, now: Standing) -> Iterable[Occasion]:
+    if isinstance(data, TicketMerged) or data.ticket.state == "merged":
+        return
+    message = data.message if isinstance(data, TicketUpdated | TicketReopened) else None
+    if isinstance(data, TicketUpdated) and message is not None and "messages" in data.changes:
+        if data.reason == "edited":
+            yield Occasion(trigger="message.edited", event=event, message=message, chain=data.chain)
+        elif data.reason is None and message.direction == "in" and message.kind != "reaction":
+            yield Occasion(trigger="customer.replied", event=event, message=message, chain=data.chain)
+    if before is not None and (changed := _changed(before, now)):
+        yield Occasion(trigger="ticket.changed", event=event, changed=changed, chain=data.chain)
+
+
+def _changed(before: Standing, now: Standing) -> tuple[str, ...]:
+    # Of what was followed before states were, the state is not known.
+    asked = ASPECTS if before.ticket.state else [name for name in ASPECTS if name != "state"]
+    return tuple(name for name in asked if getattr(before.ticket, name) != getattr(now.ticket, name))

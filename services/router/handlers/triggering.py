@@ -1,0 +1,172 @@
+"""Asks rules about tickets that are there already, whenever an event tells that something happened to them."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from services.router.domain.compile import Ruleset, joined
+from services.router.domain.explain import explain as why
+from services.router.domain.facts import Facts, as_kept
+from services.router.domain.rules import Action
+from services.router.domain.standing import Standing, latest
+from services.router.domain.triggers import Judgement, Occasion, judge, link, occasions
+from services.router.handlers.following import on_tickets
+from services.router.handlers.gathering import facts_of
+from services.router.handlers.remembered import Versions
+from services.router.store import rule_counts, rulesets, ticket_decisions, tickets
+from services.router.store.ticket_decisions import TicketDecided
+from shared import ids
+from shared.db.transaction import Transaction
+from shared.events.envelope import Event
+from shared.events.routing import Decision, TicketRouted
+from shared.events.tickets import TicketEvent
+
+LISTED: Final = 100
+"""Decisions about one ticket that are told."""
+
+
+class Triggers:
+    """Follows tickets, and decides about them by the versions in force; `writer` as for messages."""
+
+    def __init__(self, versions: Versions | None = None, *, writer: int = 0) -> None:
+        self._versions = Versions() if versions is None else versions
+        self._writer = writer
+
+    async def on_tickets(self, tx: Transaction, events: Sequence[Event]) -> None:
+        """A batch of ticket events. Where no rule listens to tickets, they are followed and nothing else."""
+        listening = await self._listening(tx, {event.workspace_id for event in events})
+        heard = [event for event in events if event.workspace_id in listening]
+        before = await tickets.stood(tx, _tickets(heard)) if heard else {}
+        await on_tickets(tx, events)
+        asked = occasions(heard, before)
+        if not asked:
+            return
+        now = latest((event.data for event in heard), before)
+        made = [
+            one
+            for ticket_id, some in asked.items()
+            for one in _decide(tx, now[ticket_id], some, *listening[now[ticket_id].workspace_id])
+        ]
+        ticket_decisions.keep(tx, made)
+        rule_counts.add(tx, [one for one in made if one.held is None], writer=self._writer)
+
+    async def _listening(self, tx: Transaction, workspaces: Iterable[str]) -> dict[str, tuple[int, Ruleset]]:
+        versions = await rulesets.active_versions(tx, workspaces)
+        compiled = await self._versions.rulesets(tx, versions)
+        return {name: (versions[name], found) for name, found in compiled.items() if found.triggered}
+
+
+async def explain(tx: Transaction, workspace_id: str, ticket_id: str) -> list[dict[str, Any]]:
+    """What was decided about a ticket once it was there, newest first, and by which rules, as they saw it."""
+    explained = []
+    compiled: dict[int, Ruleset] = {}
+    versions = Versions()
+    for one in await ticket_decisions.of_ticket(tx, workspace_id, ticket_id, limit=LISTED):
+        version = one.ruleset_version
+        if version not in compiled:
+            compiled |= {version: (await versions.rulesets(tx, {workspace_id: version}))[workspace_id]}
+        told = why(compiled[version].about(one.trigger), as_kept(one.facts))
+        explained.append({**_shown(one), "facts": told["facts"], "evidence": told["matched"], "missed": told["missed"]})
+    return explained
+
+
+def _shown(one: TicketDecided) -> dict[str, Any]:
+    return {name: getattr(one, name) for name in TicketDecided.__slots__ if name not in {"workspace_id", "facts"}}
+
+
+def _tickets(events: Iterable[Event]) -> list[str]:
+    return sorted({event.data.ticket.id for event in events if isinstance(event.data, TicketEvent)})
+
+
+def _decide(
+    tx: Transaction, now: Standing, some: Sequence[Occasion], version: int, compiled: Ruleset
+) -> list[TicketDecided]:
+    """Every occasion is judged by how the ticket stands now, because that is what the decision is about."""
+    made: list[TicketDecided] = []
+    effective: list[tuple[Occasion, TicketDecided]] = []
+    for occasion in some:
+        ruleset = compiled.triggered.get(occasion.trigger)
+        facts = _facts(occasion, now)
+        judgement = judge(ruleset, facts, occasion.chain) if ruleset else None
+        if judgement is None:
+            continue
+        decided = _decided(occasion, now, version, facts, judgement)
+        made.append(decided)
+        if judgement.held is None:
+            effective.append((occasion, decided))
+    if effective:
+        _tell(tx, effective)
+    return made
+
+
+def _tell(tx: Transaction, effective: Sequence[tuple[Occasion, TicketDecided]]) -> None:
+    """One event for all that was decided about one version: a second one would find the ticket changed."""
+    first, decided = effective[0]
+    actions = [one.action for _, one in effective]
+    matched = [name for _, one in effective for name in one.matched]
+    tx.traceparent = first.event.traceparent
+    told = TicketRouted(
+        workspace_id=decided.workspace_id,
+        ticket_id=decided.ticket_id,
+        ticket_version=decided.ticket_version,
+        decision=_decision(decided, actions),
+        trigger=decided.trigger,
+        chain=link([occasion.chain for occasion, _ in effective], matched),
+    )
+    event_id = ids.digest("evt", "ticket-routed", *(one.id for _, one in effective))
+    tx.emit(told, key=decided.ticket_id, event_id=event_id)
+
+
+def _decision(decided: TicketDecided, actions: Sequence[Action]) -> Decision:
+    action = joined(actions)
+    return Decision(
+        id=decided.id,
+        outcome="route",
+        rule=decided.rule,
+        ruleset_version=decided.ruleset_version,
+        # Priorities only rise: the lowest says nothing.
+        priority=action.priority or "low",
+        tags=action.tags,
+    )
+
+
+def _facts(occasion: Occasion, now: Standing) -> Facts:
+    data = occasion.event.data
+    assert isinstance(data, TicketEvent)  # noqa: S101 - nothing else is an occasion
+    if occasion.message is not None:
+        return facts_of(
+            occasion.message,
+            verb="",
+            at=data.at,
+            has_ticket=now.is_open,
+            ticket=now.ticket,
+            changed=occasion.changed,
+        )
+    return Facts(
+        network="",
+        kind="",
+        verb="",
+        at=data.at,
+        has_ticket=now.is_open,
+        ticket=now.ticket,
+        changed=occasion.changed,
+    )
+
+
+def _decided(occasion: Occasion, now: Standing, version: int, facts: Facts, judgement: Judgement) -> TicketDecided:
+    verdict = judgement.verdict
+    return TicketDecided(
+        id=ids.digest("dec", occasion.event.id, occasion.trigger),
+        workspace_id=now.workspace_id,
+        ticket_id=now.ticket.id,
+        ticket_version=now.version,
+        trigger=occasion.trigger,
+        event_id=occasion.event.id,
+        ruleset_version=version,
+        rule=verdict.rule,
+        action=verdict.action,
+        matched=() if judgement.held else verdict.matched,
+        skipped=judgement.skipped,
+        held=judgement.held,
+        chain=occasion.chain,
+        facts=facts,
+    )
