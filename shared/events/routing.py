@@ -41,6 +41,14 @@ class MessageRouted(Payload, frozen=True, kw_only=True):
     """Why an item of ours was not delivered."""
 
 
+class Reroute(Value, frozen=True, kw_only=True):
+    """Where an open ticket moves. Without a team it stays in its own, for the agent who is named."""
+
+    team: str | None = None
+    agent: str | None = None
+    """An agent of that team to prefer, if eligible."""
+
+
 class Chain(Value, frozen=True, kw_only=True):
     """Decisions about a ticket of which each led to the next: how many, and the rules that held in them."""
 
@@ -58,3 +66,5 @@ class TicketRouted(Payload, frozen=True, kw_only=True):
     """What the rules were asked about."""
     chain: Chain | None = None
     """The decisions that led to this one, and this one."""
+    reroute: Reroute | None = None
+    """None: it stays where it is."""

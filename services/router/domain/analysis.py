@@ -10,7 +10,7 @@ from services.router.domain import conditions, criteria, implication
 from services.router.domain.compile import Compiled, Ruleset
 from services.router.domain.conditions import Problem
 from services.router.domain.criteria import KEYWORD, PATTERN
-from services.router.domain.rules import MAX_PROBLEMS, Action, Document
+from services.router.domain.rules import MAX_PROBLEMS, Action, Document, named_agents, named_teams
 from services.router.domain.vocabulary import FACTS, OF_MESSAGES, RECEIVED
 
 MAX_PAIRS: Final = 100_000
@@ -77,15 +77,17 @@ def cost(ruleset: Ruleset) -> dict[str, Any]:
 
 def _unknown_teams(document: Document, teams: Collection[str]) -> Iterable[Problem]:
     for at, action in _actions(document):
-        if action.team is not None and action.team not in teams:
-            yield _problem(f"{at}/team", "unknown-team", f"there is no team {action.team}")
+        for place, name in named_teams(action):
+            if name not in teams:
+                yield _problem(f"{at}/{place}", "unknown-team", f"there is no team {name}")
 
 
 def _unknown_agents(document: Document, agents: Collection[str]) -> Iterable[Problem]:
     # Agents leave; the team owns all the same.
     for at, action in _actions(document):
-        if action.agent is not None and action.agent not in agents:
-            yield _problem(f"{at}/agent", "unknown-agent", f"there is no agent {action.agent}")
+        for place, name in named_agents(action):
+            if name not in agents:
+                yield _problem(f"{at}/{place}", "unknown-agent", f"there is no agent {name}")
 
 
 def _actions(document: Document) -> Iterable[tuple[str, Action]]:

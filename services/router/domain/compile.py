@@ -213,6 +213,7 @@ def _sum(deciding: Action, adding: list[Action]) -> Action:
         team=deciding.team,
         agent=deciding.agent,
         ignore=deciding.ignore,
+        reroute=deciding.reroute,
         reason=deciding.reason,
         priority=max(priorities, key=_PRIORITIES.__getitem__, default=None),
         tags=tuple(dict.fromkeys(tag for action in actions for tag in action.tags)),

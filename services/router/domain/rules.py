@@ -26,12 +26,21 @@ Language = Annotated[str, msgspec.Meta(pattern="^[a-z]{2,3}$")]
 Keyword = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
+class Reroute(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Where an open ticket moves: to a team, to an agent of that team if eligible, or to an agent of its own team."""
+
+    team: TeamId | None = None
+    agent: Name | None = None
+
+
 class Action(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What becomes of it. A rule with a team or `ignore` decides the owner; any other adds to what is decided."""
+    """What becomes of it. A rule with a team, `ignore` or `reroute` decides the owner; any other adds to that."""
 
     team: TeamId | None = None
     agent: str | None = None
     """An agent of that team to prefer, if eligible."""
+    reroute: Reroute | None = None
+    """Moves a ticket that is open; of triggers about tickets only."""
     priority: Priority | None = None
     """The highest of all rules that hold; `normal` when none says anything."""
     tags: tuple[Name, ...] = ()
@@ -45,7 +54,7 @@ class Action(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     @property
     def owns(self) -> bool:
         """Whether it decides the owner."""
-        return self.team is not None or self.ignore
+        return self.team is not None or self.ignore or self.reroute is not None
 
 
 class People(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -125,12 +134,24 @@ def parse(document: Any) -> Document:
 
 def teams(document: Document) -> frozenset[str]:
     """Every team that some rule or the fallback sends to."""
-    return frozenset(action.team for action in _actions(document) if action.team is not None)
+    return frozenset(name for action in _actions(document) for _, name in named_teams(action))
 
 
 def agents(document: Document) -> frozenset[str]:
     """Every agent that some rule or the fallback prefers."""
-    return frozenset(action.agent for action in _actions(document) if action.agent is not None)
+    return frozenset(name for action in _actions(document) for _, name in named_agents(action))
+
+
+def named_teams(action: Action) -> Iterable[tuple[str, str]]:
+    """Where an action names a team, and which."""
+    moves_to = action.reroute.team if action.reroute else None
+    return [(at, name) for at, name in (("team", action.team), ("reroute/team", moves_to)) if name is not None]
+
+
+def named_agents(action: Action) -> Iterable[tuple[str, str]]:
+    """Where an action names an agent, and which."""
+    moves_to = action.reroute.agent if action.reroute else None
+    return [(at, name) for at, name in (("agent", action.agent), ("reroute/agent", moves_to)) if name is not None]
 
 
 def _actions(document: Document) -> Iterable[Action]:
@@ -155,7 +176,7 @@ def _part_problems(document: _Document) -> Iterable[Problem]:
     fallback = document.fallback
     if fallback.ignore or fallback.team is None:
         yield {"pointer": "/fallback", "detail": "the fallback needs a team: it must always own"}
-    elif wrong := _action_problem(fallback):
+    elif wrong := _action_problem(fallback) or _misplaced(fallback, RECEIVED):
         yield {"pointer": "/fallback", "detail": wrong}
     for name, calendar in document.calendars.items():
         if wrong := calendars.problem(calendar):
@@ -174,10 +195,7 @@ def _rule_problems(document: _Document) -> Iterable[Problem]:
         if rule.name in seen:
             yield {"pointer": f"/rules/{index}/name", "detail": f"rule {seen[rule.name]} has the same name"}
         seen.setdefault(rule.name, index)
-        wrong = _action_problem(rule.then)
-        if wrong is None and rule.on != RECEIVED:
-            wrong = _unfit(rule.then)
-        if wrong:
+        if wrong := _action_problem(rule.then) or _misplaced(rule.then, rule.on):
             yield {"pointer": f"/rules/{index}/then", "detail": wrong}
 
 
@@ -188,15 +206,19 @@ def _action_problem(action: Action) -> str | None:
         return "an agent is preferred within a team: name the team too"
     if action.reason is not None and not action.ignore:
         return "a reason says why something is ignored"
+    if action.reroute == Reroute():
+        return "reroute names a team, an agent, or both"
     if action == Action():
         return "a rule does something: it names a team, ignores, or adds tags, a priority or a lane"
     return None
 
 
-def _unfit(action: Action) -> str | None:
-    """What cannot be done to a ticket that is there already."""
-    if action.owns or action.lane is not None:
-        return "a ticket that is there already keeps its team and its lane: only its tags and its priority grow"
+def _misplaced(action: Action, on: Trigger) -> str | None:
+    """What cannot be done about what the rule is asked about."""
+    if on == RECEIVED and action.reroute is not None:
+        return "a message's decision names a team; a ticket that is there is moved by a rule on customer.replied"
+    if on != RECEIVED and (action.team is not None or action.ignore or action.lane is not None):
+        return "a ticket that is there is moved by reroute; it is neither ignored nor given a lane"
     return None
 
 

@@ -121,7 +121,6 @@ OF_MESSAGES: Final = frozenset(
 """Facts that are not set where no message led to the question."""
 
 FUTURE_ACTIONS: Final[Mapping[str, str]] = {
-    "reroute": "move a ticket that is open already",
     "assignment": "how the team's queue is shared out",
     "skills": "what the agent must be able to do",
     "sla": "the promise that holds for it",

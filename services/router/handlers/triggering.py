@@ -17,7 +17,7 @@ from services.router.store.ticket_decisions import TicketDecided
 from shared import ids
 from shared.db.transaction import Transaction
 from shared.events.envelope import Event
-from shared.events.routing import Decision, TicketRouted
+from shared.events.routing import Decision, Reroute, TicketRouted
 from shared.events.tickets import TicketEvent
 
 LISTED: Final = 100
@@ -101,23 +101,24 @@ def _decide(
 def _tell(tx: Transaction, effective: Sequence[tuple[Occasion, TicketDecided]]) -> None:
     """One event for all that was decided about one version: a second one would find the ticket changed."""
     first, decided = effective[0]
-    actions = [one.action for _, one in effective]
+    action = joined([one.action for _, one in effective])
+    move = action.reroute
     matched = [name for _, one in effective for name in one.matched]
     tx.traceparent = first.event.traceparent
     told = TicketRouted(
         workspace_id=decided.workspace_id,
         ticket_id=decided.ticket_id,
         ticket_version=decided.ticket_version,
-        decision=_decision(decided, actions),
+        decision=_decision(decided, action),
         trigger=decided.trigger,
+        reroute=Reroute(team=move.team, agent=move.agent) if move else None,
         chain=link([occasion.chain for occasion, _ in effective], matched),
     )
     event_id = ids.digest("evt", "ticket-routed", *(one.id for _, one in effective))
     tx.emit(told, key=decided.ticket_id, event_id=event_id)
 
 
-def _decision(decided: TicketDecided, actions: Sequence[Action]) -> Decision:
-    action = joined(actions)
+def _decision(decided: TicketDecided, action: Action) -> Decision:
     return Decision(
         id=decided.id,
         outcome="route",

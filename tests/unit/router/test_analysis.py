@@ -60,6 +60,15 @@ def test_a_fact_that_nothing_tells_of_what_the_rule_is_asked_about_is_doubtful(o
     assert [one["code"] for one in found.warnings] == ["never-told"]
 
 
+def test_a_team_and_an_agent_to_move_to_must_be_there():
+    then = {"reroute": {"team": "nowhere", "agent": "agt_9"}}
+    rule = {"name": "r", "on": "customer.replied", "when": {"text": "refund"}, "then": then}
+    document = {"fallback": {"team": "community"}, "rules": [rule]}
+    found = analysis.analyse(index.compile_rules(rules.parse(document)), teams={"community"})
+    assert told(found.errors) == [("unknown-team", "/rules/0/then/reroute/team")]
+    assert told(found.warnings) == [("unknown-agent", "/rules/0/then/reroute/agent")]
+
+
 def test_rules_that_are_asked_about_different_things_do_not_shadow_each_other():
     same = {"when": {"text": "refund"}, "then": {"tags": ["x"]}}
     written = [

@@ -97,6 +97,19 @@ def test_rules_are_asked_about_their_own_trigger_only():
     assert judge(compiled.about("customer.replied"), URGENT, None) is None
 
 
+def test_the_first_rule_that_moves_the_ticket_decides_and_others_add():
+    written = [
+        LATE | {"name": "a", "on": "ticket.changed"},
+        LATE | {"name": "b", "on": "ticket.changed", "then": {"reroute": {"team": "care"}, "tags": ["moved"]}},
+        LATE | {"name": "c", "on": "ticket.changed", "then": {"reroute": {"team": "product"}}},
+        LATE | {"name": "d", "on": "ticket.changed", "then": {"priority": "high"}},
+    ]
+    compiled = compile_rules(rules.parse({"fallback": {"team": "community"}, "rules": written}))
+    found = judge(compiled.about("ticket.changed"), URGENT, None).verdict
+    assert (found.rule, found.matched) == ("b", ("a", "b", "d"))
+    assert (found.action.reroute.team, found.action.tags, found.action.priority) == ("care", ("moved", "late"), "high")
+
+
 def test_a_rule_that_led_to_the_question_is_not_asked_again():
     found = judge(ruleset("a"), URGENT, Chain(hops=1, rules=("a",)))
     assert (found.held, found.skipped) == ("loop", ("a",))

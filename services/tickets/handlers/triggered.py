@@ -1,0 +1,124 @@
+"""Decisions of triggers about tickets that are there: tags, priority, and where they move, many at a time."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from services.tickets.domain import ticket as tickets_
+from services.tickets.domain.assignment import DECLINE_HOLDS, Key, Terms
+from services.tickets.handlers import assigning
+from services.tickets.handlers.changes import Changes
+from services.tickets.handlers.queues import DRAIN_TIMER
+from services.tickets.store import assignments, staff, tickets
+from services.tickets.store.timers import Timer
+from shared.db.transaction import Transaction
+from shared.events.envelope import Event
+from shared.events.payload import SYSTEM
+from shared.events.routing import TicketRouted
+from shared.events.tickets import TicketUpdated
+from shared.ids import Ids
+
+REROUTED: Final = "rerouted"
+"""Why an assignment ended: a rule moved the ticket."""
+
+
+@dataclass(slots=True)
+class _Moves:
+    """Where tickets may move, and who has said lately that he does not want which."""
+
+    teams: Mapping[Key, Terms] = field(default_factory=dict)
+    declined: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+
+async def on_triggered(tx: Transaction, events: Sequence[Event], ids: Ids) -> None:
+    """Applies decisions to the versions that they saw; a ticket that has moved on is left alone."""
+    decisions = [(event, event.data) for event in events if isinstance(event.data, TicketRouted)]
+    changes = Changes(tx, ids, now=await tx.now())
+    found = await tickets.lock_known(tx, {data.ticket_id for _, data in decisions})
+    changes.adopt(*found.values())
+    moving = [data for _, data in decisions if data.reroute is not None and _is_current(changes, data)]
+    moves = await _prepare(changes, moving) if moving else _Moves()
+    for event, data in decisions:
+        if _is_current(changes, data):
+            tx.traceparent = event.traceparent
+            changes.cause, changes.chain = event.id, data.chain
+            _apply(changes, data, event.id, moves)
+    await changes.flush()
+
+
+def _is_current(changes: Changes, data: TicketRouted) -> bool:
+    return data.ticket_id in changes and changes[data.ticket_id].version == data.ticket_version
+
+
+async def _prepare(changes: Changes, moving: Iterable[TicketRouted]) -> _Moves:
+    """Locks the load of all who may lose or get one of these tickets."""
+    ids, goals, workspaces = [], set(), set()
+    for data in moving:
+        ids.append(data.ticket_id)
+        goals.add((data.workspace_id, _team(changes, data)))
+        workspaces.add(data.workspace_id)
+    current = await assignments.current(changes.tx, ids)
+    changes.know(current.values())
+    teams = await staff.terms_of(changes.tx, workspaces)
+    owners = {(step.workspace_id, step.agent) for step in current.values() if step.agent is not None}
+    declined = await assignments.declined(changes.tx, ids, within=DECLINE_HOLDS)
+    await changes.lock_roster(teams=goals, agents=owners, terms=teams)
+    return _Moves(teams, declined)
+
+
+def _team(changes: Changes, data: TicketRouted) -> str:
+    wanted = data.reroute.team if data.reroute else None
+    return wanted or changes[data.ticket_id].team
+
+
+def _agent(data: TicketRouted) -> str | None:
+    return data.reroute.agent if data.reroute else None
+
+
+def _apply(changes: Changes, data: TicketRouted, event_id: str, moves: _Moves) -> None:
+    ticket_id, rule = data.ticket_id, data.decision.rule
+    fields = tickets_.raised(changes[ticket_id], data.decision)
+    moves_on = data.reroute is not None and _is_elsewhere(changes, data, moves)
+    if not fields and not moves_on:
+        return
+    told: dict[str, Any] = {"rule": rule, "trigger": data.trigger}
+    if moves_on:
+        told |= {"team": _team(changes, data), "agent": _agent(data)}
+    told = {name: value for name, value in told.items() if value is not None}
+    changes.record(ticket_id, "triggered", SYSTEM, event_id=event_id, data=told)
+    if fields:
+        changes.change(ticket_id, SYSTEM, "triggered", **fields)
+        changes.emit(TicketUpdated, ticket_id, SYSTEM, changes=tickets_.shown(fields), reason=rule)
+    if moves_on:
+        _move(changes, data, moves)
+
+
+def _is_elsewhere(changes: Changes, data: TicketRouted, moves: _Moves) -> bool:
+    """Whether the ticket has somewhere to go; a team that is gone since the rule was written is nowhere."""
+    ticket, step = changes[data.ticket_id], changes.current(data.ticket_id)
+    team, agent = _team(changes, data), _agent(data)
+    if not ticket.is_active or (data.workspace_id, team) not in moves.teams:
+        return False
+    if team != ticket.team:
+        return True
+    # Within its team it moves to the one who is named, or not at all.
+    choice = changes.roster.choose(data.workspace_id, team, prefer=agent, declined=_declined(data, moves))
+    return agent is not None and choice.agent == agent and (step is None or step.agent != agent)
+
+
+def _move(changes: Changes, data: TicketRouted, moves: _Moves) -> None:
+    ticket, step = changes[data.ticket_id], changes.current(data.ticket_id)
+    team = _team(changes, data)
+    assigning.unassign(changes, ticket.id, SYSTEM, reason=REROUTED)
+    if team != ticket.team:
+        changes.change(ticket.id, SYSTEM, REROUTED, team=team)
+    declined = _declined(data, moves)
+    assigning.assign(changes, ticket.id, prefer=_agent(data), declined=declined, reason=data.decision.rule)
+    if step is not None and step.agent is not None:
+        # Whoever has room now is given what waits, by one timer for all that was taken from him.
+        timer = Timer(workspace_id=ticket.workspace_id, kind=DRAIN_TIMER, subject=step.agent, due_at=changes.now)
+        changes.set_timer(timer)
+
+
+def _declined(data: TicketRouted, moves: _Moves) -> frozenset[str]:
+    return moves.declined.get(data.ticket_id, assigning.NOBODY)
