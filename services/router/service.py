@@ -16,7 +16,9 @@ from services.router.handlers.remembered import Versions
 from services.router.handlers.shadows import Shadows
 from services.router.handlers.triggering import Triggers
 from services.router.settings import RouterSettings
+from services.router.store import silences
 from services.router.store.rule_counts import writer_of
+from shared.db.timers import Timers
 from shared.events.catalogue import MESSAGES, TICKETS
 from shared.host import Runtime, Service
 from shared.log.consumer import Consume
@@ -32,7 +34,7 @@ LARGEST_RULESET: Final = 8 * 1024 * 1024
 
 
 def build(runtime: Runtime) -> Service:
-    """Two consumers, what forgets, and the routes."""
+    """Two consumers, the timers, what forgets, and the routes."""
     settings = RouterSettings.load()
     classifier = Classifier(runtime, settings, settings.classifier_url) if settings.classifier_url else None
     versions, writer = Versions(), writer_of(runtime.ids.new("rtr"))
@@ -54,6 +56,9 @@ def build(runtime: Runtime) -> Service:
                 group=TICKETS_GROUP, topics=(TICKETS,), schema=NAME, handler=triggers.on_tickets, rest=TICKETS_REST
             ),
         ],
-        tasks={"retention": forgetting.run},
+        tasks={
+            "retention": forgetting.run,
+            "timers": Timers(runtime.database, NAME, {silences.KIND: triggers.on_silence}).run,
+        },
         resources=[Backtests(runtime), Untold(frozenset() if classifier else frozenset({"sentiment", "urgency"}))],
     )

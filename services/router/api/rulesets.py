@@ -100,6 +100,7 @@ class Rehearsal(BaseModel):
 
     message_id: str | None = Field(None, description="a message that was decided; nothing else is given then")
     on: Trigger = Field(RECEIVED, description="what the rules are asked about")
+    after_minutes: int | None = Field(None, ge=1, description="of a timer: which of them is asked")
     changed: tuple[Aspect, ...] = Field((), description="what of the ticket changed just now")
     network: str | None = None
     kind: Kind = "dm"
@@ -252,7 +253,9 @@ async def rollback_ruleset(call: Writer) -> Response:
 async def test_ruleset(call: Reader, version: Version, body: Rehearsal) -> Response:
     """What a version would decide about one message, rule by rule; changes nothing."""
     async with call.transaction() as tx:
-        return call.answer(await deciding.rehearse(tx, call.workspace_id, version, body.asked(), on=body.on))
+        return call.answer(
+            await deciding.rehearse(tx, call.workspace_id, version, body.asked(), on=body.on, after=body.after_minutes)
+        )
 
 
 @router.get("/v1/rulesets/{version}/diff", operation_id="diffRuleset", responses=problems(403, 404))

@@ -11,7 +11,7 @@ from services.router.domain.compile import Compiled, Ruleset
 from services.router.domain.conditions import Problem
 from services.router.domain.criteria import KEYWORD, PATTERN
 from services.router.domain.rules import MAX_PROBLEMS, Action, Document, named_agents, named_teams
-from services.router.domain.vocabulary import FACTS, OF_MESSAGES, RECEIVED
+from services.router.domain.vocabulary import FACTS, OF_MESSAGES, RECEIVED, TIMER
 
 MAX_PAIRS: Final = 100_000
 """Pairs of rules that are compared; only a ruleset whose rules all look alike has more."""
@@ -26,7 +26,7 @@ _FOR_LANGUAGE: Final = 65.0
 """Microseconds: whatever the rules are, for each rule that is looked at, for all patterns, for telling a language."""
 
 
-ASKED_FOR: Final = frozenset({"channel.purpose", "author.first", "sentiment", "urgency", "verb"})
+ASKED_FOR: Final = frozenset({"channel.purpose", "author.first", "sentiment", "urgency", "verb", "ticket.changed"})
 """Facts that are looked up for messages that come in, and for nothing else."""
 
 
@@ -51,7 +51,7 @@ def analyse(
         _unknown_values(document),
         _untold(document, untold),
         _out_of_place(document),
-        *(_shadowed(one) for one in (ruleset, *ruleset.triggered.values())),
+        *(_shadowed(one) for one in (ruleset, *ruleset.others)),
     )
     return Analysis(errors=errors[:MAX_PROBLEMS], warnings=list(islice(warnings, MAX_PROBLEMS)), cost=cost(ruleset))
 
@@ -177,6 +177,8 @@ def _out_of_place(document: Document) -> Iterable[Problem]:
                 is_told = one.fact != "ticket.changed"
             elif rule.on == "ticket.changed":
                 is_told = one.fact not in OF_MESSAGES
+            elif rule.on == TIMER:
+                is_told = one.fact not in OF_MESSAGES and one.fact != "ticket.changed"
             else:
                 is_told = one.fact not in ASKED_FOR
             if not is_told:

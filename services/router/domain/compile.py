@@ -17,7 +17,7 @@ from services.router.domain import criteria, language, text
 from services.router.domain.criteria import KEYWORD, PATTERN, SEVERAL, Binder, Check, Keys, Node, Seen
 from services.router.domain.facts import DERIVED, SLOW, Facts, Told
 from services.router.domain.rules import Action, Document, Rule
-from services.router.domain.vocabulary import RECEIVED, TRIGGERS, Trigger
+from services.router.domain.vocabulary import RECEIVED, TIMER, TRIGGERS, Trigger
 from shared.events.routing import Priority
 
 FALLBACK: Final = "fallback"
@@ -53,6 +53,8 @@ class Ruleset:
     """What becomes of that for which no rule says more."""
     triggered: Mapping[Trigger, "Ruleset"] = field(default_factory=dict)
     """The version's other rules, by what they are asked about."""
+    timers: Mapping[int, "Ruleset"] = field(default_factory=dict)
+    """Those about silence, by the minutes that it must have lasted."""
     filed: list[Keys | None] = field(default_factory=list)
     """Under which keys each rule is filed; None: it is looked at for every message."""
     _checks: list[Check] = field(default_factory=list)
@@ -115,13 +117,19 @@ class Ruleset:
     def weight(self) -> int:
         """Rules and keywords: what its memory grows with."""
         own = len(self.rules) + len(self._binder.keywords)
-        return own + sum(other.weight for other in self.triggered.values())
+        return own + sum(other.weight for other in self.others)
 
-    def about(self, trigger: Trigger) -> "Ruleset":
-        """The version's rules that are asked about this; none of them may be."""
+    @property
+    def others(self) -> tuple["Ruleset", ...]:
+        """All rules of the version that are asked about something else than messages that come in."""
+        return (*self.triggered.values(), *self.timers.values())
+
+    def about(self, trigger: Trigger, after: int | None = None) -> "Ruleset":
+        """The version's rules that are asked about this; there may be none."""
         if trigger == RECEIVED:
             return self
-        return self.triggered.get(trigger) or _index(self.document, trigger, Action())
+        found = self.timers.get(after or 0) if trigger == TIMER else self.triggered.get(trigger)
+        return found or _index(self.document, (), Action())
 
     def asks(self, fact: str) -> bool:
         """Whether any rule asks for it."""
@@ -167,25 +175,32 @@ def compile_rules(document: Document) -> Ruleset:
     # All that is made here stays: looking for garbage in it would take longer than making it.
     gc.disable()
     try:
-        used = {rule.on for rule in document.rules if rule.enabled} - {RECEIVED}
-        triggered = {on: _index(document, on, Action()) for on in TRIGGERS if on in used}
-        return _index(document, RECEIVED, document.fallback, triggered)
+        enabled = [rule for rule in document.rules if rule.enabled]
+        on = {one: [rule for rule in enabled if rule.on == one] for one in TRIGGERS}
+        timers = sorted({rule.after_minutes or 0 for rule in on[TIMER]})
+        ruleset = _index(document, on[RECEIVED], document.fallback)
+        ruleset.triggered = {
+            one: _index(document, some, Action()) for one, some in on.items() if some and one not in {RECEIVED, TIMER}
+        }
+        ruleset.timers = {
+            after: _index(document, [rule for rule in on[TIMER] if rule.after_minutes == after], Action())
+            for after in timers
+        }
+        return ruleset
     finally:
         if is_collecting:
             gc.enable()
 
 
-def _index(
-    document: Document, on: Trigger, fallback: Action, triggered: Mapping[Trigger, Ruleset] | None = None
-) -> Ruleset:
+def _index(document: Document, some: Iterable[Rule], fallback: Action) -> Ruleset:
     binder = Binder(document)
     rules = []
-    for rank, rule in enumerate(rule for rule in document.rules if rule.enabled and rule.on == on):
+    for rank, rule in enumerate(some):
         node = binder.bind(rule.when)
         rules.append(Compiled(rank, rule, node, rule.then.owns))
     binder.keywords.build()
     binder.patterns.build()
-    return Ruleset(document, rules, binder, fallback, triggered or {})
+    return Ruleset(document, rules, binder, fallback)
 
 
 def _verdict(held: list[Compiled], fallback: Action) -> Verdict:

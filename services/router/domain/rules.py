@@ -8,7 +8,7 @@ import msgspec
 
 from services.router.domain import conditions, text
 from services.router.domain.conditions import Condition, Problem
-from services.router.domain.vocabulary import FUTURE_ACTIONS, FUTURE_TRIGGERS, RECEIVED, Trigger
+from services.router.domain.vocabulary import FUTURE_ACTIONS, FUTURE_TRIGGERS, RECEIVED, TIMER, Trigger
 from shared import calendars
 from shared.calendars import Calendar
 from shared.errors import Invalid
@@ -24,6 +24,9 @@ TeamId = Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9-]{0,62}$")]
 PartName = Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9_-]{0,62}$")]
 Language = Annotated[str, msgspec.Meta(pattern="^[a-z]{2,3}$")]
 Keyword = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+
+
+Minutes = Annotated[int, msgspec.Meta(ge=1, le=30 * 24 * 60)]
 
 
 class Reroute(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -72,6 +75,7 @@ class _Written(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     when: Any
     then: Action
     on: Trigger = RECEIVED
+    after_minutes: Minutes | None = None
     enabled: bool = True
 
 
@@ -85,12 +89,16 @@ class _Document(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """One rule; the first that owns decides the owner, the others add to it. `on`: what it is asked about."""
+    """One rule; the first that owns decides the owner, the others add to it. `on`: what it is asked about.
+
+    `after_minutes`: of a timer, how long nobody must have answered.
+    """
 
     name: str
     when: Condition
     then: Action
     on: Trigger = RECEIVED
+    after_minutes: int | None = None
     enabled: bool = True
 
 
@@ -120,7 +128,16 @@ def parse(document: Any) -> Document:
     for index, rule in enumerate(written.rules):
         when, found = conditions.parse(rule.when, at=f"/rules/{index}/when", names=names)
         problems += found
-        rules.append(Rule(name=rule.name, when=when, then=rule.then, on=rule.on, enabled=rule.enabled))
+        rules.append(
+            Rule(
+                name=rule.name,
+                when=when,
+                then=rule.then,
+                on=rule.on,
+                after_minutes=rule.after_minutes,
+                enabled=rule.enabled,
+            )
+        )
     if problems:
         raise Invalid("the ruleset is not valid", errors=problems[:MAX_PROBLEMS])
     return Document(
@@ -195,6 +212,11 @@ def _rule_problems(document: _Document) -> Iterable[Problem]:
         if rule.name in seen:
             yield {"pointer": f"/rules/{index}/name", "detail": f"rule {seen[rule.name]} has the same name"}
         seen.setdefault(rule.name, index)
+        if (rule.on == TIMER) != (rule.after_minutes is not None):
+            yield {
+                "pointer": f"/rules/{index}/after_minutes",
+                "detail": "a timer, and nothing else, says after how long",
+            }
         if wrong := _action_problem(rule.then) or _misplaced(rule.then, rule.on):
             yield {"pointer": f"/rules/{index}/then", "detail": wrong}
 

@@ -7,7 +7,7 @@ import msgspec
 
 from services.router.domain import vocabulary
 from services.router.domain.conditions import MAX_KEYWORD, MAX_LENGTH, MAX_VALUES, MAX_WORDS, most
-from services.router.domain.rules import MAX_RULES, Action, Document, Language, Name, PartName, People, Words
+from services.router.domain.rules import MAX_RULES, Action, Document, Language, Minutes, Name, PartName, People, Words
 from services.router.domain.vocabulary import (
     FACTS,
     FUTURE_ACTIONS,
@@ -30,8 +30,10 @@ LATER: Final = "Not available yet: refused when a version is kept."
 
 def schema() -> Schema:
     """Every word of the language; those that are refused on save say so."""
-    (action, people, calendar, name, part, language, words, lane), definitions = msgspec.json.schema_components(
-        [Action, People, Calendar, Name, PartName, Language, Words, Lane], ref_template="#/$defs/{name}"
+    (action, people, calendar, name, part, language, words, lane, minutes), definitions = (
+        msgspec.json.schema_components(
+            [Action, People, Calendar, Name, PartName, Language, Words, Lane, Minutes], ref_template="#/$defs/{name}"
+        )
     )
     for future, about in FUTURE_ACTIONS.items():
         definitions["Action"]["properties"][future] = {"description": f"{_sentence(about)} {LATER}"}
@@ -39,6 +41,7 @@ def schema() -> Schema:
         {
             "name": name,
             "on": _triggers(),
+            "after_minutes": {**minutes, "description": "Of a timer: how long nobody must have answered."},
             "when": _to("Condition"),
             "then": action,
             "enabled": {"type": "boolean", "default": True},

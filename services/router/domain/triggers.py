@@ -1,18 +1,20 @@
 """What tickets' events ask rules about, what rules answer, and how far their answers may lead to further questions."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, Literal
+from datetime import datetime
+from typing import Any, Final, Literal
 
 import msgspec
 
 from services.router.domain.compile import Ruleset, Verdict
 from services.router.domain.facts import Facts
-from services.router.domain.standing import Standing, standing_of
-from services.router.domain.vocabulary import ASPECTS, Trigger
+from services.router.domain.standing import Standing, customers_message, standing_of
+from services.router.domain.vocabulary import ASPECTS, TIMER, Trigger
+from shared import ids
 from shared.events.envelope import Event
 from shared.events.messages import Message
 from shared.events.routing import Chain
-from shared.events.tickets import TicketEvent, TicketMerged, TicketReopened, TicketUpdated
+from shared.events.tickets import TicketEvent, TicketUpdated
 
 MAX_HOPS: Final = 5
 """Decisions of which each led to the next; what they lead to then is left to people."""
@@ -24,10 +26,14 @@ class Occasion(msgspec.Struct, frozen=True, kw_only=True):
     """Something about a ticket that rules listen to. `changed`: what of the ticket is otherwise than before."""
 
     trigger: Trigger
-    event: Event
+    event_id: str
+    at: datetime
     changed: tuple[str, ...] = ()
     message: Message | None = None
     chain: Chain | None = None
+    after: int | None = None
+    """Minutes of silence."""
+    traceparent: str | None = None
 
 
 class Judgement(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,17 +93,37 @@ def answer(ruleset: Ruleset, facts: Facts, without: Sequence[str] = ()) -> Verdi
     return verdict if is_owned else msgspec.structs.replace(verdict, rule=verdict.matched[0])
 
 
+def silence(standing: Standing, minutes: int, at: datetime) -> Occasion:
+    """Nobody has answered for so long."""
+    since = standing.silent_since.isoformat() if standing.silent_since else ""
+    return Occasion(
+        trigger=TIMER,
+        event_id=ids.digest("sil", standing.ticket.id, since, str(minutes)),
+        at=at,
+        after=minutes,
+    )
+
+
 def _occasions(event: Event, data: TicketEvent, before: Standing | None, now: Standing) -> Iterable[Occasion]:
-    if isinstance(data, TicketMerged) or data.ticket.state == "merged":
+    if data.ticket.state == "merged":
         return
-    message = data.message if isinstance(data, TicketUpdated | TicketReopened) else None
-    if isinstance(data, TicketUpdated) and message is not None and "messages" in data.changes:
-        if data.reason == "edited":
-            yield Occasion(trigger="message.edited", event=event, message=message, chain=data.chain)
-        elif data.reason is None and message.direction == "in" and message.kind != "reaction":
-            yield Occasion(trigger="customer.replied", event=event, message=message, chain=data.chain)
+
+    def occasion(trigger: Trigger, **fields: Any) -> Occasion:
+        return Occasion(
+            trigger=trigger,
+            event_id=event.id,
+            at=data.at,
+            chain=data.chain,
+            traceparent=event.traceparent,
+            **fields,
+        )
+
+    if isinstance(data, TicketUpdated) and data.message is not None and data.reason == "edited":
+        yield occasion("message.edited", message=data.message)
+    if isinstance(data, TicketUpdated) and (message := customers_message(data)) is not None:
+        yield occasion("customer.replied", message=message)
     if before is not None and (changed := _changed(before, now)):
-        yield Occasion(trigger="ticket.changed", event=event, changed=changed, chain=data.chain)
+        yield occasion("ticket.changed", changed=changed)
 
 
 def _changed(before: Standing, now: Standing) -> tuple[str, ...]:

@@ -10,18 +10,19 @@ from shared.events.messages import Kind
 from shared.events.routing import Lane, Priority
 from shared.events.tickets import TicketState
 
-Trigger = Literal["message.received", "message.edited", "customer.replied", "ticket.changed"]
+Trigger = Literal["message.received", "message.edited", "customer.replied", "ticket.changed", "timer"]
 TRIGGERS: Final[Mapping[Trigger, str]] = {
     "message.received": "a message came in",
     "message.edited": "its author changed a message of a ticket",
     "customer.replied": "a message of the customer came to a ticket that was open already",
     "ticket.changed": "the state, team, owner, priority or tags of a ticket changed",
+    "timer": "nobody has answered the customer of an open ticket for `after_minutes`",
 }
 """What rules are asked about. All but the first decide about a ticket that is there already."""
 
 RECEIVED: Final[Trigger] = "message.received"
+TIMER: Final[Trigger] = "timer"
 FUTURE_TRIGGERS: Final[Mapping[str, str]] = {
-    "timer": "nobody has answered for some time",
     "sla.warning": "a promise is about to be broken",
     "shift.changed": "people came on duty or left it",
     "surge.changed": "more comes in than usual, or no longer",

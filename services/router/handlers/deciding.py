@@ -18,7 +18,7 @@ from services.router.handlers.classifying import Classifier
 from services.router.handlers.gathering import gather, message_of
 from services.router.handlers.remembered import Versions
 from services.router.handlers.shadows import Shadows, Trial
-from services.router.store import decisions, rule_counts, rulesets
+from services.router.store import decisions, rule_counts, rulesets, silences
 from services.router.store.decisions import Decided
 from services.router.store.shadows import Candidate
 from shared import ids
@@ -96,7 +96,7 @@ async def activate(tx: Transaction, workspace_id: str, version: int, *, author: 
     found = await load(tx, workspace_id, version)
     await _analysed(tx, workspace_id, found.document or {})
     if not found.active:
-        await rulesets.activate(tx, workspace_id, version, author=author, reason="activate")
+        await _put_in_force(tx, workspace_id, version, author=author, reason="activate")
     return await load(tx, workspace_id, version)
 
 
@@ -105,8 +105,14 @@ async def rollback(tx: Transaction, workspace_id: str, *, author: str) -> rulese
     version = await rulesets.previous_version(tx, workspace_id)
     if version is None:
         raise NotFound("no other version was in force before this one")
-    await rulesets.activate(tx, workspace_id, version, author=author, reason="rollback")
+    await _put_in_force(tx, workspace_id, version, author=author, reason="rollback")
     return await load(tx, workspace_id, version)
+
+
+async def _put_in_force(tx: Transaction, workspace_id: str, version: int, *, author: str, reason: str) -> None:
+    await rulesets.activate(tx, workspace_id, version, author=author, reason=reason)
+    # Who has waited since before may have waited long enough for this version.
+    await silences.look(tx, {workspace_id: await tx.now()})
 
 
 async def diff(tx: Transaction, workspace_id: str, version: int, *, against: int | None) -> dict[str, Any]:
@@ -121,11 +127,17 @@ async def diff(tx: Transaction, workspace_id: str, version: int, *, against: int
 
 
 async def rehearse(
-    tx: Transaction, workspace_id: str, version: int, asked: Facts | str, *, on: Trigger = RECEIVED
+    tx: Transaction,
+    workspace_id: str,
+    version: int,
+    asked: Facts | str,
+    *,
+    on: Trigger = RECEIVED,
+    after: int | None = None,
 ) -> dict[str, Any]:
     """What a version would decide about a message that came (by its id) or never came; changes nothing."""
     found = await load(tx, workspace_id, version)
-    compiled = index.compile_rules(rules.parse(found.document)).about(on)
+    compiled = index.compile_rules(rules.parse(found.document)).about(on, after)
     if isinstance(asked, str):
         facts = as_kept((await _decisions(tx, asked))[-1].facts)
     else:

@@ -110,7 +110,6 @@ def facts_of(
     has_ticket: bool | None = None,
     ticket: OpenTicket | None = None,
     classified: Classified | None = None,
-    changed: tuple[str, ...] = (),
 ) -> Facts:
     """What a message says itself, and what was found out besides."""
     author, post = message.author, message.post
@@ -137,7 +136,6 @@ def facts_of(
         has_ticket=has_ticket,
         ticket=ticket,
         classified=classified,
-        changed=changed,
     )
 
 

@@ -1,20 +1,24 @@
 """Asks rules about tickets that are there already, whenever an event tells that something happened to them."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final, NamedTuple
+
+import msgspec
 
 from services.router.domain.compile import Ruleset, joined
 from services.router.domain.explain import explain as why
 from services.router.domain.facts import Facts, as_kept
 from services.router.domain.rules import Action
 from services.router.domain.standing import Standing, latest
-from services.router.domain.triggers import Judgement, Occasion, judge, link, occasions
+from services.router.domain.triggers import Judgement, Occasion, judge, link, occasions, silence
 from services.router.handlers.following import on_tickets
 from services.router.handlers.gathering import facts_of
 from services.router.handlers.remembered import Versions
-from services.router.store import rule_counts, rulesets, ticket_decisions, tickets
+from services.router.store import rule_counts, rulesets, silences, ticket_decisions, tickets
 from services.router.store.ticket_decisions import TicketDecided
 from shared import ids
+from shared.db.timers import Timer
 from shared.db.transaction import Transaction
 from shared.events.envelope import Event
 from shared.events.routing import Decision, Reroute, TicketRouted
@@ -22,6 +26,21 @@ from shared.events.tickets import TicketEvent
 
 LISTED: Final = 100
 """Decisions about one ticket that are told."""
+
+AT_ONCE: Final = 200
+"""Silences that one transaction asks about."""
+
+
+_UNSAID: Final = Facts(network="", kind="", verb="")
+
+
+class Asked(NamedTuple):
+    """What rules are asked about one ticket, how it stands, and by which version they answer."""
+
+    now: Standing
+    occasions: Sequence[Occasion]
+    version: int
+    compiled: Ruleset
 
 
 class Triggers:
@@ -37,22 +56,39 @@ class Triggers:
         heard = [event for event in events if event.workspace_id in listening]
         before = await tickets.stood(tx, _tickets(heard)) if heard else {}
         await on_tickets(tx, events)
-        asked = occasions(heard, before)
-        if not asked:
+        if not heard:
             return
         now = latest((event.data for event in heard), before)
-        made = [
-            one
-            for ticket_id, some in asked.items()
-            for one in _decide(tx, now[ticket_id], some, *listening[now[ticket_id].workspace_id])
+        await silences.look(tx, _dues(now.values(), listening))
+        asked = [
+            Asked(now[ticket_id], some, *listening[now[ticket_id].workspace_id])
+            for ticket_id, some in occasions(heard, before).items()
         ]
+        self._decide(tx, asked)
+
+    async def on_silence(self, tx: Transaction, timer: Timer) -> None:
+        """Asks about the silences of one workspace that are long enough by now, and looks again for the next one."""
+        listening = (await self._listening(tx, [timer.workspace_id])).get(timer.workspace_id)
+        minutes = sorted(listening[1].timers) if listening else []
+        if listening is None or not minutes:
+            return
+        found = await silences.due(tx, timer.workspace_id, minutes, limit=AT_ONCE)
+        now = await tx.now()
+        self._decide(tx, [Asked(one, [silence(one, after, now) for after in due], *listening) for one, due in found])
+        if found:
+            await silences.told(tx, {one.ticket.id: due[-1] for one, due in found})
+        following = await silences.following(tx, timer.workspace_id, minutes)
+        await silences.look(tx, {timer.workspace_id: following} if following else {})
+
+    def _decide(self, tx: Transaction, asked: Iterable[Asked]) -> None:
+        made = [one for some in asked for one in _decide(tx, some)]
         ticket_decisions.keep(tx, made)
         rule_counts.add(tx, [one for one in made if one.held is None], writer=self._writer)
 
     async def _listening(self, tx: Transaction, workspaces: Iterable[str]) -> dict[str, tuple[int, Ruleset]]:
         versions = await rulesets.active_versions(tx, workspaces)
         compiled = await self._versions.rulesets(tx, versions)
-        return {name: (versions[name], found) for name, found in compiled.items() if found.triggered}
+        return {name: (versions[name], found) for name, found in compiled.items() if found.others}
 
 
 async def explain(tx: Transaction, workspace_id: str, ticket_id: str) -> list[dict[str, Any]]:
@@ -64,7 +100,7 @@ async def explain(tx: Transaction, workspace_id: str, ticket_id: str) -> list[di
         version = one.ruleset_version
         if version not in compiled:
             compiled |= {version: (await versions.rulesets(tx, {workspace_id: version}))[workspace_id]}
-        told = why(compiled[version].about(one.trigger), as_kept(one.facts))
+        told = why(compiled[version].about(one.trigger, one.after_minutes), as_kept(one.facts))
         explained.append({**_shown(one), "facts": told["facts"], "evidence": told["matched"], "missed": told["missed"]})
     return explained
 
@@ -77,19 +113,28 @@ def _tickets(events: Iterable[Event]) -> list[str]:
     return sorted({event.data.ticket.id for event in events if isinstance(event.data, TicketEvent)})
 
 
-def _decide(
-    tx: Transaction, now: Standing, some: Sequence[Occasion], version: int, compiled: Ruleset
-) -> list[TicketDecided]:
+def _dues(standings: Iterable[Standing], listening: Mapping[str, tuple[int, Ruleset]]) -> dict[str, datetime]:
+    """By workspace, when the first of these silences is long enough for a rule."""
+    found: dict[str, datetime] = {}
+    for one in standings:
+        left = [minutes for minutes in listening[one.workspace_id][1].timers if minutes > one.told]
+        if one.silent_since is not None and left:
+            due = one.silent_since + timedelta(minutes=min(left))
+            found[one.workspace_id] = min(due, found.get(one.workspace_id, due))
+    return found
+
+
+def _decide(tx: Transaction, asked: Asked) -> list[TicketDecided]:
     """Every occasion is judged by how the ticket stands now, because that is what the decision is about."""
     made: list[TicketDecided] = []
     effective: list[tuple[Occasion, TicketDecided]] = []
-    for occasion in some:
-        ruleset = compiled.triggered.get(occasion.trigger)
-        facts = _facts(occasion, now)
-        judgement = judge(ruleset, facts, occasion.chain) if ruleset else None
+    for occasion in asked.occasions:
+        facts = _facts(occasion, asked.now)
+        ruleset = asked.compiled.about(occasion.trigger, occasion.after)
+        judgement = judge(ruleset, facts, occasion.chain)
         if judgement is None:
             continue
-        decided = _decided(occasion, now, version, facts, judgement)
+        decided = _decided(occasion, asked, facts, judgement)
         made.append(decided)
         if judgement.held is None:
             effective.append((occasion, decided))
@@ -104,7 +149,7 @@ def _tell(tx: Transaction, effective: Sequence[tuple[Occasion, TicketDecided]]) 
     action = joined([one.action for _, one in effective])
     move = action.reroute
     matched = [name for _, one in effective for name in one.matched]
-    tx.traceparent = first.event.traceparent
+    tx.traceparent = first.traceparent
     told = TicketRouted(
         workspace_id=decided.workspace_id,
         ticket_id=decided.ticket_id,
@@ -131,38 +176,23 @@ def _decision(decided: TicketDecided, action: Action) -> Decision:
 
 
 def _facts(occasion: Occasion, now: Standing) -> Facts:
-    data = occasion.event.data
-    assert isinstance(data, TicketEvent)  # noqa: S101 - nothing else is an occasion
-    if occasion.message is not None:
-        return facts_of(
-            occasion.message,
-            verb="",
-            at=data.at,
-            has_ticket=now.is_open,
-            ticket=now.ticket,
-            changed=occasion.changed,
-        )
-    return Facts(
-        network="",
-        kind="",
-        verb="",
-        at=data.at,
-        has_ticket=now.is_open,
-        ticket=now.ticket,
-        changed=occasion.changed,
+    said = facts_of(occasion.message, verb="", at=occasion.at) if occasion.message else _UNSAID
+    return msgspec.structs.replace(
+        said, at=occasion.at, has_ticket=now.is_open, ticket=now.ticket, changed=occasion.changed
     )
 
 
-def _decided(occasion: Occasion, now: Standing, version: int, facts: Facts, judgement: Judgement) -> TicketDecided:
-    verdict = judgement.verdict
+def _decided(occasion: Occasion, asked: Asked, facts: Facts, judgement: Judgement) -> TicketDecided:
+    now, verdict = asked.now, judgement.verdict
     return TicketDecided(
-        id=ids.digest("dec", occasion.event.id, occasion.trigger),
+        id=ids.digest("dec", occasion.event_id, occasion.trigger),
         workspace_id=now.workspace_id,
         ticket_id=now.ticket.id,
         ticket_version=now.version,
         trigger=occasion.trigger,
-        event_id=occasion.event.id,
-        ruleset_version=version,
+        after_minutes=occasion.after,
+        event_id=occasion.event_id,
+        ruleset_version=asked.version,
         rule=verdict.rule,
         action=verdict.action,
         matched=() if judgement.held else verdict.matched,

@@ -24,7 +24,7 @@ def upgrade() -> None:
         sa.Column("ticket_id", sa.Text(), nullable=False),
         sa.Column("ticket_version", sa.BigInteger(), nullable=False),
         sa.Column("trigger", sa.Text(), nullable=False),
-        sa.Column("event_id", sa.Text(), nullable=False, comment="of the ticket event that asked"),
+        sa.Column("event_id", sa.Text(), nullable=False, comment="of the ticket event that asked, or of the silence"),
         sa.Column("ruleset_version", sa.Integer(), nullable=False),
         sa.Column("rule", sa.Text(), nullable=False),
         sa.Column("action", postgresql.JSONB(astext_type=sa.Text()), nullable=False),

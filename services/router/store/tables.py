@@ -68,10 +68,18 @@ ticket = sa.Table(
     column("tags", pg.JSONB),
     column("answered_at", INSTANT, nullable=True),
     column("state", sa.Text, nullable=True, comment="null: written before states were followed"),
+    column("silent_since", INSTANT, nullable=True, comment="the first message after the last answer"),
+    column("told", sa.Integer, server_default="0", comment="minutes of that silence that rules were asked about"),
     column("version", sa.BigInteger, comment="what is not newer changes nothing"),
     stamp("changed_at"),
     # What is closed is kept until its events cannot come again.
     sa.Index("ix_ticket_closed", "workspace_id", "changed_at", postgresql_where=sa.text("NOT is_open")),
+    sa.Index(
+        "ix_ticket_silent",
+        "workspace_id",
+        "silent_since",
+        postgresql_where=sa.text("is_open AND silent_since IS NOT NULL"),
+    ),
     postgresql_with={"fillfactor": "70"},
 )
 ticket_account = sa.Table(
@@ -90,7 +98,8 @@ ticket_decision = sa.Table(
     column("ticket_id", sa.Text),
     column("ticket_version", sa.BigInteger),
     column("trigger", sa.Text),
-    column("event_id", sa.Text, comment="of the ticket event that asked"),
+    column("after_minutes", sa.Integer, nullable=True, comment="of a timer"),
+    column("event_id", sa.Text, comment="of the ticket event that asked, or of the silence"),
     column("ruleset_version", sa.Integer),
     column("rule", sa.Text),
     column("action", pg.JSONB),

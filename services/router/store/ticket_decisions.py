@@ -12,13 +12,13 @@ from shared.errors import Retryable
 from shared.platform.store import retention
 
 _COLUMNS: Final = (
-    "id, workspace_id, ticket_id, ticket_version, trigger, event_id, ruleset_version, rule, action, matched, skipped, "
-    "held, chain, facts"
+    "id, workspace_id, ticket_id, ticket_version, trigger, after_minutes, event_id, ruleset_version, rule, action, "
+    "matched, skipped, held, chain, facts"
 )
 _INSERT: Final = f"""
 INSERT INTO router.ticket_decision ({_COLUMNS})
-SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::int[], $8::text[],
-                     $9::jsonb[], $10::jsonb[], $11::jsonb[], $12::text[], $13::jsonb[], $14::jsonb[])
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::int[], $7::text[], $8::int[],
+                     $9::text[], $10::jsonb[], $11::jsonb[], $12::jsonb[], $13::text[], $14::jsonb[], $15::jsonb[])
 ON CONFLICT DO NOTHING
 """
 _OF_TICKET: Final = f"""
@@ -39,6 +39,7 @@ class TicketDecided:
     ticket_id: str
     ticket_version: int
     trigger: Trigger
+    after_minutes: int | None
     event_id: str
     ruleset_version: int
     rule: str

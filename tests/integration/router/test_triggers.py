@@ -6,16 +6,14 @@ import msgspec
 import pytest
 
 from services.router.handlers.triggering import Triggers
-from shared.db.transaction import Batch, Scan, decode_headers
-from shared.events import envelope
-from shared.events.catalogue import ROUTING
+from shared.db.transaction import Batch
 from shared.events.routing import Chain
 from shared.events.tickets import TicketUpdated
 from tests.support import past
 from tests.support.messages import message
 from tests.support.ticket_events import created, event, told
+from tests.support.triggers import W, happen, in_force, routed
 
-W = "w1"
 ANGRY = {
     "name": "angry again",
     "on": "customer.replied",
@@ -36,17 +34,6 @@ async def admin(database):
         yield opened
 
 
-async def in_force(database, *rules):
-    version = await past.keep(database, *rules)
-    await past.activate(database, version)
-    return version
-
-
-async def happen(database, *payloads, by=None):
-    async with database.transaction(Batch(frozenset({W})), schema="router") as tx:
-        await (by or Triggers()).on_tickets(tx, [event(one) for one in payloads])
-
-
 def reply(version, text, **fields):
     said = message(f"m{version}", workspace=W, text=text)
     return told(TicketUpdated, version, workspace=W, message=said, changes=("messages",), **fields)
@@ -54,13 +41,6 @@ def reply(version, text, **fields):
 
 def moved(version, **fields):
     return told(TicketUpdated, version, workspace=W, ticket={"team": "care"}, changes=("team",), **fields)
-
-
-async def routed(database):
-    """The events about tickets, in order."""
-    async with database.transaction(Scan()) as tx:
-        rows = await tx.fetch("SELECT headers, value FROM log.event WHERE topic = $1 ORDER BY id", ROUTING)
-    return [envelope.decode(decode_headers(row["headers"]), row["value"]).data for row in rows]
 
 
 async def test_a_reply_is_decided_about_with_the_version_that_the_rules_saw(admin, database):

@@ -49,12 +49,16 @@ def test_a_rule_that_can_never_hold_is_an_error(when):
         ("message.received", {"ticket.team": {"changed": True}}),
         ("message.edited", {"sentiment": "negative"}),
         ("customer.replied", {"author.first": True}),
+        ("customer.replied", {"ticket.changed": "team"}),
+        ("timer", {"ticket.changed": "team"}),
+        ("timer", {"text": "refund"}),
         ("ticket.changed", {"text": "refund"}),
         ("ticket.changed", {"network": "x"}),
     ],
 )
 def test_a_fact_that_nothing_tells_of_what_the_rule_is_asked_about_is_doubtful(on, when):
     rule = {"name": "r", "on": on, "when": when, "then": {"tags": ["x"]}}
+    rule |= {"after_minutes": 5} if on == "timer" else {}
     document = {"fallback": {"team": "community"}, "rules": [rule]}
     found = analysis.analyse(index.compile_rules(rules.parse(document)), teams={"community"})
     assert [one["code"] for one in found.warnings] == ["never-told"]
