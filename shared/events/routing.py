@@ -68,3 +68,5 @@ class TicketRouted(Payload, frozen=True, kw_only=True):
     """The decisions that led to this one, and this one."""
     reroute: Reroute | None = None
     """None: it stays where it is."""
+    snooze_minutes: int | None = None
+    """For how long an open ticket waits, unless its customer writes."""

@@ -232,5 +232,6 @@ def _sum(deciding: Action, adding: list[Action]) -> Action:
         reason=deciding.reason,
         priority=max(priorities, key=_PRIORITIES.__getitem__, default=None),
         tags=tuple(dict.fromkeys(tag for action in actions for tag in action.tags)),
+        snooze=next((action.snooze for action in actions if action.snooze is not None), None),
         lane=next((action.lane for action in actions if action.lane is not None), None),
     )

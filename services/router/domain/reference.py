@@ -27,6 +27,7 @@ ACTIONS: Final[Mapping[str, str]] = {
     "team": "the team that owns it",
     "agent": "an agent of that team to prefer, if eligible",
     "reroute": "`team`, `agent` or both: where an open ticket moves; on triggers about tickets only",
+    "snooze": "`minutes` that an open ticket waits unless its customer writes; on triggers about tickets only",
     "priority": "the highest of all rules that hold; `normal` when none says anything",
     "tags": "added to the ticket",
     "lane": "what it is about, told with the decision",

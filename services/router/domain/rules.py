@@ -36,6 +36,12 @@ class Reroute(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     agent: Name | None = None
 
 
+class Snooze(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """For how long an open ticket waits, unless its customer writes."""
+
+    minutes: Minutes
+
+
 class Action(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """What becomes of it. A rule with a team, `ignore` or `reroute` decides the owner; any other adds to that."""
 
@@ -44,6 +50,8 @@ class Action(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """An agent of that team to prefer, if eligible."""
     reroute: Reroute | None = None
     """Moves a ticket that is open; of triggers about tickets only."""
+    snooze: Snooze | None = None
+    """Lets a ticket that is open wait; of triggers about tickets only. The first of all rules that hold."""
     priority: Priority | None = None
     """The highest of all rules that hold; `normal` when none says anything."""
     tags: tuple[Name, ...] = ()
@@ -237,8 +245,8 @@ def _action_problem(action: Action) -> str | None:
 
 def _misplaced(action: Action, on: Trigger) -> str | None:
     """What cannot be done about what the rule is asked about."""
-    if on == RECEIVED and action.reroute is not None:
-        return "a message's decision names a team; a ticket that is there is moved by a rule on customer.replied"
+    if on == RECEIVED and (action.reroute is not None or action.snooze is not None):
+        return "a message's decision names a team; a ticket that is there moves or waits by a rule on customer.replied"
     if on != RECEIVED and (action.team is not None or action.ignore or action.lane is not None):
         return "a ticket that is there is moved by reroute; it is neither ignored nor given a lane"
     return None

@@ -132,7 +132,6 @@ FUTURE_ACTIONS: Final[Mapping[str, str]] = {
     "private_reply": "answer it in private from a template",
     "notify": "tell people or staff channels",
     "webhook": "call an endpoint",
-    "snooze": "let it wait",
     "ask_approval": "ask for an approval before an answer leaves",
     "start_consult": "ask somebody who knows",
 }

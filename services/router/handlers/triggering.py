@@ -157,6 +157,7 @@ def _tell(tx: Transaction, effective: Sequence[tuple[Occasion, TicketDecided]]) 
         decision=_decision(decided, action),
         trigger=decided.trigger,
         reroute=Reroute(team=move.team, agent=move.agent) if move else None,
+        snooze_minutes=action.snooze.minutes if action.snooze else None,
         chain=link([occasion.chain for occasion, _ in effective], matched),
     )
     event_id = ids.digest("evt", "ticket-routed", *(one.id for _, one in effective))

@@ -1,7 +1,8 @@
-"""Decisions of triggers about tickets that are there: tags, priority, and where they move, many at a time."""
+"""Decisions of triggers about tickets that are there: tags, priority, where they move, how long they wait."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Final
 
 from services.tickets.domain import ticket as tickets_
@@ -9,6 +10,7 @@ from services.tickets.domain.assignment import DECLINE_HOLDS, Key, Terms
 from services.tickets.handlers import assigning
 from services.tickets.handlers.changes import Changes
 from services.tickets.handlers.queues import DRAIN_TIMER
+from services.tickets.handlers.states import SNOOZE_TIMER
 from services.tickets.store import assignments, staff, tickets
 from services.tickets.store.timers import Timer
 from shared.db.transaction import Transaction
@@ -77,13 +79,16 @@ def _agent(data: TicketRouted) -> str | None:
 
 def _apply(changes: Changes, data: TicketRouted, event_id: str, moves: _Moves) -> None:
     ticket_id, rule = data.ticket_id, data.decision.rule
-    fields = tickets_.raised(changes[ticket_id], data.decision)
+    fields = tickets_.raised(changes[ticket_id], data.decision) | _snooze(changes, data)
     moves_on = data.reroute is not None and _is_elsewhere(changes, data, moves)
     if not fields and not moves_on:
         return
     told: dict[str, Any] = {"rule": rule, "trigger": data.trigger}
     if moves_on:
         told |= {"team": _team(changes, data), "agent": _agent(data)}
+    if until := fields.get("snoozed_until"):
+        told["until"] = until.isoformat()
+        changes.set_timer(Timer(workspace_id=data.workspace_id, kind=SNOOZE_TIMER, subject=ticket_id, due_at=until))
     told = {name: value for name, value in told.items() if value is not None}
     changes.record(ticket_id, "triggered", SYSTEM, event_id=event_id, data=told)
     if fields:
@@ -91,6 +96,13 @@ def _apply(changes: Changes, data: TicketRouted, event_id: str, moves: _Moves) -
         changes.emit(TicketUpdated, ticket_id, SYSTEM, changes=tickets_.shown(fields), reason=rule)
     if moves_on:
         _move(changes, data, moves)
+
+
+def _snooze(changes: Changes, data: TicketRouted) -> dict[str, Any]:
+    """What lets a ticket wait; one that does already goes on doing so."""
+    if data.snooze_minutes is None or changes[data.ticket_id].state not in ("open", "pending"):
+        return {}
+    return {"state": "snoozed", "snoozed_until": changes.now + timedelta(minutes=data.snooze_minutes)}
 
 
 def _is_elsewhere(changes: Changes, data: TicketRouted, moves: _Moves) -> bool:

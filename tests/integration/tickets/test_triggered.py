@@ -1,5 +1,7 @@
 """What decisions of triggers do to tickets: only to the version that they saw, and with a trace of what led there."""
 
+from datetime import timedelta
+
 from services.tickets.handlers import owning, states
 from shared.events.routing import Chain, Reroute
 from shared.events.tickets import AssignmentEvent
@@ -123,4 +125,31 @@ async def test_many_tickets_move_at_once_and_who_lost_them_is_given_what_waits(f
     assert sorted(str(row["owner_id"]) for row in owners) == ["None", eve]
     due = await floor.rows("SELECT subject FROM tickets.timer WHERE kind = 'drain' AND due_at <= now()")
     assert due == [{"subject": ann}]
+    await floor.check_books()
+
+
+async def test_a_ticket_waits_for_so_long_or_until_its_customer_writes(floor: Floor) -> None:
+    ann = await floor.add_agent("ann")
+    await floor.deliver(routed(message()))
+    await floor.deliver(triggered(await floor.ticket(), snooze_minutes=60))
+    ticket = await floor.ticket()
+    assert (ticket["state"], ticket["owner_id"]) == ("snoozed", ann)
+    [timer] = await floor.rows("SELECT subject, due_at - now() AS left FROM tickets.timer WHERE kind = 'snooze'")
+    assert timer["subject"] == ticket["id"]
+    assert timedelta(minutes=59) < timer["left"] <= timedelta(minutes=60)
+    updated = (await floor.events())[-1].data
+    assert (updated.ticket.state, updated.reason) == ("snoozed", "rule")
+    await floor.deliver(triggered(ticket, snooze_minutes=600))
+    assert (await floor.ticket())["snoozed_until"] == ticket["snoozed_until"]
+    await floor.deliver(routed(message("m2")))
+    assert (await floor.ticket())["state"] == "open"
+
+
+async def test_what_moves_and_waits_does_both(floor: Floor) -> None:
+    await floor.add_agent("ann")
+    eve = await floor.add_agent("eve", team="product")
+    await floor.deliver(routed(message()))
+    await floor.deliver(triggered(await floor.ticket(), reroute=Reroute(team="product"), snooze_minutes=5))
+    ticket = await floor.ticket()
+    assert (ticket["state"], ticket["team_id"], ticket["owner_id"]) == ("snoozed", "product", eve)
     await floor.check_books()

@@ -67,6 +67,8 @@ def document(*, fallback=None, **changes):
         (document(then={"stop": False}), "/rules/0/then"),
         (document(on="tuesday"), "/rules/0/on"),
         (document(on="customer.replied"), "/rules/0/then"),
+        (document(then={"team": "care", "snooze": {"minutes": 5}}), "/rules/0/then"),
+        (document(on="ticket.changed", then={"snooze": {"minutes": 0}}), "/rules/0/then/snooze/minutes"),
         (document(on="timer", then={"tags": ["x"]}), "/rules/0/after_minutes"),
         (document(on="timer", after_minutes=0, then={"tags": ["x"]}), "/rules/0/after_minutes"),
         (document(after_minutes=5), "/rules/0/after_minutes"),

@@ -102,12 +102,13 @@ def test_the_first_rule_that_moves_the_ticket_decides_and_others_add():
         LATE | {"name": "a", "on": "ticket.changed"},
         LATE | {"name": "b", "on": "ticket.changed", "then": {"reroute": {"team": "care"}, "tags": ["moved"]}},
         LATE | {"name": "c", "on": "ticket.changed", "then": {"reroute": {"team": "product"}}},
-        LATE | {"name": "d", "on": "ticket.changed", "then": {"priority": "high"}},
+        LATE | {"name": "d", "on": "ticket.changed", "then": {"priority": "high", "snooze": {"minutes": 5}}},
     ]
     compiled = compile_rules(rules.parse({"fallback": {"team": "community"}, "rules": written}))
     found = judge(compiled.about("ticket.changed"), URGENT, None).verdict
     assert (found.rule, found.matched) == ("b", ("a", "b", "d"))
     assert (found.action.reroute.team, found.action.tags, found.action.priority) == ("care", ("moved", "late"), "high")
+    assert found.action.snooze.minutes == 5
 
 
 def test_a_rule_that_led_to_the_question_is_not_asked_again():
