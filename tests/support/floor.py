@@ -228,8 +228,7 @@ def triggered(ticket: dict[str, Any], *, version: int | None = None, event: str 
         ticket_id=ticket["id"],
         ticket_version=ticket["version"] if version is None else version,
         decision=decision,
-        trigger="ticket.changed",
-        **({"chain": Chain(hops=1, rules=("rule",))} | fields),
+        **({"trigger": "ticket.changed", "chain": Chain(hops=1, rules=("rule",))} | fields),
     )
     return envelope.new(data, event_id=event_id, key=ticket["id"], time=AT)
 

@@ -7,9 +7,9 @@ from shared.db.pool import Database
 from shared.db.transaction import Batch, Scan, decode_headers
 from shared.events import envelope
 from shared.events.catalogue import ROUTING
-from shared.events.tickets import TicketEvent
+from shared.events.tickets import TicketEvent, TicketUpdated
 from tests.support import past
-from tests.support.ticket_events import event
+from tests.support.ticket_events import event, told
 
 W: Final = "w1"
 
@@ -32,3 +32,9 @@ async def routed(database: Database) -> list[Any]:
     async with database.transaction(Scan()) as tx:
         rows = await tx.fetch("SELECT headers, value FROM log.event WHERE topic = $1 ORDER BY id", ROUTING)
     return [envelope.decode(decode_headers(row["headers"]), row["value"]).data for row in rows]
+
+
+async def applied(database: Database, **changes: Any) -> TicketEvent:
+    """What tickets tells once it has applied the last decision."""
+    [row] = await past.own(database, "SELECT event_id, version FROM router.awaited")
+    return told(TicketUpdated, row["version"] + 1, workspace=W, ticket=changes, cause=row["event_id"])

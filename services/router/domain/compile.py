@@ -126,10 +126,13 @@ class Ruleset:
 
     def about(self, trigger: Trigger, after: int | None = None) -> "Ruleset":
         """The version's rules that are asked about this; there may be none."""
+        return self.listening(trigger, after) or _index(self.document, (), Action())
+
+    def listening(self, trigger: Trigger, after: int | None = None) -> "Ruleset | None":
+        """The same, where there are some."""
         if trigger == RECEIVED:
             return self
-        found = self.timers.get(after or 0) if trigger == TIMER else self.triggered.get(trigger)
-        return found or _index(self.document, (), Action())
+        return self.timers.get(after or 0) if trigger == TIMER else self.triggered.get(trigger)
 
     def asks(self, fact: str) -> bool:
         """Whether any rule asks for it."""

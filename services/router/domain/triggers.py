@@ -2,22 +2,28 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 import msgspec
 
 from services.router.domain.compile import Ruleset, Verdict
 from services.router.domain.facts import Facts
+from services.router.domain.rules import Action
 from services.router.domain.standing import Standing, customers_message, standing_of
 from services.router.domain.vocabulary import ASPECTS, TIMER, Trigger
 from shared import ids
 from shared.events.envelope import Event
 from shared.events.messages import Message
-from shared.events.routing import Chain
+from shared.events.routing import Chain, Priority
 from shared.events.tickets import TicketEvent, TicketUpdated
+
+PRIORITIES: Final[tuple[str, ...]] = get_args(Priority)
 
 MAX_HOPS: Final = 5
 """Decisions of which each led to the next; what they lead to then is left to people."""
+
+MAX_TRIES: Final = 5
+"""Versions of a ticket that one occasion is decided about, where the ticket has moved on each time."""
 
 Held = Literal["loop", "hop-limit"]
 
@@ -27,12 +33,16 @@ class Occasion(msgspec.Struct, frozen=True, kw_only=True):
 
     trigger: Trigger
     event_id: str
-    at: datetime
+    at: datetime | None
     changed: tuple[str, ...] = ()
     message: Message | None = None
     chain: Chain | None = None
     after: int | None = None
     """Minutes of silence."""
+    facts: Facts | None = None
+    """What the rules saw the first time, where the ticket had moved on by then."""
+    tries: int = 0
+    """How often it was decided about before."""
     traceparent: str | None = None
 
 
@@ -59,6 +69,35 @@ def occasions(events: Iterable[Event], before: Mapping[str, Standing]) -> dict[s
         if some := list(_occasions(event, data, last, now)):
             found.setdefault(data.ticket.id, []).extend(some)
     return found
+
+
+class Awaited(msgspec.Struct, frozen=True, kw_only=True):
+    """A decision that changes a ticket if that is still at the version that the rules saw."""
+
+    ticket_id: str
+    event_id: str
+    version: int
+    tries: int
+    decisions: tuple[str, ...]
+
+
+def was_dropped(awaited: Awaited, events: Iterable[Event]) -> bool | None:
+    """Whether the ticket had moved on: its next version is then somebody else's. None: it is not known yet."""
+    for event in events:
+        data = event.data
+        if isinstance(data, TicketEvent) and data.ticket.version > awaited.version:
+            return data.cause != awaited.event_id
+    return None
+
+
+def changes_something(action: Action, standing: Standing) -> bool:
+    """Whether a decision is sure to change a ticket that stands like this."""
+    ticket = standing.ticket
+    adds = not set(action.tags) <= set(ticket.tags)
+    raises = action.priority is not None and PRIORITIES.index(action.priority) > PRIORITIES.index(ticket.priority)
+    moves = action.reroute is not None and action.reroute.team not in (None, ticket.team) and standing.is_open
+    waits = action.snooze is not None and ticket.state in ("open", "pending")
+    return adds or raises or moves or waits
 
 
 def judge(ruleset: Ruleset, facts: Facts, chain: Chain | None) -> Judgement | None:
@@ -95,13 +134,22 @@ def answer(ruleset: Ruleset, facts: Facts, without: Sequence[str] = ()) -> Verdi
 
 def silence(standing: Standing, minutes: int, at: datetime) -> Occasion:
     """Nobody has answered for so long."""
-    since = standing.silent_since.isoformat() if standing.silent_since else ""
     return Occasion(
         trigger=TIMER,
-        event_id=ids.digest("sil", standing.ticket.id, since, str(minutes)),
+        event_id=_silence_id(standing, minutes),
         at=at,
         after=minutes,
     )
+
+
+def still_asks(occasion: Occasion, standing: Standing) -> bool:
+    """Whether there is still something to decide: a silence may have ended meanwhile."""
+    return occasion.after is None or occasion.event_id == _silence_id(standing, occasion.after)
+
+
+def _silence_id(standing: Standing, minutes: int) -> str:
+    since = standing.silent_since.isoformat() if standing.silent_since else ""
+    return ids.digest("sil", standing.ticket.id, since, str(minutes))
 
 
 def _occasions(event: Event, data: TicketEvent, before: Standing | None, now: Standing) -> Iterable[Occasion]:

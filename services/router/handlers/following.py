@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Final
 
 from services.router.domain.standing import latest
-from services.router.store import ticket_decisions, tickets
+from services.router.store import awaited, ticket_decisions, tickets
 from shared.db.pool import Database
 from shared.db.transaction import Transaction
 from shared.events.envelope import Event
@@ -34,7 +34,8 @@ class Forgetting:
     async def purge(self) -> int:
         """Forgets what can be forgotten now; returns how many tickets went."""
         gone = await tickets.purge(self._database, closed_for=self._closed_for)
-        await ticket_decisions.purge(self._database, older_than=self._closed_for)
+        for part in (awaited, ticket_decisions):
+            await part.purge(self._database, older_than=self._closed_for)
         return gone
 
     async def _round(self) -> None:

@@ -104,7 +104,7 @@ def facts_of(
     message: Message,
     *,
     verb: str,
-    at: datetime,
+    at: datetime | None,
     purpose: str | None = None,
     is_first: bool | None = None,
     has_ticket: bool | None = None,

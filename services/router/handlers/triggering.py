@@ -11,17 +11,29 @@ from services.router.domain.explain import explain as why
 from services.router.domain.facts import Facts, as_kept
 from services.router.domain.rules import Action
 from services.router.domain.standing import Standing, latest
-from services.router.domain.triggers import Judgement, Occasion, judge, link, occasions, silence
+from services.router.domain.triggers import (
+    MAX_TRIES,
+    Awaited,
+    Judgement,
+    Occasion,
+    changes_something,
+    judge,
+    link,
+    occasions,
+    silence,
+    still_asks,
+    was_dropped,
+)
 from services.router.handlers.following import on_tickets
 from services.router.handlers.gathering import facts_of
 from services.router.handlers.remembered import Versions
-from services.router.store import rule_counts, rulesets, silences, ticket_decisions, tickets
+from services.router.store import awaited, rule_counts, rulesets, silences, ticket_decisions, tickets
 from services.router.store.ticket_decisions import TicketDecided
 from shared import ids
 from shared.db.timers import Timer
 from shared.db.transaction import Transaction
 from shared.events.envelope import Event
-from shared.events.routing import Decision, Reroute, TicketRouted
+from shared.events.routing import Chain, Decision, Reroute, TicketRouted
 from shared.events.tickets import TicketEvent
 
 LISTED: Final = 100
@@ -60,9 +72,12 @@ class Triggers:
             return
         now = latest((event.data for event in heard), before)
         await silences.look(tx, _dues(now.values(), listening))
+        again = await _dropped(tx, heard, before, now)
+        found = occasions(heard, before)
         asked = [
-            Asked(now[ticket_id], some, *listening[now[ticket_id].workspace_id])
-            for ticket_id, some in occasions(heard, before).items()
+            Asked(one, [*again.get(ticket_id, ()), *found.get(ticket_id, ())], *listening[one.workspace_id])
+            for ticket_id, one in now.items()
+            if ticket_id in again or ticket_id in found
         ]
         self._decide(tx, asked)
 
@@ -81,7 +96,13 @@ class Triggers:
         await silences.look(tx, {timer.workspace_id: following} if following else {})
 
     def _decide(self, tx: Transaction, asked: Iterable[Asked]) -> None:
-        made = [one for some in asked for one in _decide(tx, some)]
+        made: list[TicketDecided] = []
+        expected: list[tuple[str, Awaited]] = []
+        for some in asked:
+            made_now, awaits = _decide(tx, some)
+            made += made_now
+            expected += [(some.now.workspace_id, awaits)] if awaits else []
+        awaited.add(tx, expected)
         ticket_decisions.keep(tx, made)
         rule_counts.add(tx, [one for one in made if one.held is None], writer=self._writer)
 
@@ -124,26 +145,57 @@ def _dues(standings: Iterable[Standing], listening: Mapping[str, tuple[int, Rule
     return found
 
 
-def _decide(tx: Transaction, asked: Asked) -> list[TicketDecided]:
+async def _dropped(
+    tx: Transaction, heard: Sequence[Event], before: Mapping[str, Standing], now: Mapping[str, Standing]
+) -> dict[str, list[Occasion]]:
+    """By ticket, what was decided about a version that had passed by then: it is asked about the present one."""
+    by_ticket: dict[str, list[Event]] = {ticket_id: [] for ticket_id in before}
+    for event in heard:
+        if isinstance(event.data, TicketEvent) and event.data.ticket.id in by_ticket:
+            by_ticket[event.data.ticket.id].append(event)
+    known = [(one, was_dropped(one, by_ticket[one.ticket_id])) for one in await awaited.of_tickets(tx, by_ticket)]
+    await awaited.settled(tx, [one for one, is_dropped in known if is_dropped is not None])
+    dropped = [one for one, is_dropped in known if is_dropped and one.tries < MAX_TRIES]
+    kept = await ticket_decisions.load(tx, [id_ for one in dropped for id_ in one.decisions])
+    found: dict[str, list[Occasion]] = {}
+    for one in dropped:
+        again = [_again(kept[id_], one.tries + 1) for id_ in one.decisions if id_ in kept]
+        found.setdefault(one.ticket_id, []).extend(each for each in again if still_asks(each, now[one.ticket_id]))
+    return found
+
+
+def _again(kept: TicketDecided, tries: int) -> Occasion:
+    facts = as_kept(kept.facts)
+    return Occasion(
+        trigger=kept.trigger,
+        event_id=kept.event_id,
+        at=facts.at,
+        changed=facts.changed,
+        chain=msgspec.convert(kept.chain, Chain | None),
+        after=kept.after_minutes,
+        facts=facts,
+        tries=tries,
+    )
+
+
+def _decide(tx: Transaction, asked: Asked) -> tuple[list[TicketDecided], Awaited | None]:
     """Every occasion is judged by how the ticket stands now, because that is what the decision is about."""
     made: list[TicketDecided] = []
     effective: list[tuple[Occasion, TicketDecided]] = []
     for occasion in asked.occasions:
+        ruleset = asked.compiled.listening(occasion.trigger, occasion.after)
         facts = _facts(occasion, asked.now)
-        ruleset = asked.compiled.about(occasion.trigger, occasion.after)
-        judgement = judge(ruleset, facts, occasion.chain)
+        judgement = judge(ruleset, facts, occasion.chain) if ruleset else None
         if judgement is None:
             continue
         decided = _decided(occasion, asked, facts, judgement)
         made.append(decided)
         if judgement.held is None:
             effective.append((occasion, decided))
-    if effective:
-        _tell(tx, effective)
-    return made
+    return made, _tell(tx, asked.now, effective) if effective else None
 
 
-def _tell(tx: Transaction, effective: Sequence[tuple[Occasion, TicketDecided]]) -> None:
+def _tell(tx: Transaction, now: Standing, effective: Sequence[tuple[Occasion, TicketDecided]]) -> Awaited | None:
     """One event for all that was decided about one version: a second one would find the ticket changed."""
     first, decided = effective[0]
     action = joined([one.action for _, one in effective])
@@ -160,8 +212,13 @@ def _tell(tx: Transaction, effective: Sequence[tuple[Occasion, TicketDecided]]) 
         snooze_minutes=action.snooze.minutes if action.snooze else None,
         chain=link([occasion.chain for occasion, _ in effective], matched),
     )
-    event_id = ids.digest("evt", "ticket-routed", *(one.id for _, one in effective))
-    tx.emit(told, key=decided.ticket_id, event_id=event_id)
+    made = tuple(one.id for _, one in effective)
+    event_id = tx.emit(told, key=decided.ticket_id, event_id=ids.digest("evt", "ticket-routed", *made))
+    # What changes nothing leaves no trace in the ticket that could be waited for.
+    if not changes_something(action, now):
+        return None
+    tries = max(occasion.tries for occasion, _ in effective)
+    return Awaited(ticket_id=now.ticket.id, event_id=event_id, version=now.version, tries=tries, decisions=made)
 
 
 def _decision(decided: TicketDecided, action: Action) -> Decision:
@@ -177,7 +234,9 @@ def _decision(decided: TicketDecided, action: Action) -> Decision:
 
 
 def _facts(occasion: Occasion, now: Standing) -> Facts:
-    said = facts_of(occasion.message, verb="", at=occasion.at) if occasion.message else _UNSAID
+    said = occasion.facts or _UNSAID
+    if occasion.message is not None:
+        said = facts_of(occasion.message, verb="", at=occasion.at)
     return msgspec.structs.replace(
         said, at=occasion.at, has_ticket=now.is_open, ticket=now.ticket, changed=occasion.changed
     )
@@ -186,7 +245,7 @@ def _facts(occasion: Occasion, now: Standing) -> Facts:
 def _decided(occasion: Occasion, asked: Asked, facts: Facts, judgement: Judgement) -> TicketDecided:
     now, verdict = asked.now, judgement.verdict
     return TicketDecided(
-        id=ids.digest("dec", occasion.event_id, occasion.trigger),
+        id=ids.digest("dec", occasion.event_id, occasion.trigger, str(occasion.tries)),
         workspace_id=now.workspace_id,
         ticket_id=now.ticket.id,
         ticket_version=now.version,

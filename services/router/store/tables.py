@@ -111,6 +111,17 @@ ticket_decision = sa.Table(
     stamp(),
     sa.Index("ix_ticket_decision_ticket", "workspace_id", "ticket_id", "created_at", "id"),
 )
+awaited = sa.Table(
+    "awaited",
+    METADATA,
+    column("ticket_id", sa.Text, primary_key=True),
+    column("event_id", sa.Text, primary_key=True, comment="of ticket.routed: the cause of what comes of it"),
+    column("workspace_id", sa.Text),
+    column("version", sa.BigInteger, comment="of the ticket that the rules saw"),
+    column("tries", sa.Integer),
+    column("decisions", pg.JSONB),
+    stamp(),
+)
 rule_count = sa.Table(
     "rule_count",
     METADATA,

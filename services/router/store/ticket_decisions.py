@@ -1,6 +1,6 @@
 """What was decided about tickets that were there already, with what the rules saw."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -25,6 +25,7 @@ _OF_TICKET: Final = f"""
 SELECT {_COLUMNS}, created_at FROM router.ticket_decision WHERE workspace_id = $1 AND ticket_id = $2
 ORDER BY created_at DESC, id DESC LIMIT $3
 """
+_THESE: Final = f"SELECT {_COLUMNS}, created_at FROM router.ticket_decision WHERE id = ANY($1::text[])"
 _OLD: Final = """
 created_at < now() - $1::interval AND NOT EXISTS (SELECT FROM router.ticket t WHERE t.id = ticket_id)
 """
@@ -68,6 +69,12 @@ def keep(tx: Transaction, decided: Sequence[TicketDecided]) -> None:
 async def of_ticket(tx: Transaction, workspace_id: str, ticket_id: str, *, limit: int) -> list[TicketDecided]:
     """The last decisions about one ticket, newest first."""
     return [TicketDecided(**dict(row)) for row in await tx.fetch(_OF_TICKET, workspace_id, ticket_id, limit)]
+
+
+async def load(tx: Transaction, decision_ids: Collection[str]) -> dict[str, TicketDecided]:
+    """These decisions, by id."""
+    rows = await tx.fetch(_THESE, list(decision_ids)) if decision_ids else []
+    return {row["id"]: TicketDecided(**dict(row)) for row in rows}
 
 
 async def purge(database: Database, *, older_than: timedelta) -> int:

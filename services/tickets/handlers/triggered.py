@@ -49,7 +49,10 @@ async def on_triggered(tx: Transaction, events: Sequence[Event], ids: Ids) -> No
 
 
 def _is_current(changes: Changes, data: TicketRouted) -> bool:
-    return data.ticket_id in changes and changes[data.ticket_id].version == data.ticket_version
+    if data.ticket_id not in changes or changes[data.ticket_id].version != data.ticket_version:
+        return False
+    # An answer makes no version of its own, and ends the silence that a timer was about.
+    return data.trigger != "timer" or changes[data.ticket_id].waiting_since is not None
 
 
 async def _prepare(changes: Changes, moving: Iterable[TicketRouted]) -> _Moves:

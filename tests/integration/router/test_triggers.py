@@ -5,6 +5,7 @@ import asyncio
 import msgspec
 import pytest
 
+from services.router.domain.triggers import MAX_TRIES
 from services.router.handlers.triggering import Triggers
 from shared.db.transaction import Batch
 from shared.events.routing import Chain
@@ -12,7 +13,7 @@ from shared.events.tickets import TicketUpdated
 from tests.support import past
 from tests.support.messages import message
 from tests.support.ticket_events import created, event, told
-from tests.support.triggers import W, happen, in_force, routed
+from tests.support.triggers import W, applied, happen, in_force, routed
 
 ANGRY = {
     "name": "angry again",
@@ -155,3 +156,52 @@ async def test_tickets_that_were_followed_before_states_were_do_not_seem_changed
         msgspec.structs.replace(changed, ticket=msgspec.structs.replace(changed.ticket, version=3, state="pending")),
     )
     assert len(await routed(database)) == 1
+
+
+def assigned(version, *, cause=None):
+    return told(TicketUpdated, version, workspace=W, ticket={"owner": "agt_1"}, cause=cause)
+
+
+async def test_a_decision_that_came_too_late_is_made_again_about_the_present_version(admin, database):
+    await in_force(database, ANGRY)
+    await happen(database, created(workspace=W), reply(2, "Still waiting!"))
+    await happen(database, assigned(3))
+    first, second = await routed(database)
+    assert (first.ticket_version, second.ticket_version) == (2, 3)
+    assert (second.trigger, second.decision.tags, second.chain) == (first.trigger, first.decision.tags, first.chain)
+    await happen(database, await applied(database, priority="urgent", tags=("waiting",)))
+    await happen(database, assigned(5))
+    assert len(await routed(database)) == 2
+    [latest, _] = (await admin.get("/v1/decisions?ticket_id=tkt_1")).json()["data"]
+    assert latest["evidence"][0]["evidence"][0]["found"] == "Still waiting"
+
+
+async def test_a_decision_that_was_applied_is_not_made_again_whatever_happens_later(admin, database):
+    await in_force(database, ANGRY)
+    await happen(database, created(workspace=W), reply(2, "Still waiting!"))
+    await happen(database, await applied(database, priority="urgent", tags=("waiting",)), assigned(4), assigned(5))
+    assert len(await routed(database)) == 1
+    assert await past.own(database, "SELECT 1 FROM router.awaited") == []
+
+
+async def test_what_the_rules_no_longer_want_is_not_decided_again(admin, database):
+    await in_force(database, ANGRY | {"when": {"text": "still waiting", "ticket.owner": {"set": False}}})
+    await happen(database, created(workspace=W), reply(2, "Still waiting!"))
+    await happen(database, assigned(3))
+    assert len(await routed(database)) == 1
+
+
+async def test_a_decision_that_could_change_nothing_is_not_waited_for(admin, database):
+    await in_force(database, ANGRY)
+    already = {"priority": "urgent", "tags": ("waiting",)}
+    await happen(database, created(workspace=W), reply(2, "Still waiting!", ticket=already))
+    await happen(database, assigned(3))
+    assert len(await routed(database)) == 1
+
+
+async def test_a_ticket_that_never_stands_still_is_given_up(admin, database):
+    await in_force(database, ANGRY)
+    await happen(database, created(workspace=W), reply(2, "Still waiting!"))
+    for version in range(3, MAX_TRIES + 10):
+        await happen(database, assigned(version))
+    assert len(await routed(database)) == MAX_TRIES + 1

@@ -153,3 +153,11 @@ async def test_what_moves_and_waits_does_both(floor: Floor) -> None:
     ticket = await floor.ticket()
     assert (ticket["state"], ticket["team_id"], ticket["owner_id"]) == ("snoozed", "product", eve)
     await floor.check_books()
+
+
+async def test_a_silence_that_an_answer_has_ended_meanwhile_changes_nothing(floor: Floor) -> None:
+    await floor.deliver(routed(message()))
+    ticket = await floor.ticket()
+    await floor.act(lambda tx: tx.execute("UPDATE tickets.ticket SET waiting_since = NULL"))
+    await floor.deliver(triggered(ticket, trigger="timer", tags=("silent",)))
+    assert (await floor.ticket())["tags"] == []
