@@ -71,9 +71,9 @@ ticket = sa.Table(
     column("silent_since", INSTANT, nullable=True, comment="the first message after the last answer"),
     column("told", sa.Integer, server_default="0", comment="minutes of that silence that rules were asked about"),
     column("version", sa.BigInteger, comment="what is not newer changes nothing"),
-    stamp("changed_at"),
+    column("closed_at", INSTANT, nullable=True),
     # What is closed is kept until its events cannot come again.
-    sa.Index("ix_ticket_closed", "workspace_id", "changed_at", postgresql_where=sa.text("NOT is_open")),
+    sa.Index("ix_ticket_closed", "workspace_id", "closed_at", postgresql_where=sa.text("closed_at IS NOT NULL")),
     sa.Index(
         "ix_ticket_silent",
         "workspace_id",

@@ -23,15 +23,17 @@ _PUT: Final = f"""
 WITH applied AS (
     INSERT INTO router.ticket AS known
         (id, workspace_id, is_open, team_id, owner_id, priority, tags, answered_at, version, state,
-        silent_since)
-    SELECT * FROM unnest($1::text[], $2::text[], $3::bool[], $4::text[], $5::text[], $6::text[], $7::jsonb[],
-                         $8::timestamptz[], $9::bigint[], $10::text[], $11::timestamptz[])
+        silent_since, closed_at)
+    SELECT v.*, CASE WHEN NOT v.is_open THEN now() END
+    FROM unnest($1::text[], $2::text[], $3::bool[], $4::text[], $5::text[], $6::text[], $7::jsonb[],
+                $8::timestamptz[], $9::bigint[], $10::text[], $11::timestamptz[])
+        AS v (id, workspace_id, is_open, team_id, owner_id, priority, tags, answered_at, version, state, silent_since)
     ON CONFLICT (id) DO UPDATE SET is_open = excluded.is_open, team_id = excluded.team_id,
         owner_id = excluded.owner_id, priority = excluded.priority, tags = excluded.tags,
         answered_at = greatest(known.answered_at, excluded.answered_at), version = excluded.version,
         state = excluded.state, silent_since = {_SILENT},
         told = CASE WHEN known.silent_since IS NOT DISTINCT FROM {_SILENT} THEN known.told ELSE 0 END,
-        changed_at = now()
+        closed_at = CASE WHEN NOT excluded.is_open THEN coalesce(known.closed_at, now()) END
     WHERE known.version < excluded.version
         OR (known.version = excluded.version AND excluded.answered_at > coalesce(known.answered_at, '-infinity'))
     RETURNING id, workspace_id, is_open
@@ -63,7 +65,7 @@ _STOOD: Final = """
 SELECT id, workspace_id, is_open, team_id, owner_id, priority, tags, answered_at, version, state, silent_since, told
 FROM router.ticket WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE
 """
-_CLOSED: Final = "NOT is_open AND changed_at < now() - $1::interval"
+_CLOSED: Final = "closed_at < now() - $1::interval"
 
 
 async def put(tx: Transaction, standings: Iterable[Standing]) -> None:
