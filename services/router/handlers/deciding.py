@@ -14,6 +14,7 @@ from services.router.domain.facts import Facts, as_kept
 from services.router.domain.patterns import Unreadable
 from services.router.domain.triggers import answer
 from services.router.domain.vocabulary import RECEIVED, Trigger
+from services.router.handlers import compiling
 from services.router.handlers.classifying import Classifier
 from services.router.handlers.gathering import gather, message_of
 from services.router.handlers.remembered import Versions
@@ -137,19 +138,19 @@ async def rehearse(
 ) -> dict[str, Any]:
     """What a version would decide about a message that came (by its id) or never came; changes nothing."""
     found = await load(tx, workspace_id, version)
-    compiled = index.compile_rules(rules.parse(found.document)).about(on, after)
+    ruleset = (await compiling.compiled(found.document)).about(on, after)
     if isinstance(asked, str):
         facts = as_kept((await _decisions(tx, asked))[-1].facts)
     else:
         facts = asked if asked.at is not None else msgspec.structs.replace(asked, at=await tx.now())
-    verdict = compiled.decide(facts) if on == RECEIVED else answer(compiled, facts)
+    verdict = ruleset.decide(facts) if on == RECEIVED else answer(ruleset, facts)
     return {
         "on": on,
         "rule": verdict.rule if verdict else None,
         "outcome": _outcome(verdict.action) if verdict else None,
         "action": msgspec.to_builtins(verdict.action) if verdict else None,
         "ruleset_version": version,
-        **why(compiled, facts),
+        **why(ruleset, facts),
     }
 
 
@@ -158,8 +159,7 @@ async def explain(tx: Transaction, workspace_id: str, message_id: str) -> list[d
     explained = []
     for decision in await _decisions(tx, message_id):
         found = await load(tx, workspace_id, decision.ruleset_version)
-        compiled = index.compile_rules(rules.parse(found.document))
-        told = why(compiled, as_kept(decision.facts))
+        told = why(await compiling.compiled(found.document), as_kept(decision.facts))
         explained.append({**msgspec.to_builtins(decision), **told})
     return explained
 
@@ -182,11 +182,14 @@ async def load(tx: Transaction, workspace_id: str, version: int) -> rulesets.Rul
 async def _analysed(
     tx: Transaction, workspace_id: str, document: dict[str, Any], *, untold: Collection[str] = ()
 ) -> Analysis:
-    parsed = rules.parse(document)
+    parsed = await compiling.aside(document, lambda: rules.parse(document))
     existing = await teams.existing(tx, workspace_id, rules.teams(parsed))
     preferred = await agents.load_many(tx, workspace_id, rules.agents(parsed))
     try:
-        found = analyse(index.compile_rules(parsed), teams=existing, agents=preferred, untold=untold)
+        found = await compiling.aside(
+            document,
+            lambda: analyse(index.compile_rules(parsed), teams=existing, agents=preferred, untold=untold),
+        )
     except Unreadable as error:
         raise Invalid("the ruleset is too large", errors=[{"pointer": "/rules", "detail": str(error)}]) from error
     if found.errors:

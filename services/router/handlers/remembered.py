@@ -4,8 +4,8 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Final
 
-from services.router.domain import rules
-from services.router.domain.compile import Ruleset, compile_rules
+from services.router.domain.compile import Ruleset
+from services.router.handlers.compiling import compiled
 from services.router.store import rulesets
 from shared.db.transaction import Transaction
 
@@ -60,6 +60,6 @@ class Versions:
         missing = {workspace: version for workspace, version in versions.items() if workspace not in found}
         if missing:
             for (workspace, version), document in (await rulesets.documents(tx, missing)).items():
-                found[workspace] = compile_rules(rules.parse(document))
+                found[workspace] = await compiled(document)
                 self._compiled.keep(workspace, version, found[workspace])
         return found
