@@ -269,7 +269,7 @@ async def diff_ruleset(
         return call.answer(await deciding.diff(tx, call.workspace_id, version, against=against))
 
 
-@router.get("/v1/decisions", operation_id="listTicketDecisions", responses=problems(403, 422))
+@router.get("/v1/decisions", operation_id="listTicketDecisions", responses=problems(403))
 async def list_ticket_decisions(call: Reader, ticket_id: Annotated[str, Query(max_length=64)]) -> Response:
     """What rules decided about a ticket that was there already, the last hundred, newest first, each with its trace."""
     async with call.transaction() as tx:

@@ -143,7 +143,9 @@ def silence(standing: Standing, minutes: int, at: datetime) -> Occasion:
 
 
 def still_asks(occasion: Occasion, standing: Standing) -> bool:
-    """Whether there is still something to decide: a silence may have ended meanwhile."""
+    """Whether there is still something to decide: the silence may have ended, the ticket gone into another one."""
+    if standing.ticket.state == "merged":
+        return False
     return occasion.after is None or occasion.event_id == _silence_id(standing, occasion.after)
 
 

@@ -42,7 +42,6 @@ LISTED: Final = 100
 AT_ONCE: Final = 200
 """Silences that one transaction asks about."""
 
-
 _UNSAID: Final = Facts(network="", kind="", verb="")
 
 
@@ -79,7 +78,7 @@ class Triggers:
             for ticket_id, one in now.items()
             if ticket_id in again or ticket_id in found
         ]
-        self._decide(tx, asked)
+        self._conclude(tx, asked)
 
     async def on_silence(self, tx: Transaction, timer: Timer) -> None:
         """Asks about the silences of one workspace that are long enough by now, and looks again for the next one."""
@@ -89,18 +88,18 @@ class Triggers:
             return
         found = await silences.due(tx, timer.workspace_id, minutes, limit=AT_ONCE)
         now = await tx.now()
-        self._decide(tx, [Asked(one, [silence(one, after, now) for after in due], *listening) for one, due in found])
+        self._conclude(tx, [Asked(one, [silence(one, after, now) for after in due], *listening) for one, due in found])
         if found:
             await silences.told(tx, {one.ticket.id: due[-1] for one, due in found})
         following = await silences.following(tx, timer.workspace_id, minutes)
         await silences.look(tx, {timer.workspace_id: following} if following else {})
 
-    def _decide(self, tx: Transaction, asked: Iterable[Asked]) -> None:
+    def _conclude(self, tx: Transaction, asked: Iterable[Asked]) -> None:
         made: list[TicketDecided] = []
         expected: list[tuple[str, Awaited]] = []
         for some in asked:
-            made_now, awaits = _decide(tx, some)
-            made += made_now
+            decided, awaits = _decide(tx, some)
+            made += decided
             expected += [(some.now.workspace_id, awaits)] if awaits else []
         awaited.add(tx, expected)
         ticket_decisions.keep(tx, made)

@@ -1,12 +1,14 @@
 """What asks rules about a ticket, and why their answers come to an end."""
 
+import msgspec
 import pytest
 
 from services.router.domain import rules
 from services.router.domain.compile import compile_rules
 from services.router.domain.facts import Facts, Ticket
+from services.router.domain.rules import Action, Reroute, Snooze
 from services.router.domain.standing import latest
-from services.router.domain.triggers import MAX_HOPS, judge, link, occasions
+from services.router.domain.triggers import MAX_HOPS, changes_something, judge, link, occasions, silence, still_asks
 from shared.events.routing import Chain
 from shared.events.tickets import AssignmentAccepted, NoteAdded, TicketMerged, TicketReopened, TicketUpdated
 from tests.support.messages import message
@@ -138,6 +140,36 @@ def test_a_chain_of_ever_new_rules_ends_at_its_limit():
 def test_where_chains_meet_the_longest_goes_on_with_the_rules_of_all():
     met = link([None, Chain(hops=2, rules=("a", "b")), Chain(hops=1, rules=("b", "c"))], ["d"])
     assert met == Chain(hops=3, rules=("a", "b", "c", "d"))
+
+
+def test_what_was_decided_too_late_is_asked_again_while_there_is_something_to_ask():
+    waiting = latest([created()])["tkt_1"]
+    asked = silence(waiting, 120, None)
+    assert still_asks(asked, waiting)
+    assert still_asks(asked, msgspec.structs.replace(waiting, version=9))
+    assert not still_asks(asked, msgspec.structs.replace(waiting, silent_since=None))
+    merged = told(TicketMerged, 2, ticket={"state": "merged"}, into="tkt_2")
+    assert not still_asks(asked, latest([created(), merged])["tkt_1"])
+
+
+@pytest.mark.parametrize(
+    ("then", "ticket", "changes"),
+    [
+        ({"tags": ("a",)}, {"tags": ("a", "b")}, False),
+        ({"tags": ("a", "c")}, {"tags": ("a", "b")}, True),
+        ({"priority": "high"}, {"priority": "high"}, False),
+        ({"priority": "high"}, {"priority": "normal"}, True),
+        ({"reroute": Reroute(team="care")}, {"team": "community"}, True),
+        ({"reroute": Reroute(team="care")}, {"team": "care"}, False),
+        ({"reroute": Reroute(team="care")}, {"state": "resolved"}, False),
+        ({"reroute": Reroute(agent="agt_1")}, {}, False),
+        ({"snooze": Snooze(minutes=5)}, {"state": "pending"}, True),
+        ({"snooze": Snooze(minutes=5)}, {"state": "snoozed"}, False),
+    ],
+)
+def test_only_what_is_sure_to_change_the_ticket_is_waited_for(then, ticket, changes):
+    standing = latest([told(TicketUpdated, 1, ticket=ticket)])["tkt_1"]
+    assert changes_something(Action(**then), standing) is changes
 
 
 def test_nothing_is_said_where_no_rule_holds():
