@@ -6,7 +6,7 @@ from typing import Final
 from fastapi import APIRouter
 
 from services.router import NAME
-from services.router.api import rulesets, shadows, structures, trials, usage
+from services.router.api import rulesets, shadows, structures, surges, trials, usage
 from services.router.handlers.backtests import Backtests
 from services.router.handlers.classifying import Classifier
 from services.router.handlers.deciding import Router
@@ -14,6 +14,7 @@ from services.router.handlers.following import Forgetting
 from services.router.handlers.gathering import Untold
 from services.router.handlers.remembered import Versions
 from services.router.handlers.shadows import Shadows
+from services.router.handlers.surging import LOOK_TIMER, Surges
 from services.router.handlers.triggering import Triggers
 from services.router.settings import RouterSettings
 from services.router.store import silences
@@ -43,8 +44,10 @@ def build(runtime: Runtime) -> Service:
     # An event that the log still holds may come again: the ticket's version is what tells that it was there before.
     closed_for = timedelta(days=runtime.settings.log_retention_days + 1)
     forgetting = Forgetting(runtime.database, closed_for=closed_for)
+    surging = Surges(runtime.ids, runtime.metrics)
+    effects = {silences.KIND: triggers.on_silence, LOOK_TIMER: surging.on_timer}
     router = APIRouter()
-    for part in (rulesets, structures, shadows, trials, usage):
+    for part in (rulesets, structures, shadows, surges, trials, usage):
         router.include_router(part.router)
     return Service(
         name=NAME,
@@ -58,7 +61,11 @@ def build(runtime: Runtime) -> Service:
         ],
         tasks={
             "retention": forgetting.run,
-            "timers": Timers(runtime.database, NAME, {silences.KIND: triggers.on_silence}).run,
+            "timers": Timers(runtime.database, NAME, effects, lock=surging.lock).run,
         },
-        resources=[Backtests(runtime), Untold(frozenset() if classifier else frozenset({"sentiment", "urgency"}))],
+        resources=[
+            Backtests(runtime),
+            surging,
+            Untold(frozenset() if classifier else frozenset({"sentiment", "urgency"})),
+        ],
     )

@@ -19,7 +19,8 @@ from services.router.handlers.classifying import Classifier
 from services.router.handlers.gathering import gather, message_of
 from services.router.handlers.remembered import Versions
 from services.router.handlers.shadows import Shadows, Trial
-from services.router.store import decisions, rule_counts, rulesets, silences
+from services.router.handlers.surging import counted
+from services.router.store import decisions, rule_counts, rulesets, silences, surge_counts
 from services.router.store.decisions import Decided
 from services.router.store.shadows import Candidate
 from shared import ids
@@ -69,6 +70,7 @@ class Router:
         self._shadows.compare(tx, decided.values(), trial)
         decisions.keep(tx, list(decided.values()))
         rule_counts.add(tx, decided.values(), writer=self._shadows.writer)
+        surge_counts.add(tx, counted(fresh, decided, standing.watched), writer=self._shadows.writer)
         for event in passing:
             decision = decided.pop(_decision_id(event), None)
             # An event that was decided before was also passed on before, in the same transaction.

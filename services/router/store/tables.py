@@ -172,5 +172,59 @@ shadow_example = sa.Table(
     stamp(),
     postgresql_with={"fillfactor": "70"},
 )
+surge_policy = sa.Table(
+    "surge_policy",
+    METADATA,
+    column("workspace_id", sa.Text, primary_key=True),
+    column("version", sa.Integer, server_default="1"),
+    column("document", pg.JSONB),
+    column("author", sa.Text),
+    stamp("counting_since"),
+    stamp("changed_at"),
+    column("open", pg.JSONB, server_default="{}", comment="what surges now: the surge by subject"),
+)
+surge_count = sa.Table(
+    "surge_count",
+    METADATA,
+    column("workspace_id", sa.Text, primary_key=True),
+    column("minute", INSTANT, primary_key=True),
+    column("subject", sa.Text, primary_key=True),
+    column("writer", sa.Integer, primary_key=True, comment="each process adds to rows of its own"),
+    column("messages", sa.BigInteger),
+    postgresql_with={"fillfactor": "70"},
+)
+surge_hour = sa.Table(
+    "surge_hour",
+    METADATA,
+    column("workspace_id", sa.Text, primary_key=True),
+    column("subject", sa.Text, primary_key=True),
+    column("hour", INSTANT, primary_key=True),
+    column("messages", sa.BigInteger),
+)
+surge = sa.Table(
+    "surge",
+    METADATA,
+    column("id", sa.Text, primary_key=True),
+    column("workspace_id", sa.Text),
+    column("subject", sa.Text),
+    column("policy_version", sa.Integer),
+    column("policy", pg.JSONB, comment="as it was when it began"),
+    column("policy_author", sa.Text),
+    stamp("began_at"),
+    column("messages", sa.BigInteger),
+    column("usual", sa.Float),
+    column("minutes", sa.Integer),
+    column("peak_messages", sa.BigInteger),
+    stamp("peak_at"),
+    column("calm_since", INSTANT, nullable=True, comment="ended and null: not begun again before it was calm"),
+    column("ended_at", INSTANT, nullable=True),
+    column("ended", sa.Text, nullable=True, comment="calm, lasting, person or policy"),
+    column("ended_by", sa.Text, nullable=True),
+    column("ended_messages", sa.BigInteger, nullable=True),
+    column("ended_usual", sa.Float, nullable=True),
+    sa.Index("uq_surge_open", "workspace_id", "subject", unique=True, postgresql_where=sa.text("ended_at IS NULL")),
+    sa.Index("ix_surge_followed", "workspace_id", postgresql_where=sa.text("ended_at IS NULL OR calm_since IS NULL")),
+    sa.Index("ix_surge_page", "workspace_id", "id"),
+)
 
 SCHEMA: Final = Schema(name="router", metadata=METADATA, folder=Path(__file__).parents[1] / "migrations")

@@ -1,0 +1,64 @@
+"""What each workspace calls a surge; the row is also the lock under which surges begin and end."""
+
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from services.router.domain.surge import Policy
+from shared.db.transaction import Transaction
+
+# The time from which messages are counted stays when a policy changes.
+_SAVE: Final = """
+UPDATE router.surge_policy SET version = version + 1, document = $2, author = $3, changed_at = now()
+WHERE workspace_id = $1 RETURNING {columns}
+"""
+_COLUMNS: Final = "workspace_id, version, document, author, counting_since, changed_at, open"
+_INSERT: Final = f"""
+INSERT INTO router.surge_policy (workspace_id, document, author) VALUES ($1, $2, $3)
+ON CONFLICT DO NOTHING RETURNING {_COLUMNS}
+"""
+_LOAD: Final = f"SELECT {_COLUMNS} FROM router.surge_policy WHERE workspace_id = $1"
+
+
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """A policy at one version. `open`: what surges now, the surge's id by subject."""
+
+    workspace_id: str
+    version: int
+    document: Policy
+    author: str
+    counting_since: datetime
+    changed_at: datetime
+    open: dict[str, str]
+
+
+async def load(tx: Transaction, workspace_id: str, *, lock: bool = False) -> Kept | None:
+    """The workspace's policy; None: it has none, and nothing is counted."""
+    return _kept(await tx.fetchrow(f"{_LOAD} FOR UPDATE" if lock else _LOAD, workspace_id))
+
+
+async def insert(tx: Transaction, workspace_id: str, policy: Policy, *, author: str) -> Kept | None:
+    """The first one; None when there is one already."""
+    return _kept(await tx.fetchrow(_INSERT, workspace_id, policy, author))
+
+
+async def save(tx: Transaction, workspace_id: str, policy: Policy, *, author: str) -> Kept:
+    """Another one; the lock is held."""
+    kept = _kept(await tx.fetchrow(_SAVE.format(columns=_COLUMNS), workspace_id, policy, author))
+    assert kept is not None  # noqa: S101 - it is locked
+    return kept
+
+
+async def delete(tx: Transaction, workspace_id: str) -> None:
+    """None any more; the lock is held."""
+    await tx.execute("DELETE FROM router.surge_policy WHERE workspace_id = $1", workspace_id)
+
+
+async def mark(tx: Transaction, workspace_id: str, surging: dict[str, str]) -> None:
+    """What surges now, where batches find it with one look at the policy; the lock is held."""
+    await tx.execute("UPDATE router.surge_policy SET open = $2 WHERE workspace_id = $1", workspace_id, surging)
+
+
+def _kept(row: object) -> Kept | None:
+    return None if row is None else msgspec.convert(dict(row), Kept)  # type: ignore[call-overload]  # a record is a mapping
