@@ -1,4 +1,4 @@
-"""Every event of a ticket gets its number, and goes to whoever follows the feed."""
+"""Every event of a ticket or a surge gets its number, and goes to whoever follows the feed."""
 
 from collections.abc import Callable, Sequence
 
@@ -7,11 +7,10 @@ from services.notifier.handlers import requests
 from services.notifier.store import feed
 from shared.db.transaction import Transaction
 from shared.events.envelope import Event
-from shared.events.tickets import TicketEvent
 
 
 class TicketEvents:
-    """The consumer of `baton.tickets.v1`; `wake` stirs the senders, `offer` hands new entries to their followers."""
+    """The consumer of tickets and surges; `wake` stirs the senders, `offer` hands new entries to their followers."""
 
     def __init__(self, *, wake: Callable[[], None], offer: Callable[[Sequence[Entry]], None]) -> None:
         self._wake = wake
@@ -21,7 +20,7 @@ class TicketEvents:
         """One batch: replies first, under their tickets' locks; the feed last, to hold its counters briefly."""
         if await requests.apply(tx, events):
             tx.after_commit(self._wake)
-        facts = [fact_of(event.id, event.type, event.data) for event in events if isinstance(event.data, TicketEvent)]
+        facts = [fact for event in events if (fact := fact_of(event.id, event.type, event.data))]
         if not facts:
             return
         if entries := await feed.append(tx, facts):
