@@ -11,6 +11,8 @@ from services.router.domain.classified import Classified, Sentiment, Urgency
 from services.router.domain.facts import Facts, Ticket
 from services.router.domain.schema import schema
 from services.router.domain.standing import OPEN
+from services.router.domain.surge import WORKSPACE
+from services.router.domain.surging import Surging
 from services.router.domain.vocabulary import RECEIVED, Trigger
 from services.router.handlers import deciding, triggering
 from services.router.handlers.gathering import Untold
@@ -122,6 +124,7 @@ class Rehearsal(BaseModel):
     sentiment: Sentiment | None = Field(None, description="what the classifier would say")
     urgency: Urgency | None = Field(None, description="what the classifier would say")
     lane: Lane | None = Field(None, description="what the classifier would say; words tell lanes of their own")
+    surge: bool = Field(False, description="whether its workspace surges; what a policy makes of that is left out")
     ticket: OpenTicket | None = Field(None, description="the open ticket of the author's customer; null: there is none")
 
     @model_validator(mode="after")
@@ -166,6 +169,7 @@ class Rehearsal(BaseModel):
             ticket=Ticket(**self.ticket.model_dump()) if self.ticket else None,
             classified=self._classified(),
             changed=self.changed,
+            surging=Surging(open={WORKSPACE: ""} if self.surge else {}),
         )
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final, get_args
 
 import msgspec
 
-from services.router.domain import criteria, language, text
+from services.router.domain import criteria, language, surging, text
 from services.router.domain.criteria import KEYWORD, PATTERN, SEVERAL, Binder, Check, Keys, Node, Seen
 from services.router.domain.facts import DERIVED, SLOW, Facts, Told
 from services.router.domain.rules import Action, Document, Rule
@@ -102,7 +102,8 @@ class Ruleset:
                     break
         if held and held[-1].owns and not held[-1].rule.then.stop and held[-1].rank < self._last_adding:
             self._add(held, ranks, seen)
-        return _verdict(held, self.fallback)
+        verdict = _verdict(held, self.fallback)
+        return verdict if facts.surging is None else _during(verdict, facts)
 
     def _add(self, held: list[Compiled], ranks: Iterable[int], seen: Seen) -> None:
         """Whatever still adds, once the owner is decided."""
@@ -221,6 +222,13 @@ def joined(actions: Sequence[Action]) -> Action:
     """What several verdicts about one ticket come to: the owner of the first that has one, and all that they add."""
     owner = next((one for one in actions if one.owns), actions[0])
     return _sum(owner, [one for one in actions if one is not owner])
+
+
+def _during(verdict: Verdict, facts: Facts) -> Verdict:
+    """What a surge makes of it; the rules stay what they are."""
+    assert facts.surging is not None  # noqa: S101 - it was looked at a line ago
+    action = surging.laid_over(verdict.action, facts.surging, lane=facts.told_lane)
+    return verdict if action is verdict.action else msgspec.structs.replace(verdict, action=action)
 
 
 def _sum(deciding: Action, adding: list[Action]) -> Action:

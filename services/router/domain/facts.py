@@ -7,8 +7,10 @@ from typing import Any, Final
 import msgspec
 import re2
 
-from services.router.domain import conditions, language, text
+from services.router.domain import conditions, language, surging, text
 from services.router.domain.classified import Classified
+from services.router.domain.surging import Surging
+from shared.events.routing import Lane
 
 _NAME: Final = r"[\pL\pN\pM_]+"
 _HASHTAG: Final = re2.compile(f"#({_NAME})")
@@ -63,6 +65,13 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     """What the classifier said of the text; None: nobody asked."""
     changed: tuple[str, ...] = ()
     """What of the ticket changed just now."""
+    surging: Surging | None = None
+    """What surged then; None: nobody asked, and nothing that would have changed the decision."""
+
+    @property
+    def told_lane(self) -> Lane | None:
+        """The lane that the classifier told."""
+        return self.classified.lane if self.classified else None
 
 
 def as_kept(kept: Any) -> Facts:
@@ -83,7 +92,7 @@ DERIVED: Final[Mapping[str, Derive]] = {
     "replayed": lambda facts, _: facts.replayed,
     "text": lambda _, words: words or None,
     "language": lambda facts, _: language.tell(facts.text or ""),
-    "lane": lambda facts, _: facts.classified.lane if facts.classified else None,
+    "lane": lambda facts, _: facts.told_lane,
     "sentiment": lambda facts, _: facts.classified.sentiment if facts.classified else None,
     "urgency": lambda facts, _: facts.classified.urgency if facts.classified else None,
     "hashtags": lambda _, words: frozenset(_HASHTAG.findall(words)) if "#" in words else frozenset(),
@@ -109,6 +118,7 @@ DERIVED: Final[Mapping[str, Derive]] = {
     "ticket.state": lambda facts, _: facts.ticket.state if facts.ticket else None,
     "ticket.changed": lambda facts, _: frozenset(facts.changed),
     "ticket.answered": lambda facts, _: _since(facts.ticket.answered_at, facts.at) if facts.ticket else None,
+    "volume.surge": lambda facts, _: surging.is_surge(facts.surging, lane=facts.told_lane),
 }
 """Each fact as it is compared, from what came and its normalized text; None: not set. A lane is told by words, too."""
 
@@ -118,6 +128,7 @@ LOOKED_UP: Final[Mapping[str, Callable[[Facts], bool]]] = {
         (name for name in DERIVED if name.startswith("ticket.") and name != "ticket.changed"),
         lambda facts: facts.has_ticket is not None,
     ),
+    "volume.surge": lambda facts: facts.surging is not None,
     **dict.fromkeys(("sentiment", "urgency"), lambda facts: facts.classified is not None or not facts.text),
 }
 """Facts that are looked up only where a rule asks for them, and whether that was done for a message."""

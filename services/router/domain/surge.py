@@ -31,7 +31,7 @@ FUTURE_EFFECTS: Final[Mapping[str, str]] = {
 """What surge mode should do and has no other half yet: refused by name."""
 
 
-class Effects(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Effects(msgspec.Struct, frozen=True, kw_only=True):
     """What a surge makes of the messages that it concerns, for as long as it lasts."""
 
     priority: Priority | None = None
@@ -88,14 +88,14 @@ class Followed:
     calm_since: datetime | None = None
 
 
-Step = Literal["stay", "begin", "calm", "loud", "end", "settle"]
-"""Nothing; a surge begins; grew calm; is loud again; ends calm; ends although it is not."""
+Step = Literal["stay", "start", "calm", "loud", "end", "settle"]
+"""Nothing; a surge starts; grew calm; is loud again; ends calm; ends although it is not."""
 
 
 def step(policy: Policy, followed: Followed | None, reading: Reading, *, now: datetime) -> Step:
     """What becomes of a subject with this reading. What begins is never calm at once, so it cannot flutter."""
     if followed is None:
-        return "begin" if is_surge(policy, reading) else "stay"
+        return "start" if is_surge(policy, reading) else "stay"
     if is_calm(policy, reading):
         if followed.calm_since is None:
             return "calm"

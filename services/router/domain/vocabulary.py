@@ -88,7 +88,9 @@ FACTS: Final[Mapping[str, Fact]] = {
     "ticket.changed": Fact("words", "what of it changed just now", ASPECTS),
     "ticket.answered": Fact("number", "minutes since its last answer"),
     "shift": Fact("words", "teams and agents on duty", fed=False),
-    "volume.surge": Fact("flag", "whether more comes in than usual", fed=False),
+    "volume.surge": Fact(
+        "flag", "whether far more comes in than usual, here or on its channel; or of the classifier's lane"
+    ),
 }
 ALIASES: Final = ("keywords", "author")
 """Short forms: words in the text, and ids or handles of the author."""

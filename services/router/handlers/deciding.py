@@ -62,7 +62,8 @@ class Router:
         compiled = await self._versions.rulesets(tx, versions)
         fresh = {id_: event for id_, event in due.items() if id_ not in standing.decisions}
         trial = await self._shadows.beside(tx, _of_these(standing.candidates, fresh))
-        facts = await gather(tx, fresh, _asking(compiled, trial), classifier=self._classifier)
+        asking = _asking(compiled, trial)
+        facts = await gather(tx, fresh, asking, classifier=self._classifier, watched=standing.watched)
         decided = {
             id_: _decide(event, versions[event.workspace_id], compiled[event.workspace_id], facts[id_])
             for id_, event in fresh.items()

@@ -10,6 +10,8 @@ from services.router.domain.compile import Ruleset
 from services.router.domain.facts import Facts
 from services.router.domain.facts import Ticket as OpenTicket
 from services.router.domain.standing import key_of
+from services.router.domain.surge import Watched
+from services.router.domain.surging import Surging, may_concern
 from services.router.domain.vocabulary import FACTS
 from services.router.handlers.classifying import Classifier
 from services.router.store import authors, tickets
@@ -23,6 +25,7 @@ from shared.platform.store import channels
 
 PURPOSE: Final = ("channel.purpose",)
 FIRST: Final = ("author.first",)
+SURGE: Final = ("volume.surge",)
 CLASSIFIED: Final = ("sentiment", "urgency", "lane")
 TICKET: Final = tuple(name for name in FACTS if name.startswith("ticket."))
 
@@ -39,7 +42,12 @@ Asking = Mapping[str, Sequence[Ruleset]]
 
 
 async def gather(
-    tx: Transaction, fresh: Mapping[str, Event], asking: Asking, *, classifier: Classifier | None
+    tx: Transaction,
+    fresh: Mapping[str, Event],
+    asking: Asking,
+    *,
+    classifier: Classifier | None,
+    watched: Mapping[str, Watched],
 ) -> dict[str, Facts]:
     """The facts of each message; what no rule of its workspace asks for is not looked for.
 
@@ -54,6 +62,7 @@ async def gather(
     newcomers = await _newcomers(tx, {id_: writers[id_] for id_ in fresh if id_ in greeted}) if greeted else frozenset()
     authors.remember(tx, [writer for id_, writer in writers.items() if id_ not in greeted])
     customers = _which(fresh, asking, TICKET)
+    alert = _which(fresh, asking, SURGE)
     standing = await tickets.of_authors(tx, {writers[id_] for id_ in customers}) if customers else {}
     return {
         id_: facts_of(
@@ -65,6 +74,7 @@ async def gather(
             has_ticket=writers[id_] in standing if id_ in customers else None,
             ticket=standing.get(writers[id_]),
             classified=classified.get(id_),
+            surging=_surging(event, watched.get(event.workspace_id), is_asked=id_ in alert),
         )
         for id_, event in fresh.items()
     }
@@ -100,6 +110,14 @@ def _classified(fresh: Mapping[str, Event], asking: Asking, classifier: Classifi
     return classifier.classify(texts) if texts else {}
 
 
+def _surging(event: Event, watched: Watched | None, *, is_asked: bool) -> Surging | None:
+    """What surges, where a rule asks or the policy wants something of it."""
+    if watched is None or not watched.open:
+        return Surging() if is_asked else None
+    found = may_concern(watched.open, channel=message_of(event).channel_id)
+    return Surging(open=found, during=watched.policy.during) if found or is_asked else None
+
+
 def facts_of(
     message: Message,
     *,
@@ -110,6 +128,7 @@ def facts_of(
     has_ticket: bool | None = None,
     ticket: OpenTicket | None = None,
     classified: Classified | None = None,
+    surging: Surging | None = None,
 ) -> Facts:
     """What a message says itself, and what was found out besides."""
     author, post = message.author, message.post
@@ -136,6 +155,7 @@ def facts_of(
         has_ticket=has_ticket,
         ticket=ticket,
         classified=classified,
+        surging=surging,
     )
 
 

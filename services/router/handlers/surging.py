@@ -41,7 +41,7 @@ def counted(
         if policy is None or one.outcome == "ignore" or message.replayed:
             continue
         minute = message.received_at.replace(second=0, microsecond=0)
-        lane = one.action.lane or (one.facts.classified.lane if one.facts.classified else None)
+        lane = one.action.lane or one.facts.told_lane
         for subject in surge.subjects(policy, channel=message.channel_id, lane=lane, tags=one.action.tags):
             counts[Place(one.workspace_id, minute, subject)] += 1
     return counts
@@ -90,7 +90,7 @@ class Surges:
             for subject, reading in readings.items()
         }
         await _follow(tx, noticed, steps, followed)
-        if beginning := [noticed[subject] for subject, one in steps.items() if one == "begin"]:
+        if beginning := [noticed[subject] for subject, one in steps.items() if one == "start"]:
             begun = await surges.begin(
                 tx, workspace, beginning, version=kept.version, policy=policy, author=kept.author
             )
@@ -181,7 +181,7 @@ class Surges:
 
 
 _ENDS: Final[Mapping[Step, Ended]] = {"end": "calm", "settle": "lasting"}
-_CHANGES: Final = frozenset({"begin", *_ENDS})
+_CHANGES: Final = frozenset({"start", *_ENDS})
 
 
 async def _follow(

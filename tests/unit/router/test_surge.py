@@ -31,7 +31,7 @@ def reading(messages, expected):
 
 
 def begins(messages, expected, policy=POLICY):
-    return surge.step(policy, None, reading(messages, expected), now=NOW) == "begin"
+    return surge.step(policy, None, reading(messages, expected), now=NOW) == "start"
 
 
 # -- what is usual -------------------------------------------------------------------------------------------------
@@ -173,7 +173,7 @@ def followed(*, began=60, calm=None, is_open=True):
         (followed(is_open=False), CALM, "calm"),
         (followed(is_open=False, began=30 * 24 * 60), LOUD, "stay"),
         (None, BETWEEN, "stay"),
-        (None, LOUD, "begin"),
+        (None, LOUD, "start"),
     ],
 )
 def test_each_look_is_one_step(known, seen, expected):
