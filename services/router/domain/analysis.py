@@ -19,6 +19,8 @@ MAX_PAIRS: Final = 100_000
 _HITS: Final = 3
 """Keywords of rules that an average message holds."""
 
+_WHY_UNTOLD: Final = {"volume.surge": "never holds: the workspace has no surge policy"}
+
 _PER_MESSAGE: Final = 8.0
 _PER_RULE: Final = 0.5
 _FOR_PATTERNS: Final = 1.0
@@ -166,7 +168,8 @@ def _untold(document: Document, untold: Collection[str]) -> Iterable[Problem]:
     for rule in document.rules:
         for one in conditions.criteria(rule.when):
             if one.fact in untold:
-                yield _problem(one.at, "never-told", f"{one.fact} is never set: no classifier is configured")
+                why = _WHY_UNTOLD.get(one.fact, "is never set: no classifier is configured")
+                yield _problem(one.at, "never-told", f"{one.fact} {why}")
 
 
 def _out_of_place(document: Document) -> Iterable[Problem]:

@@ -16,11 +16,11 @@ from services.router.domain.triggers import answer
 from services.router.domain.vocabulary import RECEIVED, Trigger
 from services.router.handlers import compiling
 from services.router.handlers.classifying import Classifier
-from services.router.handlers.gathering import gather, message_of
+from services.router.handlers.gathering import SURGE, gather, message_of
 from services.router.handlers.remembered import Versions
 from services.router.handlers.shadows import Shadows, Trial
 from services.router.handlers.surging import counted
-from services.router.store import decisions, rule_counts, rulesets, silences, surge_counts
+from services.router.store import decisions, rule_counts, rulesets, silences, surge_counts, surge_policies
 from services.router.store.decisions import Decided
 from services.router.store.shadows import Candidate
 from shared import ids
@@ -91,6 +91,7 @@ async def create(
     untold: Collection[str] = (),
 ) -> tuple[rulesets.Ruleset, Analysis]:
     """A new version, and what is doubtful in it; Invalid says what is wrong for certain."""
+    untold = {*untold, *(SURGE if await surge_policies.load(tx, workspace_id) is None else ())}
     found = await _analysed(tx, workspace_id, document, untold=untold)
     return await rulesets.create(tx, workspace_id, document=document, note=note, author=author), found
 

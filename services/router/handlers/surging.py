@@ -117,6 +117,8 @@ class Surges:
     async def end_all(self, tx: Transaction, kept: Kept, *, by: Actor) -> None:
         """With its policy every surge ends; the policy's lock is held."""
         followed = [one for one in await surges.followed(tx, kept.workspace_id) if one.ended_at is None]
+        if not followed:
+            return
         last = await _read(tx, kept, {one.subject: one for one in followed}, now=await tx.now())
         noticed = [
             Noticed(

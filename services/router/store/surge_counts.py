@@ -47,9 +47,11 @@ _ALL: Final = """
 SELECT subject, array_agg(messages) AS messages FROM router.surge_hour
 WHERE workspace_id = $1 AND subject = ANY($2::text[]) AND hour >= $3 AND hour < $4 GROUP BY subject
 """
+# The least of each in one step down the index: an aggregate would read all of its hours.
 _FIRST: Final = """
-SELECT subject, min(hour) AS hour FROM router.surge_hour WHERE workspace_id = $1 AND subject = ANY($2::text[])
-GROUP BY subject
+SELECT subject, first.hour FROM unnest($2::text[]) AS given (subject) CROSS JOIN LATERAL (
+    SELECT hour FROM router.surge_hour h WHERE h.workspace_id = $1 AND h.subject = given.subject ORDER BY hour LIMIT 1
+) AS first
 """
 
 
@@ -112,5 +114,7 @@ async def all_hours(
 
 async def first_hours(tx: Transaction, workspace_id: str, subjects: Collection[str]) -> dict[str, datetime]:
     """When each was counted first, as far as that is kept."""
+    if not subjects:
+        return {}
     rows = await tx.fetch(_FIRST, workspace_id, list(subjects))
     return {row["subject"]: row["hour"] for row in rows}

@@ -105,6 +105,15 @@ async def test_a_rule_asks_whether_it_surges_and_what_it_saw_is_kept(admin, data
     assert held["evidence"] == [{"pointer": "/rules/0/when/volume.surge", "fact": "volume.surge", "was": True}]
 
 
+async def test_whoever_asks_without_a_policy_is_warned(admin):
+    body = {"document": {"fallback": past.FALLBACK, "rules": [ALARM]}}
+    [warning] = (await admin.post("/v1/rulesets", json=body)).json()["warnings"]
+    assert (warning["code"], warning["pointer"]) == ("never-told", "/rules/0/when/volume.surge")
+    assert "no surge policy" in warning["detail"]
+    await surges.policy(admin)
+    assert (await admin.post("/v1/rulesets", json=body)).json()["warnings"] == []
+
+
 async def test_a_rehearsal_says_what_would_be_in_a_surge(admin, database):
     version = await past.keep(database, ALARM)
     answers = [
