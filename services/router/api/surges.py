@@ -57,7 +57,7 @@ class DuringBody(_Body):
     """What becomes of new messages that a surge concerns, until it ends; what rules ignore stays ignored."""
 
     priority: Priority | None = Field(default=None, description="They get at least this priority")
-    team: Annotated[str, Field(min_length=1, max_length=63)] | None = Field(
+    team: Annotated[str, Field(pattern="^[a-z0-9][a-z0-9-]{0,62}$")] | None = Field(
         default=None, description="They go to this team instead of the one that rules decide"
     )
     tags: list[Tag] = Field(default=[SURGE_TAG], max_length=10, description="They get these tags")

@@ -35,6 +35,8 @@ def counted(
     What a rule ignores nobody works on, and what was understood only afterwards came at another time.
     """
     counts: Counter[Place] = Counter()
+    if not watched:
+        return counts
     for id_, one in decided.items():
         policy = watched[one.workspace_id].policy if one.workspace_id in watched else None
         message = message_of(fresh[id_])
@@ -81,12 +83,7 @@ class Surges:
             for subject, reading in readings.items()
         }
         noticed = {
-            subject: Noticed(
-                id=followed[subject].id if subject in followed else self._ids.new("srg"),
-                subject=subject,
-                messages=reading.messages,
-                usual=reading.expected,
-            )
+            subject: _noticed(followed[subject].id if subject in followed else self._ids.new("srg"), subject, reading)
             for subject, reading in readings.items()
         }
         await _follow(tx, noticed, steps, followed)
@@ -109,8 +106,7 @@ class Surges:
         if kept is None or found.ended_at is not None:
             raise Conflict("this surge is over already")
         reading = (await _read(tx, kept, {found.subject: found}, now=await tx.now()))[found.subject]
-        noticed = Noticed(id=found.id, subject=found.subject, messages=reading.messages, usual=reading.expected)
-        [ended] = await self._end(tx, [noticed], why="person", by=by)
+        [ended] = await self._end(tx, [_noticed(found.id, found.subject, reading)], why="person", by=by)
         await _mark(tx, kept)
         return ended
 
@@ -120,15 +116,7 @@ class Surges:
         if not followed:
             return
         last = await _read(tx, kept, {one.subject: one for one in followed}, now=await tx.now())
-        noticed = [
-            Noticed(
-                id=one.id,
-                subject=one.subject,
-                messages=last[one.subject].messages,
-                usual=last[one.subject].expected,
-            )
-            for one in followed
-        ]
+        noticed = [_noticed(one.id, one.subject, last[one.subject]) for one in followed]
         await self._end(tx, noticed, why="policy", by=by)
 
     async def _end(
@@ -184,6 +172,10 @@ class Surges:
 
 _ENDS: Final[Mapping[Step, Ended]] = {"end": "calm", "settle": "lasting"}
 _CHANGES: Final = frozenset({"start", *_ENDS})
+
+
+def _noticed(surge_id: str, subject: str, reading: Reading) -> Noticed:
+    return Noticed(id=surge_id, subject=subject, messages=reading.messages, usual=reading.expected)
 
 
 async def _follow(

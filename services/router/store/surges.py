@@ -24,12 +24,12 @@ FROM unnest($1::text[], $3::text[], $7::bigint[], $8::float8[]) AS given (id, su
 ON CONFLICT DO NOTHING RETURNING {_COLUMNS}
 """
 _FOLLOW: Final = """
-UPDATE router.surge AS known SET
-    peak_at = CASE WHEN given.messages > known.peak_messages THEN now() ELSE known.peak_at END,
-    peak_messages = greatest(known.peak_messages, given.messages),
-    calm_since = CASE WHEN given.is_calm THEN coalesce(known.calm_since, now()) END
-FROM unnest($1::text[], $2::bigint[], $3::bool[]) AS given (id, messages, is_calm)
-WHERE known.id = given.id AND (given.messages > known.peak_messages OR given.is_calm <> (known.calm_since IS NOT NULL))
+UPDATE router.surge SET
+    peak_at = CASE WHEN ended_at IS NULL AND held > peak_messages THEN now() ELSE peak_at END,
+    peak_messages = CASE WHEN ended_at IS NULL THEN greatest(peak_messages, held) ELSE peak_messages END,
+    calm_since = CASE WHEN is_calm THEN coalesce(calm_since, now()) END
+FROM unnest($1::text[], $2::bigint[], $3::bool[]) AS given (surge_id, held, is_calm)
+WHERE id = surge_id AND (ended_at IS NULL AND held > peak_messages OR is_calm <> (calm_since IS NOT NULL))
 """
 _END: Final = f"""
 UPDATE router.surge SET ended_at = now(), ended = $2, ended_by = $3, ended_messages = held, ended_usual = usually,

@@ -119,8 +119,10 @@ async def test_a_surge_that_a_person_ends_is_not_begun_again_before_it_was_calm(
     assert (ended.status_code, ended.json()["ended"]) == (200, "person")
     assert ended.json()["ended_by"].startswith("key_")
     assert (await admin.post(f"/v1/surges/{one['id']}/end")).status_code == 409
+    await surges.say(database, 50)
     await surges.look(database)
-    assert await listed(admin, state="open") == []
+    [kept] = await listed(admin)
+    assert (kept["state"], kept["peak"], kept["calm_since"]) == ("ended", 100, None)
     await surges.calm_down(database)
     await surges.look(database)
     await surges.say(database, 100)
