@@ -10,8 +10,9 @@ from starlette.responses import Response
 from services.router.domain.surge import FUTURE_EFFECTS, KINDS, SURGE_TAG, Effects, Kind, Policy
 from services.router.handlers import surge_policies
 from services.router.handlers.surging import Surges
+from services.router.store import surge_policies as store
 from services.router.store import surges
-from services.router.store.surge_policies import Kept
+from services.router.store.surge_policies import Change, Kept
 from services.router.store.surges import Surge
 from shared.db.transaction import Transaction
 from shared.errors import Invalid, NotFound
@@ -147,6 +148,15 @@ class PolicyView(PolicyRules):
     changed_at: datetime
 
 
+class PolicyChangeView(BaseModel):
+    """What somebody made of the policy."""
+
+    version: int
+    author: str
+    changed_at: datetime
+    policy: PolicyRules | None = Field(description="null: it was given up")
+
+
 class VolumeView(BaseModel):
     """What a window held, and what it usually holds at that hour of the week."""
 
@@ -222,6 +232,20 @@ async def delete_surge_policy(call: Writer) -> Response:
     return await call.perform(work)
 
 
+@router.get(
+    "/v1/surge-policy/history",
+    operation_id="listSurgePolicies",
+    response_model=Paged[PolicyChangeView],
+    responses=problems(400, 403),
+)
+async def list_surge_policies(call: Reader, page: Page) -> Response:
+    """Who changed the policy to what, newest first."""
+    async with call.transaction() as tx:
+        found = await store.changes(tx, call.workspace_id, before=page.after(int), limit=page.limit + 1)
+    shown, cursor = page.cut(found, key=lambda one: (one.version,))
+    return call.listing([_change(one) for one in shown], cursor)
+
+
 @router.get("/v1/surges", operation_id="listSurges", response_model=Paged[SurgeView], responses=problems(400, 403))
 async def list_surges(
     call: Watcher,
@@ -292,6 +316,15 @@ def _policy(kept: Kept) -> PolicyView:
         author=kept.author,
         counting_since=kept.counting_since,
         changed_at=kept.changed_at,
+    )
+
+
+def _change(one: Change) -> PolicyChangeView:
+    return PolicyChangeView(
+        version=one.version,
+        author=one.author,
+        changed_at=one.changed_at,
+        policy=None if one.document is None else PolicyRules(**_rules(one.document)),
     )
 
 

@@ -47,7 +47,7 @@ async def drop(tx: Transaction, desk: Surges, workspace_id: str, *, version: int
     _match(kept, version)
     await desk.end_all(tx, kept, by=by)
     await cancel_timer(tx, workspace_id=workspace_id, kind=LOOK_TIMER, subject=workspace_id)
-    await surge_policies.delete(tx, workspace_id)
+    await surge_policies.delete(tx, kept, author=by.id or "")
     await surge_counts.forget(tx, workspace_id)
 
 

@@ -15,7 +15,7 @@ def upgrade() -> None:
     op.create_table(
         "surge_policy",
         sa.Column("workspace_id", sa.Text(), nullable=False),
-        sa.Column("version", sa.Integer(), server_default="1", nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("document", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("author", sa.Text(), nullable=False),
         sa.Column("counting_since", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
@@ -28,6 +28,16 @@ def upgrade() -> None:
             comment="what surges now: the surge by subject",
         ),
         sa.PrimaryKeyConstraint("workspace_id", name=op.f("pk_surge_policy")),
+        schema="router",
+    )
+    op.create_table(
+        "surge_policy_change",
+        sa.Column("workspace_id", sa.Text(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("document", postgresql.JSONB(astext_type=sa.Text()), nullable=True, comment="null: it was given up"),
+        sa.Column("author", sa.Text(), nullable=False),
+        sa.Column("changed_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.PrimaryKeyConstraint("workspace_id", "version", name=op.f("pk_surge_policy_change")),
         schema="router",
     )
     op.create_table(
@@ -95,4 +105,4 @@ def upgrade() -> None:
         postgresql_where=sa.text("ended_at IS NULL OR calm_since IS NULL"),
     )
     op.create_index("ix_surge_page", "surge", ["workspace_id", "id"], unique=False, schema="router")
-    op.execute(secure("router", ["surge_policy", "surge_count", "surge_hour", "surge"]))
+    op.execute(secure("router", ["surge_policy", "surge_policy_change", "surge_count", "surge_hour", "surge"]))

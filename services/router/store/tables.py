@@ -176,12 +176,21 @@ surge_policy = sa.Table(
     "surge_policy",
     METADATA,
     column("workspace_id", sa.Text, primary_key=True),
-    column("version", sa.Integer, server_default="1"),
+    column("version", sa.Integer),
     column("document", pg.JSONB),
     column("author", sa.Text),
     stamp("counting_since"),
     stamp("changed_at"),
     column("open", pg.JSONB, server_default="{}", comment="what surges now: the surge by subject"),
+)
+surge_policy_change = sa.Table(
+    "surge_policy_change",
+    METADATA,
+    column("workspace_id", sa.Text, primary_key=True),
+    column("version", sa.Integer, primary_key=True),
+    column("document", pg.JSONB, nullable=True, comment="null: it was given up"),
+    column("author", sa.Text),
+    stamp("changed_at"),
 )
 surge_count = sa.Table(
     "surge_count",

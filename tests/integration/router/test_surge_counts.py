@@ -165,6 +165,19 @@ async def test_without_the_policy_what_was_counted_is_forgotten(admin, database)
     assert await surges.counts(database) == {}
 
 
+async def test_who_changed_the_policy_to_what_stays_to_be_read_when_it_is_gone(admin):
+    await surges.policy(admin, window_minutes=10)
+    await surges.policy(admin, version=1, window_minutes=20)
+    await admin.delete("/v1/surge-policy", headers={"If-Match": '"2"'})
+    again = await surges.policy(admin, window_minutes=30)
+    first = (await admin.get("/v1/surge-policy/history", params={"limit": 3})).json()
+    rest = (await admin.get("/v1/surge-policy/history", params={"cursor": first["next_cursor"]})).json()
+    shown = [*first["data"], *rest["data"]]
+    assert [one["version"] for one in shown] == [again["version"], 3, 2, 1] == [4, 3, 2, 1]
+    assert [one["policy"] and one["policy"]["window_minutes"] for one in shown] == [30, None, 20, 10]
+    assert {one["author"] for one in shown} == {again["author"]}
+
+
 @pytest.mark.parametrize(
     ("body", "pointer"),
     [

@@ -6,8 +6,12 @@ from datetime import timedelta
 
 import pytest
 
+from services.router.domain.surge import Policy
 from services.router.handlers.surging import LOOK_TIMER, Surges
+from services.router.store import surges as store
+from services.router.store.surges import Noticed
 from shared.db.timers import Timers
+from shared.db.transaction import Batch
 from shared.events.surges import SurgeBegan, SurgeEnded
 from shared.telemetry.metrics import Metrics
 from tests.support import api, past, surges
@@ -110,6 +114,15 @@ async def test_many_who_look_at_once_begin_one_surge_and_end_it_once(admin, data
                 group.create_task(surges.look(database))
         await surges.calm_down(database)
     assert [type(one) for one in await surges.told(database)] == [SurgeBegan, SurgeEnded]
+    assert len(await listed(admin)) == 1
+
+
+async def test_of_one_subject_no_second_surge_can_be_open(admin, database):
+    one = await surging(admin, database)
+    async with database.transaction(Batch(frozenset({"w1"})), schema="router") as tx:
+        again = Noticed(id="srg_again", subject=one["subject"], messages=100, usual=10)
+        begun = await store.begin(tx, "w1", [again], version=1, policy=Policy(), author="agt_1")
+    assert begun == []
     assert len(await listed(admin)) == 1
 
 
