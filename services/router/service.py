@@ -6,7 +6,7 @@ from typing import Final
 from fastapi import APIRouter
 
 from services.router import NAME
-from services.router.api import rulesets, shadows, structures, surges, trials, usage
+from services.router.api import rulesets, shadows, structures, surge_policies, surges, trials, usage
 from services.router.handlers.backtests import Backtests
 from services.router.handlers.classifying import Classifier
 from services.router.handlers.deciding import Router
@@ -47,7 +47,7 @@ def build(runtime: Runtime) -> Service:
     surging = Surges(runtime.ids, runtime.metrics)
     effects = {silences.KIND: triggers.on_silence, LOOK_TIMER: surging.on_timer}
     router = APIRouter()
-    for part in (rulesets, structures, shadows, surges, trials, usage):
+    for part in (rulesets, structures, shadows, surge_policies, surges, trials, usage):
         router.include_router(part.router)
     return Service(
         name=NAME,

@@ -27,7 +27,7 @@ async def in_force(database, *rules):
 
 
 async def trips(database, router, *messages):
-    """What a batch sends to Postgres, one query a round trip."""
+    """What a batch asks of Postgres, one query a round trip; the driver's own questions about types left out."""
     asked = []
     async with database.transaction(Batch(frozenset({"w1"})), schema="router") as tx:
         tx._connection.add_query_logger(asked.append)
@@ -36,7 +36,7 @@ async def trips(database, router, *messages):
             await tx.flush()
         finally:
             tx._connection.remove_query_logger(asked.append)
-    return [one.query for one in asked]
+    return [one.query for one in asked if "router." in one.query]
 
 
 async def test_counting_takes_no_round_trip_of_its_own_and_without_a_policy_nothing_is_counted(admin, database):
@@ -44,12 +44,10 @@ async def test_counting_takes_no_round_trip_of_its_own_and_without_a_policy_noth
     await trips(database, router, message("m0", workspace="w1"))
     without = await trips(database, router, message("m1", workspace="w1"))
     await surges.policy(admin)
-    # A connection learns a type that it has not met in a trip that comes once.
-    await trips(database, router, message("m2", workspace="w1"))
-    with_policy = await trips(database, router, message("m3", workspace="w1"))
+    with_policy = await trips(database, router, message("m2", workspace="w1"))
     assert len(with_policy) == len(without)
     assert [("surge_count" in one, "surge_hour" in one) for one in without] == [(False, False)] * len(without)
-    assert await surges.counts(database) == {"workspace": 2, "channel:chn_1": 2}
+    assert await surges.counts(database) == {"workspace": 1, "channel:chn_1": 1}
 
 
 async def test_each_message_counts_for_its_workspace_channel_lane_and_tags(admin, database):
