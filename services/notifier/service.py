@@ -2,6 +2,7 @@
 
 from services.notifier import NAME
 from services.notifier.api import router
+from services.notifier.domain.event_types import TOPICS
 from services.notifier.handlers.deliverer import Deliverer
 from services.notifier.handlers.endpoints import Endpoints
 from services.notifier.handlers.feed import TicketEvents
@@ -10,7 +11,6 @@ from services.notifier.handlers.keeping import Keeping
 from services.notifier.handlers.sender import Sender
 from services.notifier.handlers.streaming import Streams
 from services.notifier.settings import NotifierSettings
-from shared.events.catalogue import TICKETS
 from shared.host import Runtime, Service
 from shared.log.consumer import Consume
 
@@ -25,7 +25,7 @@ def build(runtime: Runtime) -> Service:
     return Service(
         name=NAME,
         router=router,
-        consumes=[Consume(group=NAME, topics=(TICKETS,), schema=NAME, handler=events.on_events)],
+        consumes=[Consume(group=NAME, topics=TOPICS, schema=NAME, handler=events.on_events)],
         tasks={
             "replies": sender.run,
             "feed": hub.run,

@@ -6,15 +6,20 @@ from typing import Final
 from fastapi import APIRouter
 
 from services.router import NAME
-from services.router.api import rulesets, shadows, structures, trials, usage
+from services.router.api import rulesets, shadows, structures, surge_policies, surges, trials, usage
 from services.router.handlers.backtests import Backtests
 from services.router.handlers.classifying import Classifier
 from services.router.handlers.deciding import Router
-from services.router.handlers.following import Forgetting, on_tickets
+from services.router.handlers.following import Forgetting
 from services.router.handlers.gathering import Untold
+from services.router.handlers.remembered import Versions
 from services.router.handlers.shadows import Shadows
+from services.router.handlers.surging import LOOK_TIMER, Surges
+from services.router.handlers.triggering import Triggers
 from services.router.settings import RouterSettings
+from services.router.store import silences
 from services.router.store.rule_counts import writer_of
+from shared.db.timers import Timers
 from shared.events.catalogue import MESSAGES, TICKETS
 from shared.host import Runtime, Service
 from shared.log.consumer import Consume
@@ -30,15 +35,19 @@ LARGEST_RULESET: Final = 8 * 1024 * 1024
 
 
 def build(runtime: Runtime) -> Service:
-    """Two consumers, what forgets, and the routes."""
+    """Two consumers, the timers, what forgets, and the routes."""
     settings = RouterSettings.load()
     classifier = Classifier(runtime, settings, settings.classifier_url) if settings.classifier_url else None
-    deciding = Router(Shadows(writer_of(runtime.ids.new("rtr")), runtime.metrics), classifier=classifier)
+    versions, writer = Versions(), writer_of(runtime.ids.new("rtr"))
+    deciding = Router(Shadows(writer, runtime.metrics), classifier=classifier, versions=versions)
+    triggers = Triggers(versions, writer=writer)
     # An event that the log still holds may come again: the ticket's version is what tells that it was there before.
     closed_for = timedelta(days=runtime.settings.log_retention_days + 1)
     forgetting = Forgetting(runtime.database, closed_for=closed_for)
+    surging = Surges(runtime.ids, runtime.metrics)
+    effects = {silences.KIND: triggers.on_silence, LOOK_TIMER: surging.on_timer}
     router = APIRouter()
-    for part in (rulesets, structures, shadows, trials, usage):
+    for part in (rulesets, structures, shadows, surge_policies, surges, trials, usage):
         router.include_router(part.router)
     return Service(
         name=NAME,
@@ -46,8 +55,17 @@ def build(runtime: Runtime) -> Service:
         body_limits={"/v1/rulesets": LARGEST_RULESET},
         consumes=[
             Consume(group=NAME, topics=(MESSAGES,), schema=NAME, handler=deciding.on_messages),
-            Consume(group=TICKETS_GROUP, topics=(TICKETS,), schema=NAME, handler=on_tickets, rest=TICKETS_REST),
+            Consume(
+                group=TICKETS_GROUP, topics=(TICKETS,), schema=NAME, handler=triggers.on_tickets, rest=TICKETS_REST
+            ),
         ],
-        tasks={"retention": forgetting.run},
-        resources=[Backtests(runtime), Untold(frozenset() if classifier else frozenset({"sentiment", "urgency"}))],
+        tasks={
+            "retention": forgetting.run,
+            "timers": Timers(runtime.database, NAME, effects, lock=surging.lock).run,
+        },
+        resources=[
+            Backtests(runtime),
+            surging,
+            Untold(frozenset() if classifier else frozenset({"sentiment", "urgency"})),
+        ],
     )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from shared.events import customers, deliveries, messages, routing, tickets
+from shared.events import customers, deliveries, messages, routing, surges, tickets
 from shared.events.payload import Payload
 
 MESSAGES: Final = "baton.messages.v1"
@@ -11,6 +11,7 @@ ROUTING: Final = "baton.routing.v1"
 TICKETS: Final = "baton.tickets.v1"
 DELIVERIES: Final = "baton.deliveries.v1"
 PRESENCE: Final = "baton.presence.v1"
+SURGES: Final = "baton.surges.v1"
 
 TOPICS: Final[dict[str, str]] = {
     MESSAGES: "workspace, channel and conversation",
@@ -18,6 +19,7 @@ TOPICS: Final[dict[str, str]] = {
     TICKETS: "ticket (`customer.changed.v1`: customer)",
     DELIVERIES: "ticket",
     PRESENCE: "ticket",
+    SURGES: "workspace",
 }
 """Topic names and what their key is made of."""
 
@@ -92,6 +94,7 @@ EVENT_TYPES: Final[dict[str, EventType]] = {
             reply_held=deliveries.ReplyHeld,
         ),
         *_types(PRESENCE, "tickets", presence_changed=deliveries.PresenceChanged),
+        *_types(SURGES, "router", surge_began=surges.SurgeBegan, surge_ended=surges.SurgeEnded),
     ]
 }
 

@@ -41,9 +41,32 @@ class MessageRouted(Payload, frozen=True, kw_only=True):
     """Why an item of ours was not delivered."""
 
 
+class Reroute(Value, frozen=True, kw_only=True):
+    """Where an open ticket moves. Without a team it stays in its own, for the agent who is named."""
+
+    team: str | None = None
+    agent: str | None = None
+    """An agent of that team to prefer, if eligible."""
+
+
+class Chain(Value, frozen=True, kw_only=True):
+    """Decisions about a ticket of which each led to the next: how many, and the rules that held in them."""
+
+    hops: int
+    rules: tuple[str, ...] = ()
+
+
 class TicketRouted(Payload, frozen=True, kw_only=True):
     """A trigger's decision about a ticket; dropped when the ticket has moved past `ticket_version`."""
 
     ticket_id: str
     ticket_version: int
     decision: Decision
+    trigger: str | None = None
+    """What the rules were asked about."""
+    chain: Chain | None = None
+    """The decisions that led to this one, and this one."""
+    reroute: Reroute | None = None
+    """None: it stays where it is."""
+    snooze_minutes: int | None = None
+    """For how long an open ticket waits, unless its customer writes."""

@@ -5,7 +5,7 @@ from typing import Literal
 
 from shared.events.messages import Attachment, Message
 from shared.events.payload import Actor, Payload, Value
-from shared.events.routing import Priority
+from shared.events.routing import Chain, Priority
 
 TicketState = Literal["open", "pending", "snoozed", "resolved", "merged"]
 ReplyKind = Literal["public", "private"]
@@ -74,6 +74,8 @@ class TicketEvent(Payload, frozen=True, kw_only=True):
     """Id of the event or request that led to this."""
     came_from: Home | None = None
     """To whom the ticket belonged until this event told of its move; None where it stayed."""
+    chain: Chain | None = None
+    """The decisions of rules that led to it, where it is their doing."""
 
 
 class TicketCreated(TicketEvent, frozen=True, kw_only=True):

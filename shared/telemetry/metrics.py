@@ -25,6 +25,7 @@ CounterName = Literal[
     "baton_backtest_messages_total",
     "baton_shadow_failures_total",
     "baton_classified_texts_total",
+    "baton_surges_total",
 ]
 GaugeName = Literal["baton_consumer_lag", "baton_parked_keys", "baton_stream_clients", "baton_event_loop_lag_seconds"]
 HistogramName = Literal[
@@ -71,6 +72,9 @@ METRICS: Final[Mapping[MetricName, Metric]] = {
         ("outcome",),
     ),
     "baton_classifier_seconds": Metric("histogram", "How long one question to the classifier took, answered or not."),
+    "baton_surges_total": Metric(
+        "counter", "Surges: began, or ended by calm, lasting (it is usual now), person or policy.", ("change",)
+    ),
     "baton_kafka_client_lines_total": Metric(
         "counter", "Lines that the Kafka client logged; the log shows each kind once in 30 s.", ("level",)
     ),

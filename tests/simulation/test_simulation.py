@@ -11,9 +11,10 @@ import pytest
 from tests.simulation.harness import BLOCK
 
 SOAK: Final = os.environ.get("BATON_SOAK") == "1"
-JOBS: Final = 2
-SEEDS: Final = 10_000 if SOAK else 200
-PATIENCE: Final = 10_000 if SOAK else 900
+SEEDS: Final = 10_000 if SOAK else 1_000
+JOBS: Final = 2 if SOAK else 1
+"""The other core has the other tests to run."""
+PATIENCE: Final = 10_000 if SOAK else 1_500
 """Seconds for all of them; one takes less than half a second of a core."""
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(PATIENCE + 100)]

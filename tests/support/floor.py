@@ -15,7 +15,7 @@ from shared.errors import BatonError, Retryable
 from shared.events import envelope
 from shared.events.envelope import Event
 from shared.events.messages import Message
-from shared.events.routing import Decision, MessageRouted
+from shared.events.routing import Chain, Decision, MessageRouted, TicketRouted
 from shared.platform.models import WorkspaceSettings
 from shared.platform.scopes import ROLES, Role
 from shared.platform.store import agents, teams, workspaces
@@ -212,4 +212,25 @@ def routed(given: Message, *, verb: str = "received", version: str = "", event: 
     return envelope.new(data, event_id=ids.digest("evt", "routed", event_id), key=key, time=AT)
 
 
-__all__ = ["AT", "HOME", "OTHER", "Floor", "agent", "at_once", "message", "open_floor", "routed"]
+def triggered(ticket: dict[str, Any], *, version: int | None = None, event: str = "", **fields: Any) -> Event:
+    """`ticket.routed` about a ticket as it is stored; what is decided besides tags and priority comes by name."""
+    decided = {name: fields.pop(name) for name in ("tags", "priority") if name in fields}
+    event_id = ids.digest("evt", "ticket-routed", ticket["id"], str(ticket["version"]), event)
+    decision = Decision(
+        id=ids.digest("dec", event_id),
+        outcome="route",
+        rule="rule",
+        ruleset_version=1,
+        **({"priority": "low"} | decided),
+    )
+    data = TicketRouted(
+        workspace_id=ticket["workspace_id"],
+        ticket_id=ticket["id"],
+        ticket_version=ticket["version"] if version is None else version,
+        decision=decision,
+        **({"trigger": "ticket.changed", "chain": Chain(hops=1, rules=("rule",))} | fields),
+    )
+    return envelope.new(data, event_id=event_id, key=ticket["id"], time=AT)
+
+
+__all__ = ["AT", "HOME", "OTHER", "Floor", "agent", "at_once", "message", "open_floor", "routed", "triggered"]

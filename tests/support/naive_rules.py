@@ -159,6 +159,10 @@ def value_of(name: str, facts: Facts):
     }
     if name == "sentiment":
         return facts.classified.sentiment if facts.classified else None
+    if name == "volume.surge":
+        lane = facts.classified.lane if facts.classified else None
+        found = set(facts.surging.open) & {"workspace", "channel:c1", f"lane:{lane}"} if facts.surging else set()
+        return None if facts.surging is None else bool(found)
     if name == "ticket.team":
         return facts.ticket.team if facts.ticket else None
     if name == "ticket.answered":

@@ -9,10 +9,11 @@ from typing import Any
 import httpx
 from fastapi import APIRouter
 
-from services.router.api import rulesets, shadows, trials, usage
+from services.router.api import rulesets, shadows, surge_policies, surges, trials, usage
 from services.router.handlers import deciding
 from services.router.handlers.backtests import Backtests, Limits
 from services.router.handlers.gathering import Untold
+from services.router.handlers.surging import Surges
 from shared.db.pool import Database
 from shared.db.transaction import Batch, Owner, Workspace
 from shared.host import Runtime, inert_runtime
@@ -42,9 +43,13 @@ def looked_at(tried: Runtime) -> float:
 def router(tried: Runtime, limits: Limits | None = None) -> api.Stub:
     """The router's routes, without its consumer."""
     routes = APIRouter()
-    for part in (rulesets, shadows, trials, usage):
+    for part in (rulesets, shadows, surge_policies, surges, trials, usage):
         routes.include_router(part.router)
-    return api.Stub(name="router", router=routes, resources=[Backtests(tried, limits or Limits()), UNTOLD])
+    return api.Stub(
+        name="router",
+        router=routes,
+        resources=[Backtests(tried, limits or Limits()), Surges(tried.ids, tried.metrics), UNTOLD],
+    )
 
 
 @asynccontextmanager

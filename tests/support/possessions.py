@@ -1,7 +1,12 @@
 """One of everything in a workspace, for requests that need an id."""
 
+from typing import Final
+
 from tests.support.callers import Api, hired
 from tests.support.page import REFUSED, Page, unique
+
+NONE: Final = frozenset({"letter_id", "surge_id"})
+"""What nobody has whose system is well and whose day is quiet."""
 
 
 async def possessions(page: Page, writer: Api) -> dict[str, str]:
@@ -46,4 +51,5 @@ async def possessions(page: Page, writer: Api) -> dict[str, str]:
         "key_id": key["id"],
         "view_id": view["id"],
         "letter_id": "nothing-was-ever-given-up",
+        "surge_id": "nothing-ever-surged",
     }

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from services.router.domain.classified import Classified
 from services.router.domain.facts import Customer, Facts, Ticket
+from services.router.domain.surging import Surging
 from tests.support import naive_rules
 
 WORDS = [
@@ -76,6 +77,7 @@ FACTS = {
     "author.verified": st.booleans(),
     "sentiment": st.one_of(some("negative", "positive"), asking(ne=st.just("negative"), set=st.booleans())),
     "author.first": st.booleans(),
+    "volume.surge": st.one_of(st.booleans(), asking(ne=st.booleans(), set=st.booleans())),
     "ticket.open": st.one_of(st.booleans(), asking(set=st.booleans())),
     "ticket.team": st.one_of(some("care", "product"), asking(ne=st.just("care"), set=st.booleans())),
     "ticket.tags": asking(any=some("late", "vip"), all=some("late", "vip"), none=some("late"), set=st.booleans()),
@@ -186,6 +188,13 @@ messages = st.builds(
         ),
     ),
     shift=st.sampled_from([None, (), ("care",), ("agt_1", "care")]),
+    surging=st.one_of(
+        st.none(),
+        st.builds(
+            Surging,
+            open=st.sampled_from([{}, {"workspace": "s1"}, {"channel:c1": "s2"}, {"lane:care": "s3", "tag:vip": "s4"}]),
+        ),
+    ),
     has_ticket=st.sampled_from([None, True, False]),
     ticket=st.one_of(
         st.none(),

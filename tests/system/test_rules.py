@@ -13,6 +13,17 @@ DOCUMENT = {
         {"name": "again", "when": {"ticket.open": True, "ticket.tags": "new"}, "then": {"tags": ["again"]}},
     ],
 }
+MOVING = {
+    "fallback": {"team": "community"},
+    "rules": [
+        {
+            "name": "again",
+            "on": "customer.replied",
+            "when": {"text": "lawyer"},
+            "then": {"reroute": {"team": "care"}, "priority": "urgent"},
+        }
+    ],
+}
 
 
 async def test_a_rule_sees_the_ticket_that_an_earlier_message_opened(system: System, http: httpx.AsyncClient):
@@ -29,3 +40,22 @@ async def test_a_rule_sees_the_ticket_that_an_earlier_message_opened(system: Sys
 
         # The router hears of the ticket a moment after it was opened.
         await until(is_known)
+
+
+async def test_a_reply_moves_an_open_ticket_and_says_which_rule_did(system: System, http: httpx.AsyncClient):
+    boss, customer = await other_workspace(system, http), unique()
+    kept = await boss.made("/v1/rulesets", {"document": MOVING})
+    assert (await boss.post(f"/v1/rulesets/{kept['version']}/activate")).status_code == 200
+    async with connected_page(boss) as page:
+        await page.say(page.comment(customer, "Where is my parcel?"))
+        assert (await page.ticket_of(customer))["team"] == "community"
+        await page.say(page.comment(customer, "I shall call my lawyer"))
+
+        async def has_moved() -> bool:
+            ticket = await page.ticket_of(customer)
+            return (ticket["team"], ticket["priority"]) == ("care", "urgent")
+
+        await until(has_moved)
+        ticket = await page.ticket_of(customer)
+    [decision] = (await boss.get("/v1/decisions", ticket_id=ticket["id"]))["data"]
+    assert (decision["rule"], decision["trigger"], decision["held"]) == ("again", "customer.replied", None)

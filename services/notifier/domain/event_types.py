@@ -6,7 +6,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from shared.events import asyncapi
-from shared.events.catalogue import EVENT_TYPES, TICKETS
+from shared.events.catalogue import EVENT_TYPES, SURGES, TICKETS
 from shared.events.payload import Payload, Value
 
 DISABLED: Final = "endpoint.disabled.v1"
@@ -33,7 +33,10 @@ class TicketLeft(Payload, frozen=True, kw_only=True):
     ticket: LeftTicket
 
 
-FEED_TYPES: Final = (*(name for name, entry in EVENT_TYPES.items() if entry.topic == TICKETS), LEFT, DISABLED)
+TOPICS: Final = (TICKETS, SURGES)
+"""What the feed is made of."""
+
+FEED_TYPES: Final = (*(name for name, entry in EVENT_TYPES.items() if entry.topic in TOPICS), LEFT, DISABLED)
 """Every type that the feed shows."""
 
 _OWN: Final[Mapping[str, type[Payload]]] = {LEFT: TicketLeft, DISABLED: EndpointDisabled}

@@ -10,6 +10,8 @@ import msgspec
 from services.notifier.domain.event_types import LEFT, LeftTicket, TicketLeft
 from shared import ids
 from shared.events.customers import CustomerChanged
+from shared.events.payload import Payload
+from shared.events.surges import SurgeEvent
 from shared.events.tickets import TicketEvent
 
 ALL: Final = "*"
@@ -66,19 +68,32 @@ class Entry(msgspec.Struct, frozen=True):
 _ENCODER: Final = msgspec.json.Encoder()
 
 
-def fact_of(event_id: str, type_name: str, data: TicketEvent | CustomerChanged) -> Fact:
-    """An event of a ticket, or of a customer, as a fact; the second is of no team."""
-    if isinstance(data, CustomerChanged):
-        return Fact(
-            workspace_id=data.workspace_id,
-            event_id=event_id,
-            type=type_name,
-            ticket_id=None,
-            team=None,
-            owner=None,
-            at=data.at,
-            data=_ENCODER.encode(data),
-        )
+def fact_of(event_id: str, type_name: str, data: Payload) -> Fact | None:
+    """An event as a fact; None for what the feed does not show."""
+    match data:
+        case TicketEvent():
+            return _of_ticket(event_id, type_name, data)
+        case SurgeEvent() | CustomerChanged():
+            return _of_no_ticket(event_id, type_name, data)
+        case _:
+            return None
+
+
+def _of_no_ticket(event_id: str, type_name: str, data: SurgeEvent | CustomerChanged) -> Fact:
+    # Surges and customers are of no team: whoever may see all of them hears of it.
+    return Fact(
+        workspace_id=data.workspace_id,
+        event_id=event_id,
+        type=type_name,
+        ticket_id=None,
+        team=None,
+        owner=None,
+        at=data.at,
+        data=_ENCODER.encode(data),
+    )
+
+
+def _of_ticket(event_id: str, type_name: str, data: TicketEvent) -> Fact:
     return Fact(
         workspace_id=data.workspace_id,
         event_id=event_id,

@@ -1,4 +1,4 @@
-"""Every event of a ticket gets its number, and goes to whoever follows the feed."""
+"""Every event of a ticket or a surge gets its number, and goes to whoever follows the feed."""
 
 from collections.abc import Callable, Sequence
 
@@ -6,13 +6,11 @@ from services.notifier.domain.feed import Entry, fact_of
 from services.notifier.handlers import requests
 from services.notifier.store import feed
 from shared.db.transaction import Transaction
-from shared.events.customers import CustomerChanged
 from shared.events.envelope import Event
-from shared.events.tickets import TicketEvent
 
 
 class TicketEvents:
-    """The consumer of `baton.tickets.v1`; `wake` stirs the senders, `offer` hands new entries to their followers."""
+    """The consumer of tickets and surges; `wake` stirs the senders, `offer` hands new entries to their followers."""
 
     def __init__(self, *, wake: Callable[[], None], offer: Callable[[Sequence[Entry]], None]) -> None:
         self._wake = wake
@@ -22,11 +20,7 @@ class TicketEvents:
         """One batch: replies first, under their tickets' locks; the feed last, to hold its counters briefly."""
         if await requests.apply(tx, events):
             tx.after_commit(self._wake)
-        facts = [
-            fact_of(event.id, event.type, event.data)
-            for event in events
-            if isinstance(event.data, TicketEvent | CustomerChanged)
-        ]
+        facts = [fact for event in events if (fact := fact_of(event.id, event.type, event.data))]
         if not facts:
             return
         if entries := await feed.append(tx, facts):

@@ -198,6 +198,15 @@ class LaneRun:
                 continue
 
     async def _push(self, entry: Entry, body: bytes, *, attempts: int, is_new: bool) -> None:
+        try:
+            result = await self._attempt(entry, body, attempts=attempts, is_new=is_new)
+            await self._shop.results.put(result)
+        except BaseException:
+            # Nobody will record it, so nobody may wait for that.
+            self._unrecorded -= 1
+            raise
+
+    async def _attempt(self, entry: Entry, body: bytes, *, attempts: int, is_new: bool) -> Result:
         failpoints.hit("delivery.claimed")
         clock = self._shop.runtime.clock
         at = clock.now()
@@ -220,7 +229,7 @@ class LaneRun:
         failpoints.hit("delivery.sent")
         self._learn(attempt, clock.elapsed())
         record = self._record(entry, attempt, attempts=attempts + 1, log=attempt.log(at))
-        await self._shop.results.put(Result(lane=self, record=record, is_new=is_new, is_gone=attempt.verdict.is_gone))
+        return Result(lane=self, record=record, is_new=is_new, is_gone=attempt.verdict.is_gone)
 
     def _learn(self, attempt: Attempt, now: float) -> None:
         if attempt.verdict.is_delivered:

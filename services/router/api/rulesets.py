@@ -1,7 +1,7 @@
 """The router's routes: rulesets by version, what is in force, rehearsals, and why a message went where it went."""
 
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from fastapi import APIRouter, Path, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
@@ -10,12 +10,17 @@ from starlette.responses import Response
 from services.router.domain.classified import Classified, Sentiment, Urgency
 from services.router.domain.facts import Customer, Facts, Ticket
 from services.router.domain.schema import schema
-from services.router.handlers import deciding
+from services.router.domain.standing import OPEN
+from services.router.domain.surge import WORKSPACE
+from services.router.domain.surging import Surging
+from services.router.domain.vocabulary import RECEIVED, Trigger
+from services.router.handlers import deciding, triggering
 from services.router.handlers.gathering import Untold
 from services.router.store import rulesets
 from shared.db.transaction import Transaction
 from shared.events.messages import Kind
 from shared.events.routing import Lane, Priority
+from shared.events.tickets import TicketState
 from shared.platform.models import ChannelPurpose
 from shared.web.calls import Call, requires
 from shared.web.pages import Page, Paged
@@ -23,6 +28,7 @@ from shared.web.problems import problems
 
 Reader = Annotated[Call, requires("rules:read")]
 Writer = Annotated[Call, requires("rules:write")]
+Aspect = Literal["state", "team", "owner", "priority", "tags"]
 Version = Annotated[int, Path(ge=1, le=2_000_000_000)]
 
 router = APIRouter(tags=["routing"])
@@ -85,6 +91,7 @@ class OpenTicket(BaseModel):
     owner: str | None = None
     priority: Priority = "normal"
     tags: tuple[str, ...] = Field((), max_length=100)
+    state: TicketState = "open"
     answered_at: AwareDatetime | None = None
 
 
@@ -103,6 +110,9 @@ class Rehearsal(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     message_id: str | None = Field(None, description="a message that was decided; nothing else is given then")
+    on: Trigger = Field(RECEIVED, description="what the rules are asked about")
+    after_minutes: int | None = Field(None, ge=1, description="of a timer: which of them is asked")
+    changed: tuple[Aspect, ...] = Field((), description="what of the ticket changed just now")
     network: str | None = None
     kind: Kind = "dm"
     channel_id: str = ""
@@ -123,13 +133,18 @@ class Rehearsal(BaseModel):
     sentiment: Sentiment | None = Field(None, description="what the classifier would say")
     urgency: Urgency | None = Field(None, description="what the classifier would say")
     lane: Lane | None = Field(None, description="what the classifier would say; words tell lanes of their own")
+    surge: bool = Field(False, description="whether its workspace surges; what a policy makes of that is left out")
     ticket: OpenTicket | None = Field(None, description="the open ticket of the author's customer; null: there is none")
     customer: KnownCustomer | None = Field(None, description="what is known of the author; null: nothing")
     shift: tuple[str, ...] = Field((), max_length=10_000, description="teams and people on duty, by id")
 
     @model_validator(mode="after")
     def _is_one_of_both(self) -> Self:
-        if (self.message_id is None) == (self.network is None) or (self.message_id and len(self.model_fields_set) > 1):
+        if self.message_id is not None and len(self.model_fields_set) > 1:
+            raise ValueError("a message_id stands alone")
+        if self.on != RECEIVED and self.ticket is None:
+            raise ValueError("name the ticket that the rules are asked about")
+        if self.on == RECEIVED and (self.message_id is None) == (self.network is None):
             raise ValueError("either a message_id alone, or a message with its network")
         return self
 
@@ -140,11 +155,12 @@ class Rehearsal(BaseModel):
 
     def asked(self) -> Facts | str:
         """The id, or the facts of the message that never came."""
-        if self.network is None:
-            return self.message_id or ""
+        if self.message_id is not None:
+            return self.message_id
         return Facts(
-            network=self.network,
-            kind=self.kind,
+            network=self.network or "",
+            kind=self.kind if self.network else "",
+            verb="received" if self.on == RECEIVED else "",
             channel=self.channel_id,
             purpose=self.channel_purpose,
             text=self.text,
@@ -160,11 +176,13 @@ class Rehearsal(BaseModel):
             ad=self.ad_id,
             reply_until=self.reply_until,
             at=self.received_at,
-            has_ticket=self.ticket is not None,
+            has_ticket=self.ticket is not None and self.ticket.state in OPEN,
             ticket=Ticket(**self.ticket.model_dump()) if self.ticket else None,
             customer=Customer(**self.customer.model_dump()) if self.customer else Customer(),
             shift=self.shift,
             classified=self._classified(),
+            changed=self.changed,
+            surging=Surging(open={WORKSPACE: ""} if self.surge else {}),
         )
 
 
@@ -252,7 +270,9 @@ async def rollback_ruleset(call: Writer) -> Response:
 async def test_ruleset(call: Reader, version: Version, body: Rehearsal) -> Response:
     """What a version would decide about one message, rule by rule; changes nothing."""
     async with call.transaction() as tx:
-        return call.answer(await deciding.rehearse(tx, call.workspace_id, version, body.asked()))
+        return call.answer(
+            await deciding.rehearse(tx, call.workspace_id, version, body.asked(), on=body.on, after=body.after_minutes)
+        )
 
 
 @router.get("/v1/rulesets/{version}/diff", operation_id="diffRuleset", responses=problems(403, 404))
@@ -264,6 +284,14 @@ async def diff_ruleset(
     """What a version changes: rules added, removed, changed and moved, and every other part."""
     async with call.transaction() as tx:
         return call.answer(await deciding.diff(tx, call.workspace_id, version, against=against))
+
+
+@router.get("/v1/decisions", operation_id="listTicketDecisions", responses=problems(403))
+async def list_ticket_decisions(call: Reader, ticket_id: Annotated[str, Query(max_length=64)]) -> Response:
+    """What rules decided about a ticket that was there already, the last hundred, newest first, each with its trace."""
+    async with call.transaction() as tx:
+        explained = await triggering.explain(tx, call.workspace_id, ticket_id)
+    return call.listing(explained, None)
 
 
 @router.get("/v1/decisions/{message_id}", operation_id="explainDecision", responses=problems(403, 404))

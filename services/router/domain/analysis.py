@@ -10,8 +10,8 @@ from services.router.domain import conditions, criteria, implication, rules
 from services.router.domain.compile import Compiled, Ruleset
 from services.router.domain.conditions import Problem
 from services.router.domain.criteria import KEYWORD, PATTERN
-from services.router.domain.rules import MAX_PROBLEMS, Action, Document
-from services.router.domain.vocabulary import named
+from services.router.domain.rules import MAX_PROBLEMS, Action, Document, named_agents, named_teams
+from services.router.domain.vocabulary import OF_MESSAGES, RECEIVED, TIMER, named
 
 MAX_PAIRS: Final = 100_000
 """Pairs of rules that are compared; only a ruleset whose rules all look alike has more."""
@@ -19,11 +19,17 @@ MAX_PAIRS: Final = 100_000
 _HITS: Final = 3
 """Keywords of rules that an average message holds."""
 
+_WHY_UNTOLD: Final = {"volume.surge": "never holds: the workspace has no surge policy"}
+
 _PER_MESSAGE: Final = 8.0
 _PER_RULE: Final = 0.5
 _FOR_PATTERNS: Final = 1.0
 _FOR_LANGUAGE: Final = 65.0
 """Microseconds: whatever the rules are, for each rule that is looked at, for all patterns, for telling a language."""
+
+
+ASKED_FOR: Final = frozenset({"channel.purpose", "author.first", "sentiment", "urgency", "verb", "ticket.changed"})
+"""Facts that are looked up for messages that come in, and for nothing else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +53,8 @@ def analyse(
         _unknown_values(document),
         _never_on_shift(document, {*teams, *agents}),
         _untold(document, untold),
-        _shadowed(ruleset),
+        _out_of_place(document),
+        *(_shadowed(one) for one in (ruleset, *ruleset.others)),
     )
     return Analysis(errors=errors[:MAX_PROBLEMS], warnings=list(islice(warnings, MAX_PROBLEMS)), cost=cost(ruleset))
 
@@ -73,15 +80,17 @@ def cost(ruleset: Ruleset) -> dict[str, Any]:
 
 def _unknown_teams(document: Document, teams: Collection[str]) -> Iterable[Problem]:
     for at, action in _actions(document):
-        if action.team is not None and action.team not in teams:
-            yield _problem(f"{at}/team", "unknown-team", f"there is no team {action.team}")
+        for place, name in named_teams(action):
+            if name not in teams:
+                yield _problem(f"{at}/{place}", "unknown-team", f"there is no team {name}")
 
 
 def _unknown_agents(document: Document, agents: Collection[str]) -> Iterable[Problem]:
     # Agents leave; the team owns all the same.
     for at, action in _actions(document):
-        if action.agent is not None and action.agent not in agents:
-            yield _problem(f"{at}/agent", "unknown-agent", f"there is no agent {action.agent}")
+        for place, name in named_agents(action):
+            if name not in agents:
+                yield _problem(f"{at}/{place}", "unknown-agent", f"there is no agent {name}")
 
 
 def _actions(document: Document) -> Iterable[tuple[str, Action]]:
@@ -166,7 +175,24 @@ def _untold(document: Document, untold: Collection[str]) -> Iterable[Problem]:
     for rule in document.rules:
         for one in conditions.criteria(rule.when):
             if one.fact in untold:
-                yield _problem(one.at, "never-told", f"{one.fact} is never set: no classifier is configured")
+                why = _WHY_UNTOLD.get(one.fact, "is never set: no classifier is configured")
+                yield _problem(one.at, "never-told", f"{one.fact} {why}")
+
+
+def _out_of_place(document: Document) -> Iterable[Problem]:
+    """Facts that nothing tells of what the rule is asked about."""
+    for rule in document.rules:
+        for one in conditions.criteria(rule.when):
+            if rule.on == RECEIVED:
+                is_told = one.fact != "ticket.changed"
+            elif rule.on == "ticket.changed":
+                is_told = one.fact not in OF_MESSAGES
+            elif rule.on == TIMER:
+                is_told = one.fact not in OF_MESSAGES and one.fact != "ticket.changed"
+            else:
+                is_told = one.fact not in ASKED_FOR
+            if not is_told:
+                yield _problem(one.at, "never-told", f"{one.fact} is never set on {rule.on}")
 
 
 def _problem(at: str, code: str, detail: str) -> Problem:

@@ -7,17 +7,17 @@ Aho-Corasick automaton finds every keyword of every rule in one pass, one RE2 se
 
 import gc
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, get_args
 
 import msgspec
 
-from services.router.domain import criteria, language, text
+from services.router.domain import criteria, language, surging, text
 from services.router.domain.criteria import KEYWORD, PATTERN, SEVERAL, Binder, Check, Keys, Node, Seen
 from services.router.domain.facts import SLOW, Derive, Facts, Told, derivation
 from services.router.domain.rules import Action, Document, Rule
-from services.router.domain.vocabulary import ATTRIBUTE, ATTRIBUTES
+from services.router.domain.vocabulary import ATTRIBUTE, ATTRIBUTES, RECEIVED, TIMER, TRIGGERS, Trigger
 from shared.events.routing import Priority
 
 FALLBACK: Final = "fallback"
@@ -44,11 +44,17 @@ class Compiled:
 
 @dataclass(slots=True)
 class Ruleset:
-    """The index of one version."""
+    """The index of one version's rules that are asked about the same thing."""
 
     document: Document
     rules: list[Compiled]
     _binder: Binder
+    fallback: Action
+    """What becomes of that for which no rule says more."""
+    triggered: Mapping[Trigger, "Ruleset"] = field(default_factory=dict)
+    """The version's other rules, by what they are asked about."""
+    timers: Mapping[int, "Ruleset"] = field(default_factory=dict)
+    """Those about silence, by the minutes that it must have lasted."""
     filed: list[Keys | None] = field(default_factory=list)
     """Under which keys each rule is filed; None: it is looked at for every message."""
     _checks: list[Check] = field(default_factory=list)
@@ -81,11 +87,13 @@ class Ruleset:
         if self.asks("language"):
             language.model()
 
-    def decide(self, facts: Facts) -> Verdict:
-        """The first rule that owns, and all that add to it, in the order of the document."""
+    def decide(self, facts: Facts, *, without: Collection[str] = ()) -> Verdict:
+        """The first rule that owns, and all that add to it, in the order of the document; but for some of them."""
         seen = self.see(facts)
         checks = self._checks
         ranks = iter(self._candidates(seen))
+        if without:
+            ranks = iter([rank for rank in ranks if self.rules[rank].rule.name not in without])
         held: list[Compiled] = []
         for rank in ranks:
             # One that was found in several ways stands there as often.
@@ -96,7 +104,8 @@ class Ruleset:
                     break
         if held and held[-1].owns and not held[-1].rule.then.stop and held[-1].rank < self._last_adding:
             self._add(held, ranks, seen)
-        return _verdict(held, self.document.fallback)
+        verdict = _verdict(held, self.fallback)
+        return verdict if facts.surging is None else _during(verdict, facts)
 
     def _add(self, held: list[Compiled], ranks: Iterable[int], seen: Seen) -> None:
         """Whatever still adds, once the owner is decided."""
@@ -110,7 +119,23 @@ class Ruleset:
     @property
     def weight(self) -> int:
         """Rules and keywords: what its memory grows with."""
-        return len(self.rules) + len(self._binder.keywords)
+        own = len(self.rules) + len(self._binder.keywords)
+        return own + sum(other.weight for other in self.others)
+
+    @property
+    def others(self) -> tuple["Ruleset", ...]:
+        """All rules of the version that are asked about something else than messages that come in."""
+        return (*self.triggered.values(), *self.timers.values())
+
+    def about(self, trigger: Trigger, after: int | None = None) -> "Ruleset":
+        """The version's rules that are asked about this; there may be none."""
+        return self.listening(trigger, after) or _index(self.document, (), Action())
+
+    def listening(self, trigger: Trigger, after: int | None = None) -> "Ruleset | None":
+        """The same, where there are some."""
+        if trigger == RECEIVED:
+            return self
+        return self.timers.get(after or 0) if trigger == TIMER else self.triggered.get(trigger)
 
     def asks(self, fact: str) -> bool:
         """Whether any rule asks for it, or, of attributes, for any of them."""
@@ -156,17 +181,32 @@ def compile_rules(document: Document) -> Ruleset:
     # All that is made here stays: looking for garbage in it would take longer than making it.
     gc.disable()
     try:
-        binder = Binder(document)
-        rules = []
-        for rank, rule in enumerate(rule for rule in document.rules if rule.enabled):
-            node = binder.bind(rule.when)
-            rules.append(Compiled(rank, rule, node, rule.then.owns))
-        binder.keywords.build()
-        binder.patterns.build()
-        return Ruleset(document, rules, binder)
+        enabled = [rule for rule in document.rules if rule.enabled]
+        on = {one: [rule for rule in enabled if rule.on == one] for one in TRIGGERS}
+        timers = sorted({rule.after_minutes or 0 for rule in on[TIMER]})
+        ruleset = _index(document, on[RECEIVED], document.fallback)
+        ruleset.triggered = {
+            one: _index(document, some, Action()) for one, some in on.items() if some and one not in {RECEIVED, TIMER}
+        }
+        ruleset.timers = {
+            after: _index(document, [rule for rule in on[TIMER] if rule.after_minutes == after], Action())
+            for after in timers
+        }
+        return ruleset
     finally:
         if is_collecting:
             gc.enable()
+
+
+def _index(document: Document, some: Iterable[Rule], fallback: Action) -> Ruleset:
+    binder = Binder(document)
+    rules = []
+    for rank, rule in enumerate(some):
+        node = binder.bind(rule.when)
+        rules.append(Compiled(rank, rule, node, rule.then.owns))
+    binder.keywords.build()
+    binder.patterns.build()
+    return Ruleset(document, rules, binder, fallback)
 
 
 def _verdict(held: list[Compiled], fallback: Action) -> Verdict:
@@ -180,6 +220,19 @@ def _verdict(held: list[Compiled], fallback: Action) -> Verdict:
     )
 
 
+def joined(actions: Sequence[Action]) -> Action:
+    """What several verdicts about one ticket come to: the owner of the first that has one, and all that they add."""
+    owner = next((one for one in actions if one.owns), actions[0])
+    return _sum(owner, [one for one in actions if one is not owner])
+
+
+def _during(verdict: Verdict, facts: Facts) -> Verdict:
+    """What a surge makes of it; the rules stay what they are."""
+    assert facts.surging is not None  # noqa: S101 - it was looked at a line ago
+    action = surging.laid_over(verdict.action, facts.surging, lane=facts.told_lane)
+    return verdict if action is verdict.action else msgspec.structs.replace(verdict, action=action)
+
+
 def _sum(deciding: Action, adding: list[Action]) -> Action:
     """The owner of the one, the tags of all, the highest priority that any names, the first lane."""
     actions = [deciding, *adding]
@@ -188,8 +241,10 @@ def _sum(deciding: Action, adding: list[Action]) -> Action:
         team=deciding.team,
         agent=deciding.agent,
         ignore=deciding.ignore,
+        reroute=deciding.reroute,
         reason=deciding.reason,
         priority=max(priorities, key=_PRIORITIES.__getitem__, default=None),
         tags=tuple(dict.fromkeys(tag for action in actions for tag in action.tags)),
+        snooze=next((action.snooze for action in actions if action.snooze is not None), None),
         lane=next((action.lane for action in actions if action.lane is not None), None),
     )

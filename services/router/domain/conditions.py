@@ -166,7 +166,9 @@ class _Reader:
         parts: list[Condition] = []
         for operator, value in asked.items():
             where = f"{at}/{_escape(operator)}"
-            if operator == CHANGED:
+            if operator == CHANGED and (aspect := vocabulary.aspect(name)) is not None:
+                parts.append(self._changed(aspect, value, where, negated=negated))
+            elif operator == CHANGED:
                 parts.append(self._unavailable(where, f"the operator {CHANGED!r}", CHANGED))
             elif operator not in vocabulary.operators(fact):
                 usual = ", ".join(vocabulary.operators(fact))
@@ -174,6 +176,11 @@ class _Reader:
             else:
                 parts.append(self._criterion(name, fact, operator, value, where, negated=negated))
         return [Group(kind="any", parts=tuple(parts))] if negated and len(parts) > 1 else parts
+
+    def _changed(self, aspect: str, given: Any, at: str, *, negated: bool) -> Condition:
+        if not isinstance(given, bool):
+            return self._wrong(at, "true or false")
+        return Criterion(fact="ticket.changed", operator="in", values=(aspect,), negated=negated == given, at=at)
 
     def _short(self, name: str, fact: Fact, asked: Any, at: str, *, negated: bool) -> list[Condition]:
         """A value alone, or a list of which one is enough; in a text it is a word."""

@@ -312,5 +312,7 @@ _COMPARISONS: Final[Mapping[str, Callable[[float], Callable[[Any], bool]]]] = {
     "lt": lambda most: lambda value: value < most,
     "lte": lambda most: lambda value: value <= most,
 }
-SEVERAL: Final = frozenset({"hashtags", "mentions", "links", "media", "ticket.tags", "customer.tags", "shift"})
+SEVERAL: Final = frozenset(
+    {"hashtags", "mentions", "links", "media", "ticket.tags", "ticket.changed", "customer.tags", "shift"}
+)
 """Facts with several values."""

@@ -5,11 +5,15 @@ from datetime import datetime
 from heapq import nsmallest
 from typing import Any, Final
 
+import msgspec
+
 from services.router.domain import criteria, patterns, text
 from services.router.domain.compile import Ruleset
 from services.router.domain.conditions import Criterion
 from services.router.domain.criteria import Leaf, Node, Seen
 from services.router.domain.facts import DERIVED, SLOW, Facts
+from services.router.domain.rules import Action
+from services.router.domain.surging import concerning
 from services.router.domain.vocabulary import ATTRIBUTES
 
 MAX_MISSED: Final = 20
@@ -22,7 +26,8 @@ def explain(ruleset: Ruleset, facts: Facts) -> dict[str, Any]:
     Rules that would hold and were not asked, because the owner was decided or a rule had stopped, say so.
     """
     seen = ruleset.see(facts)
-    matched = ruleset.decide(facts).matched
+    verdict = ruleset.decide(facts)
+    matched = verdict.matched
     origins = text.origins(facts.text) if facts.text else []
     held, late, missed = [], [], []
     for order, one in enumerate(ruleset.rules):
@@ -38,6 +43,7 @@ def explain(ruleset: Ruleset, facts: Facts) -> dict[str, Any]:
     return {
         "facts": _facts(ruleset, facts, seen.words),
         "enrichment": _enrichment(facts),
+        "surge": _surge(facts, verdict.action),
         "matched": held,
         "late": late[:MAX_MISSED],
         "missed": [
@@ -62,6 +68,21 @@ def _enrichment(facts: Facts) -> dict[str, Any]:
     if facts.classified is None:
         return {}
     return {"classifier": {"outcome": facts.classified.outcome, "milliseconds": facts.classified.milliseconds}}
+
+
+def _surge(facts: Facts, action: Action) -> dict[str, Any]:
+    """The surges that concerned it, and what their policy made of what rules had decided."""
+    if facts.surging is None:
+        return {}
+    during = facts.surging.during
+    # Tags that a surge gave are no subject of one.
+    tags = [tag for tag in action.tags if during is None or tag not in during.tags]
+    found = concerning(facts.surging, lane=action.lane or facts.told_lane, tags=tags)
+    if not found:
+        return {}
+    made = {} if during is None or action.ignore else msgspec.to_builtins(during)
+    made = {name: value for name, value in made.items() if value}
+    return {"surges": found, "during": made}
 
 
 def _failed(node: Node, seen: Seen) -> list[Leaf]:

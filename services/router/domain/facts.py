@@ -7,9 +7,11 @@ from typing import Any, Final
 import msgspec
 import re2
 
-from services.router.domain import conditions, language, text
+from services.router.domain import conditions, language, surging, text
 from services.router.domain.classified import Classified
+from services.router.domain.surging import Surging
 from services.router.domain.vocabulary import ATTRIBUTE, ATTRIBUTES
+from shared.events.routing import Lane
 
 _NAME: Final = r"[\pL\pN\pM_]+"
 _HASHTAG: Final = re2.compile(f"#({_NAME})")
@@ -26,6 +28,7 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
     priority: str = "normal"
     tags: tuple[str, ...] = ()
     answered_at: datetime | None = None
+    state: str = "open"
 
 
 class Customer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -36,7 +39,10 @@ class Customer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """A message as the router saw it, kept with its decision: with the version it gives the same decision again."""
+    """A message as the router saw it, kept with its decision: with the version it gives the same decision again.
+
+    Where a ticket changed without a message, what a message tells is empty.
+    """
 
     network: str
     kind: str = "dm"
@@ -69,6 +75,15 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     """People on duty, and the teams that have somebody on duty; None: nobody asked."""
     classified: Classified | None = None
     """What the classifier said of the text; None: nobody asked."""
+    changed: tuple[str, ...] = ()
+    """What of the ticket changed just now."""
+    surging: Surging | None = None
+    """What surged then; None: nobody asked, and nothing that would have changed the decision."""
+
+    @property
+    def told_lane(self) -> Lane | None:
+        """The lane that the classifier told."""
+        return self.classified.lane if self.classified else None
 
 
 def as_kept(kept: Any) -> Facts:
@@ -81,15 +96,15 @@ Value = Any
 Derive = Callable[[Facts, str], Value]
 
 DERIVED: Final[Mapping[str, Derive]] = {
-    "network": lambda facts, _: facts.network,
+    "network": lambda facts, _: facts.network or None,
     "channel": lambda facts, _: facts.channel or None,
     "channel.purpose": lambda facts, _: facts.purpose,
-    "kind": lambda facts, _: facts.kind,
-    "verb": lambda facts, _: facts.verb,
+    "kind": lambda facts, _: facts.kind or None,
+    "verb": lambda facts, _: facts.verb or None,
     "replayed": lambda facts, _: facts.replayed,
     "text": lambda _, words: words or None,
     "language": lambda facts, _: language.tell(facts.text or ""),
-    "lane": lambda facts, _: facts.classified.lane if facts.classified else None,
+    "lane": lambda facts, _: facts.told_lane,
     "sentiment": lambda facts, _: facts.classified.sentiment if facts.classified else None,
     "urgency": lambda facts, _: facts.classified.urgency if facts.classified else None,
     "hashtags": lambda _, words: frozenset(_HASHTAG.findall(words)) if "#" in words else frozenset(),
@@ -113,18 +128,23 @@ DERIVED: Final[Mapping[str, Derive]] = {
     "ticket.team": lambda facts, _: facts.ticket.team if facts.ticket else None,
     "ticket.priority": lambda facts, _: facts.ticket.priority if facts.ticket else None,
     "ticket.tags": lambda facts, _: frozenset(facts.ticket.tags) if facts.ticket else frozenset(),
+    "ticket.state": lambda facts, _: facts.ticket.state if facts.ticket else None,
+    "ticket.changed": lambda facts, _: frozenset(facts.changed),
     "ticket.answered": lambda facts, _: _since(facts.ticket.answered_at, facts.at) if facts.ticket else None,
     "shift": lambda facts, _: frozenset(facts.shift or ()),
+    "volume.surge": lambda facts, _: surging.is_surge(facts.surging, lane=facts.told_lane),
 }
 """Each fact as it is compared, from what came and its normalized text; None: not set. A lane is told by words, too."""
 
 LOOKED_UP: Final[Mapping[str, Callable[[Facts], bool]]] = {
     "author.first": lambda facts: facts.first is not None,
     **dict.fromkeys(
-        (name for name in DERIVED if name.startswith("ticket.")), lambda facts: facts.has_ticket is not None
+        (name for name in DERIVED if name.startswith("ticket.") and name != "ticket.changed"),
+        lambda facts: facts.has_ticket is not None,
     ),
     **dict.fromkeys((ATTRIBUTE, "customer.tags"), lambda facts: facts.customer is not None),
     "shift": lambda facts: facts.shift is not None,
+    "volume.surge": lambda facts: facts.surging is not None,
     **dict.fromkeys(("sentiment", "urgency"), lambda facts: facts.classified is not None or not facts.text),
 }
 """Facts that are looked up only where a rule asks for them, and whether that was done for a message."""

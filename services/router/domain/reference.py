@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from services.router.domain.vocabulary import FACTS, FUTURE_ACTIONS, Fact, operators
+from services.router.domain.vocabulary import FACTS, FUTURE_ACTIONS, FUTURE_TRIGGERS, TRIGGERS, Fact, operators
 
 MEANINGS: Final[Mapping[str, str]] = {
     "eq": "is it; with a list: is one of them. `in` and a value alone mean the same",
@@ -19,12 +19,15 @@ MEANINGS: Final[Mapping[str, str]] = {
     "between": "is in this range, both ends included",
     "set": "`true`: is known; `false`: is not",
     "within": "falls into the hours of a calendar; `outside`: does not",
+    "changed": "`true`: changed just now; of a ticket's state, team, owner, priority and tags",
     "holiday": "is a holiday of a calendar; `workday`: is not",
 }
 
 ACTIONS: Final[Mapping[str, str]] = {
     "team": "the team that owns it",
     "agent": "an agent of that team to prefer, if eligible",
+    "reroute": "`team`, `agent` or both: where an open ticket moves; on triggers about tickets only",
+    "snooze": "`minutes` that an open ticket waits unless its customer writes; on triggers about tickets only",
     "priority": "the highest of all rules that hold; `normal` when none says anything",
     "tags": "added to the ticket",
     "lane": "what it is about, told with the decision",
@@ -41,6 +44,11 @@ def reference() -> str:
         "",
         "[How to use them](../how-to/write-rules.md), and [the schema](ruleset.schema.json), which the API serves.",
         "",
+        "## Triggers",
+        "",
+        "`on` says what a rule is asked about; without it, about messages that come in.",
+        "",
+        *_table(("trigger", "what happened"), ((f"`{name}`", told) for name, told in TRIGGERS.items())),
         "## Facts",
         "",
         *_table(
@@ -54,12 +62,13 @@ def reference() -> str:
         *_table(("action", "what"), ((f"`{name}`", told) for name, told in ACTIONS.items())),
         "## Not available yet",
         "",
-        "Words of the language; a ruleset that uses one is refused by its name. So is the operator `changed`.",
+        "Words of the language; a ruleset that uses one is refused by its name. So is `changed` of other facts.",
         "",
         *_table(
             ("word", "what"),
             (
                 *((f"fact `{name}`", fact.about) for name, fact in FACTS.items() if not fact.fed),
+                *((f"trigger `{name}`", about) for name, about in FUTURE_TRIGGERS.items()),
                 *((f"action `{name}`", about) for name, about in FUTURE_ACTIONS.items()),
             ),
         ),

@@ -8,7 +8,7 @@ import msgspec
 
 from services.router.domain import conditions, text
 from services.router.domain.conditions import Condition, Problem
-from services.router.domain.vocabulary import FUTURE_ACTIONS
+from services.router.domain.vocabulary import FUTURE_ACTIONS, FUTURE_TRIGGERS, RECEIVED, TIMER, Trigger
 from shared import calendars
 from shared.calendars import Calendar
 from shared.errors import Invalid
@@ -26,12 +26,32 @@ Language = Annotated[str, msgspec.Meta(pattern="^[a-z]{2,3}$")]
 Keyword = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
+Minutes = Annotated[int, msgspec.Meta(ge=1, le=30 * 24 * 60)]
+
+
+class Reroute(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Where an open ticket moves: to a team, to an agent of that team if eligible, or to an agent of its own team."""
+
+    team: TeamId | None = None
+    agent: Name | None = None
+
+
+class Snooze(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """For how long an open ticket waits, unless its customer writes."""
+
+    minutes: Minutes
+
+
 class Action(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What becomes of it. A rule with a team or `ignore` decides the owner; any other adds to what is decided."""
+    """What becomes of it. A rule with a team, `ignore` or `reroute` decides the owner; any other adds to that."""
 
     team: TeamId | None = None
     agent: str | None = None
     """An agent of that team to prefer, if eligible."""
+    reroute: Reroute | None = None
+    """Moves a ticket that is open; of triggers about tickets only."""
+    snooze: Snooze | None = None
+    """Lets a ticket that is open wait; of triggers about tickets only. The first of all rules that hold."""
     priority: Priority | None = None
     """The highest of all rules that hold; `normal` when none says anything."""
     tags: tuple[Name, ...] = ()
@@ -45,7 +65,7 @@ class Action(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     @property
     def owns(self) -> bool:
         """Whether it decides the owner."""
-        return self.team is not None or self.ignore
+        return self.team is not None or self.ignore or self.reroute is not None
 
 
 class People(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -62,6 +82,8 @@ class _Written(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     name: Name
     when: Any
     then: Action
+    on: Trigger = RECEIVED
+    after_minutes: Minutes | None = None
     enabled: bool = True
 
 
@@ -75,11 +97,16 @@ class _Document(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """One rule; the first that owns decides the owner, the others add to it."""
+    """One rule; the first that owns decides the owner, the others add to it. `on`: what it is asked about.
+
+    `after_minutes`: of a timer, how long nobody must have answered.
+    """
 
     name: str
     when: Condition
     then: Action
+    on: Trigger = RECEIVED
+    after_minutes: int | None = None
     enabled: bool = True
 
 
@@ -109,7 +136,16 @@ def parse(document: Any) -> Document:
     for index, rule in enumerate(written.rules):
         when, found = conditions.parse(rule.when, at=f"/rules/{index}/when", names=names)
         problems += found
-        rules.append(Rule(name=rule.name, when=when, then=rule.then, enabled=rule.enabled))
+        rules.append(
+            Rule(
+                name=rule.name,
+                when=when,
+                then=rule.then,
+                on=rule.on,
+                after_minutes=rule.after_minutes,
+                enabled=rule.enabled,
+            )
+        )
     if problems:
         raise Invalid("the ruleset is not valid", errors=problems[:MAX_PROBLEMS])
     return Document(
@@ -123,12 +159,24 @@ def parse(document: Any) -> Document:
 
 def teams(document: Document) -> frozenset[str]:
     """Every team that some rule or the fallback sends to."""
-    return frozenset(action.team for action in _actions(document) if action.team is not None)
+    return frozenset(name for action in _actions(document) for _, name in named_teams(action))
 
 
 def agents(document: Document) -> frozenset[str]:
     """Every agent that some rule or the fallback prefers."""
-    return frozenset(action.agent for action in _actions(document) if action.agent is not None)
+    return frozenset(name for action in _actions(document) for _, name in named_agents(action))
+
+
+def named_teams(action: Action) -> Iterable[tuple[str, str]]:
+    """Where an action names a team, and which."""
+    moves_to = action.reroute.team if action.reroute else None
+    return [(at, name) for at, name in (("team", action.team), ("reroute/team", moves_to)) if name is not None]
+
+
+def named_agents(action: Action) -> Iterable[tuple[str, str]]:
+    """Where an action names an agent, and which."""
+    moves_to = action.reroute.agent if action.reroute else None
+    return [(at, name) for at, name in (("agent", action.agent), ("reroute/agent", moves_to)) if name is not None]
 
 
 def on_shift(document: Document) -> Iterable[tuple[str, str]]:
@@ -144,9 +192,12 @@ def _actions(document: Document) -> Iterable[Action]:
 
 
 def _unavailable(document: Any) -> Iterable[Problem]:
-    """Actions that the language knows and Baton cannot do yet; conditions tell on their own."""
+    """Triggers and actions that the language knows and Baton cannot do yet; conditions tell on their own."""
     rules = document.get("rules") if isinstance(document, dict) else None
     for index, rule in enumerate(rules if isinstance(rules, list) else []):
+        on = rule.get("on") if isinstance(rule, dict) else None
+        if isinstance(on, str) and on in FUTURE_TRIGGERS:
+            yield conditions.unavailable(f"/rules/{index}/on", f"the trigger {on!r} ({FUTURE_TRIGGERS[on]})", on)
         then = rule.get("then") if isinstance(rule, dict) else None
         for name in then if isinstance(then, dict) else ():
             if name in FUTURE_ACTIONS:
@@ -158,7 +209,7 @@ def _part_problems(document: _Document) -> Iterable[Problem]:
     fallback = document.fallback
     if fallback.ignore or fallback.team is None:
         yield {"pointer": "/fallback", "detail": "the fallback needs a team: it must always own"}
-    elif wrong := _action_problem(fallback):
+    elif wrong := _action_problem(fallback) or _misplaced(fallback, RECEIVED):
         yield {"pointer": "/fallback", "detail": wrong}
     for name, calendar in document.calendars.items():
         if wrong := calendars.problem(calendar):
@@ -177,7 +228,12 @@ def _rule_problems(document: _Document) -> Iterable[Problem]:
         if rule.name in seen:
             yield {"pointer": f"/rules/{index}/name", "detail": f"rule {seen[rule.name]} has the same name"}
         seen.setdefault(rule.name, index)
-        if wrong := _action_problem(rule.then):
+        if (rule.on == TIMER) != (rule.after_minutes is not None):
+            yield {
+                "pointer": f"/rules/{index}/after_minutes",
+                "detail": "a timer, and nothing else, says after how long",
+            }
+        if wrong := _action_problem(rule.then) or _misplaced(rule.then, rule.on):
             yield {"pointer": f"/rules/{index}/then", "detail": wrong}
 
 
@@ -188,8 +244,19 @@ def _action_problem(action: Action) -> str | None:
         return "an agent is preferred within a team: name the team too"
     if action.reason is not None and not action.ignore:
         return "a reason says why something is ignored"
+    if action.reroute == Reroute():
+        return "reroute names a team, an agent, or both"
     if action == Action():
         return "a rule does something: it names a team, ignores, or adds tags, a priority or a lane"
+    return None
+
+
+def _misplaced(action: Action, on: Trigger) -> str | None:
+    """What cannot be done about what the rule is asked about."""
+    if on == RECEIVED and (action.reroute is not None or action.snooze is not None):
+        return "a message's decision names a team; a ticket that is there moves or waits by a rule on customer.replied"
+    if on != RECEIVED and (action.team is not None or action.ignore or action.lane is not None):
+        return "a ticket that is there is moved by reroute; it is neither ignored nor given a lane"
     return None
 
 

@@ -7,8 +7,18 @@ import msgspec
 
 from services.router.domain import vocabulary
 from services.router.domain.conditions import MAX_KEYWORD, MAX_LENGTH, MAX_VALUES, MAX_WORDS, most
-from services.router.domain.rules import MAX_RULES, Action, Document, Language, Name, PartName, People, Words
-from services.router.domain.vocabulary import ATTRIBUTE, FACTS, FUTURE_ACTIONS, MAY_BE_EMPTY, NEEDS_OPERATOR, Fact
+from services.router.domain.rules import MAX_RULES, Action, Document, Language, Minutes, Name, PartName, People, Words
+from services.router.domain.vocabulary import (
+    ATTRIBUTE,
+    FACTS,
+    FUTURE_ACTIONS,
+    FUTURE_TRIGGERS,
+    MAY_BE_EMPTY,
+    NEEDS_OPERATOR,
+    RECEIVED,
+    TRIGGERS,
+    Fact,
+)
 from shared.calendars import Calendar
 from shared.events.customers import ATTRIBUTE_NAME
 from shared.events.routing import Lane
@@ -22,13 +32,22 @@ LATER: Final = "Not available yet: refused when a version is kept."
 
 def schema() -> Schema:
     """Every word of the language; those that are refused on save say so."""
-    (action, people, calendar, name, part, language, words, lane), definitions = msgspec.json.schema_components(
-        [Action, People, Calendar, Name, PartName, Language, Words, Lane], ref_template="#/$defs/{name}"
+    (action, people, calendar, name, part, language, words, lane, minutes), definitions = (
+        msgspec.json.schema_components(
+            [Action, People, Calendar, Name, PartName, Language, Words, Lane, Minutes], ref_template="#/$defs/{name}"
+        )
     )
     for future, about in FUTURE_ACTIONS.items():
         definitions["Action"]["properties"][future] = {"description": f"{_sentence(about)} {LATER}"}
     rule = _object(
-        {"name": name, "when": _to("Condition"), "then": action, "enabled": {"type": "boolean", "default": True}},
+        {
+            "name": name,
+            "on": _triggers(),
+            "after_minutes": {**minutes, "description": "Of a timer: how long nobody must have answered."},
+            "when": _to("Condition"),
+            "then": action,
+            "enabled": {"type": "boolean", "default": True},
+        },
         required=["name", "when", "then"],
     )
     lanes = _object({one: _map(language, words) for one in lane["enum"]})
@@ -49,6 +68,12 @@ def schema() -> Schema:
         ),
         "$defs": {**definitions, "Rule": rule, "Condition": _condition(), **_aliases()},
     }
+
+
+def _triggers() -> Schema:
+    known = [{"const": name, "description": _sentence(about)} for name, about in TRIGGERS.items()]
+    later = [{"const": name, "description": f"{_sentence(about)} {LATER}"} for name, about in FUTURE_TRIGGERS.items()]
+    return {"description": "What the rule is asked about.", "default": RECEIVED, "oneOf": [*known, *later]}
 
 
 def _condition() -> Schema:
@@ -106,7 +131,8 @@ def _fact(name: str, fact: Fact) -> Schema:
         "additionalProperties": False,
         "minProperties": 1,
     }
-    asked["properties"][vocabulary.CHANGED] = {"description": LATER}
+    is_told = vocabulary.aspect(name) is not None
+    asked["properties"][vocabulary.CHANGED] = {"type": "boolean"} if is_told else {"description": LATER}
     short = [] if fact.type in NEEDS_OPERATOR else [value, {**listed, "minItems": int(name not in MAY_BE_EMPTY)}]
     return {"description": f"{_sentence(fact.about)}", "anyOf": [*short, asked]}
 

@@ -1,12 +1,14 @@
 """Open tickets as rules ask for them: what a batch of a ticket's events says about it in the end."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Final
 
 import msgspec
 
 from services.router.domain.facts import Ticket
 from shared import ids
+from shared.events.messages import Message
 from shared.events.payload import Payload
 from shared.events.tickets import (
     Account,
@@ -30,6 +32,10 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     is_open: bool
     version: int
     accounts: frozenset[str] | None = None
+    silent_since: datetime | None = None
+    """When the customer wrote the first message after the last answer, while the ticket is open."""
+    told: int = 0
+    """The longest silence that rules were asked about since then, in minutes."""
 
 
 def key_of(account: Account) -> str:
@@ -37,22 +43,24 @@ def key_of(account: Account) -> str:
     return ids.digest("acc", account.network, account.scope, account.external_id)
 
 
-def latest(payloads: Iterable[Payload]) -> dict[str, Standing]:
+def latest(payloads: Iterable[Payload], before: Mapping[str, Standing] | None = None) -> dict[str, Standing]:
     """How each ticket stands after its events, by id; one that comes late among them changes nothing."""
-    found: dict[str, Standing] = {}
+    found: dict[str, Standing] = dict(before or {})
     for data in payloads:
         if not isinstance(data, TicketEvent):
             continue
-        before = found.get(data.ticket.id)
-        if before is None or before.version <= data.ticket.version:
-            found[data.ticket.id] = _standing(data, before)
+        last = found.get(data.ticket.id)
+        if last is None or last.version <= data.ticket.version:
+            found[data.ticket.id] = standing_of(data, last)
     return found
 
 
-def _standing(data: TicketEvent, before: Standing | None) -> Standing:
+def standing_of(data: TicketEvent, before: Standing | None) -> Standing:
+    """How a ticket stands after an event; `before`: how it stood before it."""
     view = data.ticket
     times = [before.ticket.answered_at if before else None, data.at if _is_answer(data) else None]
     accounts = _accounts(data)
+    silent_since = _silent_since(data, before)
     return Standing(
         workspace_id=data.workspace_id,
         ticket=Ticket(
@@ -62,11 +70,33 @@ def _standing(data: TicketEvent, before: Standing | None) -> Standing:
             priority=view.priority,
             tags=view.tags,
             answered_at=max((one for one in times if one is not None), default=None),
+            state=view.state,
         ),
         is_open=view.state in OPEN,
         version=view.version,
+        silent_since=silent_since,
+        told=before.told if before and before.silent_since == silent_since else 0,
         accounts=accounts if accounts is not None or before is None else before.accounts,
     )
+
+
+def _silent_since(data: TicketEvent, before: Standing | None) -> datetime | None:
+    if data.ticket.state not in OPEN or _is_answer(data):
+        return None
+    since = before.silent_since if before else None
+    message = customers_message(data)
+    # A network's clock may run ahead of ours.
+    return since if since is not None or message is None else min(message.occurred_at, data.at)
+
+
+def customers_message(data: TicketEvent) -> Message | None:
+    """The message that came with the event, if somebody waits for an answer to it."""
+    if isinstance(data, TicketUpdated) and (data.reason is not None or "messages" not in data.changes):
+        return None
+    message = data.message if isinstance(data, TicketCreated | TicketReopened | TicketUpdated) else None
+    is_turn = message is not None and message.direction == "in" and message.kind != "reaction"
+    # On what was understood only afterwards automations stay off.
+    return message if is_turn and message is not None and not message.replayed else None
 
 
 def _accounts(data: TicketEvent) -> frozenset[str] | None:

@@ -11,6 +11,27 @@ from services.router.domain.language import LANGUAGES
 from shared.events.customers import ATTRIBUTE_NAME
 from shared.events.messages import Kind
 from shared.events.routing import Lane, Priority
+from shared.events.tickets import TicketState
+
+Trigger = Literal["message.received", "message.edited", "customer.replied", "ticket.changed", "timer"]
+TRIGGERS: Final[Mapping[Trigger, str]] = {
+    "message.received": "a message came in",
+    "message.edited": "its author changed a message of a ticket",
+    "customer.replied": "a message of the customer came to a ticket that was open already",
+    "ticket.changed": "the state, team, owner, priority or tags of a ticket changed",
+    "timer": "nobody has answered the customer of an open ticket for `after_minutes`",
+}
+"""What rules are asked about. All but the first decide about a ticket that is there already."""
+
+RECEIVED: Final[Trigger] = "message.received"
+TIMER: Final[Trigger] = "timer"
+FUTURE_TRIGGERS: Final[Mapping[str, str]] = {
+    "sla.warning": "a promise is about to be broken",
+    "shift.changed": "people came on duty or left it",
+    "surge.changed": "more comes in than usual, or no longer",
+}
+ASPECTS: Final = ("state", "team", "owner", "priority", "tags")
+"""What may change of a ticket, as rules tell it."""
 
 Type = Literal["word", "words", "text", "number", "flag", "attribute", "time", "author"]
 
@@ -74,9 +95,13 @@ FACTS: Final[Mapping[str, Fact]] = {
     "ticket.team": Fact("word", "its team"),
     "ticket.priority": Fact("word", "its priority", get_args(Priority)),
     "ticket.tags": Fact("words", "its tags"),
+    "ticket.state": Fact("word", "its state", get_args(TicketState)),
+    "ticket.changed": Fact("words", "what of it changed just now", ASPECTS),
     "ticket.answered": Fact("number", "minutes since its last answer"),
     "shift": Fact("words", "people on duty, by id, and the teams that have somebody on duty"),
-    "volume.surge": Fact("flag", "whether more comes in than usual", fed=False),
+    "volume.surge": Fact(
+        "flag", "whether far more comes in than usual, here or on its channel; or of the classifier's lane"
+    ),
 }
 ALIASES: Final = ("keywords", "author")
 """Short forms: words in the text, and ids or handles of the author."""
@@ -116,10 +141,14 @@ MAY_BE_EMPTY: Final = ("network", "channel", "kind")
 """Facts of which an empty list asks nothing, as it always did; of all others it is refused."""
 
 CHANGED: Final = "changed"
-"""Known for every fact; nothing feeds previous values yet."""
+"""Known for every fact; told of a ticket's state, team, owner, priority and tags only."""
+
+OF_MESSAGES: Final = frozenset(
+    name for name in FACTS if name != "time" and not name.startswith(("ticket.", "shift", "volume.", "customer."))
+)
+"""Facts that are not set where no message led to the question."""
 
 FUTURE_ACTIONS: Final[Mapping[str, str]] = {
-    "reroute": "move a ticket that is open already",
     "assignment": "how the team's queue is shared out",
     "skills": "what the agent must be able to do",
     "sla": "the promise that holds for it",
@@ -130,7 +159,6 @@ FUTURE_ACTIONS: Final[Mapping[str, str]] = {
     "private_reply": "answer it in private from a template",
     "notify": "tell people or staff channels",
     "webhook": "call an endpoint",
-    "snooze": "let it wait",
     "ask_approval": "ask for an approval before an answer leaves",
     "start_consult": "ask somebody who knows",
 }
@@ -146,6 +174,12 @@ def fact(name: str) -> Fact | None:
 def named(name: str) -> Fact:
     """The fact of this name, which is one."""
     return FACTS[ATTRIBUTE if name.startswith(ATTRIBUTES) else name]
+
+
+def aspect(name: str) -> str | None:
+    """What of a ticket the fact tells, if its changes are known."""
+    found = name.removeprefix("ticket.")
+    return found if found != name and found in ASPECTS else None
 
 
 def operators(asked: Fact) -> tuple[str, ...]:

@@ -11,12 +11,11 @@ from typing import Any, Final
 import msgspec
 
 from services.router.domain import compile as index
-from services.router.domain import rules
 from services.router.domain.comparison import Difference, Tally
 from services.router.domain.compile import Verdict
 from services.router.domain.facts import LOOKED_UP, Facts, as_kept
 from services.router.domain.rules import Action
-from services.router.handlers import deciding
+from services.router.handlers import compiling, deciding
 from services.router.store import history
 from services.router.store.history import Past, Place
 from shared.db.transaction import Transaction
@@ -210,7 +209,7 @@ class Backtest:
 
 async def _compiled(tx: Transaction, workspace_id: str, version: int) -> index.Ruleset:
     found = await deciding.load(tx, workspace_id, version)
-    return index.compile_rules(rules.parse(found.document))
+    return await compiling.compiled(found.document)
 
 
 def _then(past: Past) -> Verdict:

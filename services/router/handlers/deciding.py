@@ -12,11 +12,15 @@ from services.router.domain.diff import diff as differences
 from services.router.domain.explain import explain as why
 from services.router.domain.facts import Facts, as_kept
 from services.router.domain.patterns import Unreadable
+from services.router.domain.triggers import answer
+from services.router.domain.vocabulary import RECEIVED, Trigger
+from services.router.handlers import compiling
 from services.router.handlers.classifying import Classifier
-from services.router.handlers.gathering import gather, message_of
-from services.router.handlers.remembered import REMEMBER, Remembered
+from services.router.handlers.gathering import SURGE, gather, message_of
+from services.router.handlers.remembered import Versions
 from services.router.handlers.shadows import Shadows, Trial
-from services.router.store import decisions, rule_counts, rulesets
+from services.router.handlers.surging import counted
+from services.router.store import decisions, rule_counts, rulesets, silences, surge_counts, surge_policies
 from services.router.store.decisions import Decided
 from services.router.store.shadows import Candidate
 from shared import ids
@@ -39,11 +43,15 @@ class Router:
     """Decides by the versions in force; remembers compiled versions, which never change."""
 
     def __init__(
-        self, shadows: Shadows | None = None, *, classifier: Classifier | None = None, remember: int = REMEMBER
+        self,
+        shadows: Shadows | None = None,
+        *,
+        classifier: Classifier | None = None,
+        versions: Versions | None = None,
     ) -> None:
         self._shadows = shadows or Shadows()
         self._classifier = classifier
-        self._compiled = Remembered(remember)
+        self._versions = Versions() if versions is None else versions
 
     async def on_messages(self, tx: Transaction, events: Sequence[Event]) -> None:
         """Decides and passes on a batch of message events: one read of versions decides all of it."""
@@ -51,10 +59,11 @@ class Router:
         due = {_decision_id(event): event for event in passing if _is_due(event)}
         standing = await rulesets.standing(tx, {event.workspace_id for event in due.values()}, list(due))
         versions = standing.versions
-        compiled = await self._rulesets(tx, versions)
+        compiled = await self._versions.rulesets(tx, versions)
         fresh = {id_: event for id_, event in due.items() if id_ not in standing.decisions}
         trial = await self._shadows.beside(tx, _of_these(standing.candidates, fresh))
-        facts = await gather(tx, fresh, _asking(compiled, trial), classifier=self._classifier)
+        asking = _asking(compiled, trial)
+        facts = await gather(tx, fresh, asking, classifier=self._classifier, watched=standing.watched)
         decided = {
             id_: _decide(event, versions[event.workspace_id], compiled[event.workspace_id], facts[id_])
             for id_, event in fresh.items()
@@ -62,6 +71,7 @@ class Router:
         self._shadows.compare(tx, decided.values(), trial)
         decisions.keep(tx, list(decided.values()))
         rule_counts.add(tx, decided.values(), writer=self._shadows.writer)
+        surge_counts.add(tx, counted(fresh, decided, standing.watched), writer=self._shadows.writer)
         for event in passing:
             decision = decided.pop(_decision_id(event), None)
             # An event that was decided before was also passed on before, in the same transaction.
@@ -69,19 +79,6 @@ class Router:
                 continue
             tx.traceparent = event.traceparent
             tx.emit(_routed(event, decision), key=event.key, event_id=ids.digest("evt", "routed", event.id))
-
-    async def _rulesets(self, tx: Transaction, versions: dict[str, int]) -> dict[str, index.Ruleset]:
-        found = {
-            workspace: known
-            for workspace, version in versions.items()
-            if (known := self._compiled.get(workspace, version)) is not None
-        }
-        missing = {workspace: version for workspace, version in versions.items() if workspace not in found}
-        if missing:
-            for (workspace, version), document in (await rulesets.documents(tx, missing)).items():
-                found[workspace] = index.compile_rules(rules.parse(document))
-                self._compiled.keep(workspace, version, found[workspace])
-        return found
 
 
 async def create(
@@ -94,6 +91,7 @@ async def create(
     untold: Collection[str] = (),
 ) -> tuple[rulesets.Ruleset, Analysis]:
     """A new version, and what is doubtful in it; Invalid says what is wrong for certain."""
+    untold = {*untold, *(SURGE if await surge_policies.load(tx, workspace_id) is None else ())}
     found = await _analysed(tx, workspace_id, document, untold=untold)
     return await rulesets.create(tx, workspace_id, document=document, note=note, author=author), found
 
@@ -103,7 +101,7 @@ async def activate(tx: Transaction, workspace_id: str, version: int, *, author: 
     found = await load(tx, workspace_id, version)
     await _analysed(tx, workspace_id, found.document or {})
     if not found.active:
-        await rulesets.activate(tx, workspace_id, version, author=author, reason="activate")
+        await _put_in_force(tx, workspace_id, version, author=author, reason="activate")
     return await load(tx, workspace_id, version)
 
 
@@ -112,8 +110,14 @@ async def rollback(tx: Transaction, workspace_id: str, *, author: str) -> rulese
     version = await rulesets.previous_version(tx, workspace_id)
     if version is None:
         raise NotFound("no other version was in force before this one")
-    await rulesets.activate(tx, workspace_id, version, author=author, reason="rollback")
+    await _put_in_force(tx, workspace_id, version, author=author, reason="rollback")
     return await load(tx, workspace_id, version)
+
+
+async def _put_in_force(tx: Transaction, workspace_id: str, version: int, *, author: str, reason: str) -> None:
+    await rulesets.activate(tx, workspace_id, version, author=author, reason=reason)
+    # Who has waited since before may have waited long enough for this version.
+    await silences.look(tx, {workspace_id: await tx.now()})
 
 
 async def diff(tx: Transaction, workspace_id: str, version: int, *, against: int | None) -> dict[str, Any]:
@@ -127,21 +131,30 @@ async def diff(tx: Transaction, workspace_id: str, version: int, *, against: int
     }
 
 
-async def rehearse(tx: Transaction, workspace_id: str, version: int, asked: Facts | str) -> dict[str, Any]:
+async def rehearse(
+    tx: Transaction,
+    workspace_id: str,
+    version: int,
+    asked: Facts | str,
+    *,
+    on: Trigger = RECEIVED,
+    after: int | None = None,
+) -> dict[str, Any]:
     """What a version would decide about a message that came (by its id) or never came; changes nothing."""
     found = await load(tx, workspace_id, version)
-    compiled = index.compile_rules(rules.parse(found.document))
+    ruleset = (await compiling.compiled(found.document)).about(on, after)
     if isinstance(asked, str):
         facts = as_kept((await _decisions(tx, asked))[-1].facts)
     else:
         facts = asked if asked.at is not None else msgspec.structs.replace(asked, at=await tx.now())
-    verdict = compiled.decide(facts)
+    verdict = ruleset.decide(facts) if on == RECEIVED else answer(ruleset, facts)
     return {
-        "rule": verdict.rule,
-        "outcome": _outcome(verdict.action),
-        "action": msgspec.to_builtins(verdict.action),
+        "on": on,
+        "rule": verdict.rule if verdict else None,
+        "outcome": _outcome(verdict.action) if verdict else None,
+        "action": msgspec.to_builtins(verdict.action) if verdict else None,
         "ruleset_version": version,
-        **why(compiled, facts),
+        **why(ruleset, facts),
     }
 
 
@@ -150,8 +163,7 @@ async def explain(tx: Transaction, workspace_id: str, message_id: str) -> list[d
     explained = []
     for decision in await _decisions(tx, message_id):
         found = await load(tx, workspace_id, decision.ruleset_version)
-        compiled = index.compile_rules(rules.parse(found.document))
-        told = why(compiled, as_kept(decision.facts))
+        told = why(await compiling.compiled(found.document), as_kept(decision.facts))
         explained.append({**msgspec.to_builtins(decision), **told})
     return explained
 
@@ -174,12 +186,15 @@ async def load(tx: Transaction, workspace_id: str, version: int) -> rulesets.Rul
 async def _analysed(
     tx: Transaction, workspace_id: str, document: dict[str, Any], *, untold: Collection[str] = ()
 ) -> Analysis:
-    parsed = rules.parse(document)
+    parsed = await compiling.aside(document, lambda: rules.parse(document))
     on_shift = {name for _, name in rules.on_shift(parsed)}
     existing = await teams.existing(tx, workspace_id, rules.teams(parsed) | on_shift)
     preferred = await agents.load_many(tx, workspace_id, rules.agents(parsed) | on_shift)
     try:
-        found = analyse(index.compile_rules(parsed), teams=existing, agents=preferred, untold=untold)
+        found = await compiling.aside(
+            document,
+            lambda: analyse(index.compile_rules(parsed), teams=existing, agents=preferred, untold=untold),
+        )
     except Unreadable as error:
         raise Invalid("the ruleset is too large", errors=[{"pointer": "/rules", "detail": str(error)}]) from error
     if found.errors:

@@ -7,7 +7,7 @@ from typing import Final
 
 from services.router.domain import people
 from services.router.domain.standing import latest
-from services.router.store import customers, tickets
+from services.router.store import awaited, customers, ticket_decisions, tickets
 from shared.db.pool import Database
 from shared.db.transaction import Transaction
 from shared.events.envelope import Event
@@ -35,7 +35,10 @@ class Forgetting:
 
     async def purge(self) -> int:
         """Forgets what can be forgotten now; returns how many tickets went."""
-        return await tickets.purge(self._database, closed_for=self._closed_for)
+        gone = await tickets.purge(self._database, closed_for=self._closed_for)
+        for part in (awaited, ticket_decisions):
+            await part.purge(self._database, older_than=self._closed_for)
+        return gone
 
     async def _round(self) -> None:
         await asyncio.sleep(EVERY.total_seconds())

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from services.router.domain.classified import Classified
@@ -9,6 +10,8 @@ from services.router.domain.compile import Ruleset
 from services.router.domain.facts import Customer, Facts
 from services.router.domain.facts import Ticket as OpenTicket
 from services.router.domain.standing import key_of
+from services.router.domain.surge import Watched
+from services.router.domain.surging import Surging, may_concern
 from services.router.domain.vocabulary import ATTRIBUTE, FACTS
 from services.router.handlers.classifying import Classifier
 from services.router.store import authors, customers, tickets
@@ -22,6 +25,7 @@ from shared.platform.store import channels, teams
 
 PURPOSE: Final = ("channel.purpose",)
 FIRST: Final = ("author.first",)
+SURGE: Final = ("volume.surge",)
 CLASSIFIED: Final = ("sentiment", "urgency", "lane")
 CUSTOMER: Final = (ATTRIBUTE, "customer.tags")
 SHIFT: Final = ("shift",)
@@ -44,7 +48,12 @@ Asking = Mapping[str, Sequence[Ruleset]]
 
 
 async def gather(
-    tx: Transaction, fresh: Mapping[str, Event], asking: Asking, *, classifier: Classifier | None
+    tx: Transaction,
+    fresh: Mapping[str, Event],
+    asking: Asking,
+    *,
+    classifier: Classifier | None,
+    watched: Mapping[str, Watched],
 ) -> dict[str, Facts]:
     """The facts of each message; what no rule of its workspace asks for is not looked for.
 
@@ -59,14 +68,17 @@ async def gather(
     newcomers = await _newcomers(tx, {id_: writers[id_] for id_ in fresh if id_ in greeted}) if greeted else frozenset()
     authors.remember(tx, [writer for id_, writer in writers.items() if id_ not in greeted])
     served = _which(fresh, asking, TICKET)
+    alert = _which(fresh, asking, SURGE)
     standing = await tickets.of_authors(tx, {writers[id_] for id_ in served}) if served else {}
     asked = _which(fresh, asking, CUSTOMER)
     known = await customers.of_authors(tx, {writers[id_] for id_ in asked}) if asked else {}
     working = _which(fresh, asking, SHIFT)
     shifts = await teams.on_shift(tx, {fresh[id_].workspace_id for id_ in working}) if working else {}
     return {
-        id_: _facts(
-            event,
+        id_: facts_of(
+            message_of(event),
+            verb=EVENT_TYPES[event.type].name.split(".")[1],
+            at=message_of(event).received_at,
             purpose=purposes.get(message_of(event).channel_id) if id_ in of_channels else None,
             is_first=id_ in newcomers if id_ in greeted else None,
             has_ticket=writers[id_] in standing if id_ in served else None,
@@ -74,6 +86,7 @@ async def gather(
             customer=known.get(writers[id_], NOBODY) if id_ in asked else None,
             shift=shifts.get(event.workspace_id),
             classified=classified.get(id_),
+            surging=_surging(event, watched.get(event.workspace_id), is_asked=id_ in alert),
         )
         for id_, event in fresh.items()
     }
@@ -109,25 +122,36 @@ def _classified(fresh: Mapping[str, Event], asking: Asking, classifier: Classifi
     return classifier.classify(texts) if texts else {}
 
 
-def _facts(
-    event: Event,
+def _surging(event: Event, watched: Watched | None, *, is_asked: bool) -> Surging | None:
+    """What surges, where a rule asks or the policy wants something of it."""
+    if watched is None or not watched.open:
+        return Surging() if is_asked else None
+    found = may_concern(watched.open, channel=message_of(event).channel_id)
+    return Surging(open=found, during=watched.policy.during) if found or is_asked else None
+
+
+def facts_of(
+    message: Message,
     *,
-    purpose: str | None,
-    is_first: bool | None,
-    has_ticket: bool | None,
-    ticket: OpenTicket | None,
-    customer: Customer | None,
-    shift: tuple[str, ...] | None,
-    classified: Classified | None,
+    verb: str,
+    at: datetime | None,
+    purpose: str | None = None,
+    is_first: bool | None = None,
+    has_ticket: bool | None = None,
+    ticket: OpenTicket | None = None,
+    customer: Customer | None = None,
+    shift: tuple[str, ...] | None = None,
+    classified: Classified | None = None,
+    surging: Surging | None = None,
 ) -> Facts:
-    message = message_of(event)
+    """What a message says itself, and what was found out besides."""
     author, post = message.author, message.post
     return Facts(
         network=message.network,
         channel=message.channel_id,
         purpose=purpose,
         kind=message.kind,
-        verb=EVENT_TYPES[event.type].name.split(".")[1],
+        verb=verb,
         replayed=message.replayed,
         text=message.text,
         media=tuple(attachment.kind for attachment in message.attachments),
@@ -141,12 +165,13 @@ def _facts(
         campaign=post.campaign_id if post else None,
         ad=post.ad_id if post else None,
         reply_until=min((one.until for one in message.reply_options if one.until is not None), default=None),
-        at=message.received_at,
+        at=at,
         has_ticket=has_ticket,
         ticket=ticket,
         customer=customer,
         shift=shift,
         classified=classified,
+        surging=surging,
     )
 
 

@@ -6,9 +6,9 @@ from typing import Final, NamedTuple
 import structlog
 
 from services.router.domain import compile as index
-from services.router.domain import rules
 from services.router.domain.comparison import Difference, Tally
 from services.router.domain.compile import Verdict
+from services.router.handlers.compiling import compiled
 from services.router.handlers.remembered import REMEMBER, Remembered
 from services.router.store import rulesets, shadows
 from services.router.store.decisions import Decided
@@ -56,7 +56,7 @@ class Shadows:
             documents = await rulesets.documents(tx, versions)
             for workspace, candidate in missing.items():
                 try:
-                    ruleset = index.compile_rules(rules.parse(documents[workspace, candidate.version]))
+                    ruleset = await compiled(documents[workspace, candidate.version])
                 except Exception as error:  # noqa: BLE001 - what is tried must not stop what is in force
                     trial.errors[candidate] = self._told(candidate, error)
                 else:
@@ -113,7 +113,7 @@ async def start(tx: Transaction, workspace_id: str, version: int, *, author: str
     if (await rulesets.active_versions(tx, [workspace_id]))[workspace_id] == version:
         raise Conflict("this version is in force: a shadow is compared with what is")
     # What cannot decide is told now, not in the middle of a batch.
-    index.compile_rules(rules.parse(documents[workspace_id, version]))
+    await compiled(documents[workspace_id, version])
     await shadows.start(tx, workspace_id, version, author=author)
     return await report(tx, workspace_id, version)
 

@@ -31,7 +31,7 @@ def upgrade() -> None:
         sa.Column("tags", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("answered_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("version", sa.BigInteger(), nullable=False, comment="what is not newer changes nothing"),
-        sa.Column("changed_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_ticket")),
         schema="router",
         postgresql_with={"fillfactor": "70"},
@@ -39,10 +39,10 @@ def upgrade() -> None:
     op.create_index(
         "ix_ticket_closed",
         "ticket",
-        ["workspace_id", "changed_at"],
+        ["workspace_id", "closed_at"],
         unique=False,
         schema="router",
-        postgresql_where=sa.text("NOT is_open"),
+        postgresql_where=sa.text("closed_at IS NOT NULL"),
     )
     op.create_table(
         "ticket_account",

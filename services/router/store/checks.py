@@ -15,6 +15,15 @@ CHECKS: Final = (
         fix="activate a version that exists: POST /v1/rulesets/{version}/activate",
     ),
     Check(
+        name="router: surges are looked for",
+        sql="""
+            SELECT p.workspace_id FROM router.surge_policy p WHERE NOT EXISTS (
+                SELECT FROM router.timer t WHERE t.workspace_id = p.workspace_id AND t.kind = 'surge-look')
+        """,
+        meaning="a workspace has a surge policy, and nothing looks whether one begins or ends",
+        fix="put the policy again: PUT /v1/surge-policy",
+    ),
+    Check(
         name="router: the fallback team exists",
         sql="""
             SELECT w.workspace_id FROM platform.workspace w

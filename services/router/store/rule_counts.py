@@ -4,10 +4,9 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final, Protocol
 from zlib import crc32
 
-from services.router.store.decisions import Decided
 from shared.db.transaction import Transaction
 
 WRITERS: Final = 64
@@ -39,12 +38,25 @@ class Use:
     last_at: datetime | None = None
 
 
+class Made(Protocol):
+    """A decision, as far as it is counted."""
+
+    @property
+    def workspace_id(self) -> str: ...
+    @property
+    def ruleset_version(self) -> int: ...
+    @property
+    def rule(self) -> str: ...
+    @property
+    def matched(self) -> Any: ...
+
+
 def writer_of(process: str) -> int:
     """Whose rows a process counts in."""
     return crc32(process.encode()) % WRITERS
 
 
-def add(tx: Transaction, made: Iterable[Decided], *, writer: int) -> None:
+def add(tx: Transaction, made: Iterable[Made], *, writer: int) -> None:
     """Counts new decisions, with the batch's next statement."""
     decided: Counter[tuple[str, int, str]] = Counter()
     held: Counter[tuple[str, int, str]] = Counter()

@@ -6,8 +6,10 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 import asyncpg
+import msgspec
 
 from services.router.domain.preset import document as preset
+from services.router.domain.surge import Watched
 from services.router.store import shadows
 from services.router.store.shadows import Candidate
 from shared.db.transaction import Transaction
@@ -21,11 +23,15 @@ FROM router.activation WHERE workspace_id = ANY($1::text[])
 ORDER BY workspace_id, number DESC
 """
 _STANDING: Final = f"""
-SELECT workspace_id, version, NULL::int AS run, NULL AS decision FROM ({_ACTIVE}) AS active
+SELECT workspace_id, version, NULL::int AS run, NULL AS decision, NULL::jsonb AS watched FROM ({_ACTIVE}) AS active
 UNION ALL
-SELECT workspace_id, version, run, NULL FROM router.shadow WHERE workspace_id = ANY($1::text[]) AND ended_at IS NULL
+SELECT workspace_id, version, run, NULL, NULL FROM router.shadow
+WHERE workspace_id = ANY($1::text[]) AND ended_at IS NULL
 UNION ALL
-SELECT NULL, NULL, NULL, id FROM router.decision WHERE id = ANY($2::text[])
+SELECT workspace_id, NULL, NULL, NULL, jsonb_build_object('policy', document, 'open', open)
+FROM router.surge_policy WHERE workspace_id = ANY($1::text[])
+UNION ALL
+SELECT NULL, NULL, NULL, id, NULL FROM router.decision WHERE id = ANY($2::text[])
 """
 _COLUMNS: Final = "version, note, author, created_at"
 
@@ -48,6 +54,8 @@ class Standing(NamedTuple):
     versions: dict[str, int]
     candidates: dict[str, Candidate]
     decisions: frozenset[str]
+    watched: dict[str, Watched]
+    """Workspaces that want to know of surges."""
 
 
 async def active_versions(tx: Transaction, workspaces: Iterable[str]) -> dict[str, int]:
@@ -65,16 +73,17 @@ async def standing(tx: Transaction, workspaces: Iterable[str], decisions: Sequen
     """What stands in these workspaces, and which of the decisions were made before; in one read."""
     wanted = set(workspaces)
     if not wanted:
-        return Standing({}, {}, frozenset())
+        return Standing({}, {}, frozenset(), {})
     rows = await tx.fetch(_STANDING, sorted(wanted), decisions)
     made = frozenset(row["decision"] for row in rows if row["decision"] is not None)
     candidates = {
         row["workspace_id"]: Candidate(row["workspace_id"], row["run"], row["version"]) for row in rows if row["run"]
     }
-    versions = {row["workspace_id"]: row["version"] for row in rows if row["workspace_id"] and not row["run"]}
+    versions = {row["workspace_id"]: row["version"] for row in rows if row["version"] and not row["run"]}
+    watched = {row["workspace_id"]: msgspec.convert(row["watched"], Watched) for row in rows if row["watched"]}
     if missing := wanted - versions.keys():
         versions |= await active_versions(tx, missing)
-    return Standing(versions, candidates, made)
+    return Standing(versions, candidates, made, watched)
 
 
 async def documents(tx: Transaction, versions: dict[str, int]) -> dict[tuple[str, int], dict[str, Any]]:

@@ -1,5 +1,6 @@
 """A ticket as a value: what changes it, what its timeline says about it, and how events show it."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -119,6 +120,11 @@ def record(
 def changed(ticket: Ticket, actor: Actor, change: str, **fields: Any) -> Ticket:
     """The ticket's next version: what `actor` did, in one word, and the fields that it changed."""
     return msgspec.structs.replace(ticket, version=ticket.version + 1, changed_by=actor, change=change, **fields)
+
+
+def shown(names: Iterable[str]) -> tuple[str, ...]:
+    """Fields as events name them."""
+    return tuple(sorted("priority" if name == "rank" else name for name in names))
 
 
 def view(ticket: Ticket) -> TicketView:

@@ -13,6 +13,7 @@ from services.tickets.store import assignments, entries, staff, tickets, timers
 from services.tickets.store.timers import Timer
 from shared.db.transaction import Transaction
 from shared.events.payload import Actor
+from shared.events.routing import Chain
 from shared.events.tickets import Home, TicketEvent
 from shared.ids import Ids
 from shared.platform.models import WorkspaceSettings
@@ -28,6 +29,8 @@ class Changes:
         self.now = now
         """The database's time."""
         self.cause = cause
+        self.chain: Chain | None = None
+        """The decisions of rules that lead to what is done now."""
         self.roster = Roster({}, {}, {}, now=now)
         """Who may be given work; set before anything is assigned."""
         self.settings: Mapping[str, WorkspaceSettings] = {}
@@ -97,6 +100,7 @@ class Changes:
             actor=actor,
             at=self.now,
             cause=self.cause,
+            chain=self.chain,
             came_from=told if told != home else None,
             **fields,
         )

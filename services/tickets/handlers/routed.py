@@ -9,6 +9,7 @@ from services.tickets.handlers import arrivals, assigning, echo, undelivered
 from services.tickets.handlers.arrivals import Scene
 from services.tickets.handlers.changes import Changes
 from services.tickets.handlers.ledger import Desk
+from services.tickets.handlers.triggered import on_triggered
 from services.tickets.store import assignments, customers, entries, messages, search, staff, tickets
 from services.tickets.store.customers import Account, Found, Profile
 from services.tickets.store.search import Text
@@ -16,10 +17,8 @@ from shared.db.transaction import Transaction
 from shared.errors import Retryable
 from shared.events.envelope import Event
 from shared.events.messages import Message
-from shared.events.payload import SYSTEM
 from shared.events.routing import MessageRouted, TicketRouted
 from shared.events.tickets import Account as AccountOfEvents
-from shared.events.tickets import TicketUpdated
 from shared.ids import Ids
 from shared.networks.accounts import account_of
 
@@ -38,7 +37,7 @@ async def on_routed(tx: Transaction, events: Sequence[Event], *, desk: Desk) -> 
             await _apply(tx, phase.events, desk.ids)
     triggered = [event for event in events if isinstance(event.data, TicketRouted)]
     if triggered:
-        await _on_triggered(tx, triggered, desk.ids)
+        await on_triggered(tx, triggered, desk.ids)
 
 
 async def _apply(tx: Transaction, events: Sequence[Event], ids: Ids) -> None:
@@ -168,26 +167,3 @@ def _texts(scene: Scene) -> Iterator[Text]:
         names = " ".join(name for name in (ticket.customer_name, ticket.customer_handle) if name)
         if names and homeless.cause == "created":
             yield Text(ticket.customer_id, ticket.workspace_id, names, changes.now)
-
-
-async def _on_triggered(tx: Transaction, events: Sequence[Event], ids: Ids) -> None:
-    data = [event.data for event in events if isinstance(event.data, TicketRouted)]
-    changes = Changes(tx, ids, now=await tx.now())
-    found = await tickets.lock_known(tx, {item.ticket_id for item in data})
-    changes.adopt(*found.values())
-    for event in events:
-        if isinstance(event.data, TicketRouted):
-            _trigger(changes, event.data, event.id)
-    await changes.flush()
-
-
-def _trigger(changes: Changes, data: TicketRouted, event_id: str) -> None:
-    if data.ticket_id not in changes or changes[data.ticket_id].version != data.ticket_version:
-        return
-    fields = tickets_.raised(changes[data.ticket_id], data.decision)
-    if not fields:
-        return
-    changes.cause = event_id
-    changes.record(data.ticket_id, "triggered", SYSTEM, event_id=event_id, data={"rule": data.decision.rule})
-    changes.change(data.ticket_id, SYSTEM, "triggered", **fields)
-    changes.emit(TicketUpdated, data.ticket_id, SYSTEM, changes=tuple(sorted(fields)), reason=data.decision.rule)

@@ -244,6 +244,8 @@ async def test_closed_tickets_are_forgotten_and_open_ones_are_not(admin, databas
     await in_force(database, OPEN)
     closed = created("bob", workspace=W, ticket={"id": "tkt_2", "state": "resolved"})
     await happen(database, created("ann", workspace=W), closed)
-    await past.own(database, "UPDATE router.ticket SET changed_at = now() - interval '9 days' RETURNING 1")
+    await past.own(
+        database, "UPDATE router.ticket SET closed_at = now() - interval '9 days' WHERE NOT is_open RETURNING 1"
+    )
     assert await Forgetting(database, closed_for=timedelta(days=8)).purge() == 1
     assert await decided(database, said(1, "ann")) == [["open"]]

@@ -8,6 +8,7 @@ import pytest
 
 from services.router.domain.facts import Facts
 from services.router.handlers import deciding as handlers
+from services.router.handlers.remembered import Versions
 from services.router.store import rulesets
 from shared.db.pool import Database
 from shared.db.transaction import Batch, Scan, Workspace, decode_headers
@@ -193,13 +194,14 @@ async def test_each_message_keeps_its_own_trace_however_they_are_batched(ready):
 
 
 async def test_rulesets_that_nobody_needs_are_forgotten_and_compiled_again(ready):
-    router = handlers.Router(remember=1)
+    versions = Versions(1)
+    router = handlers.Router(versions=versions)
     for number, workspace in enumerate((A, B, A)):
         channel = f"chn_{workspace}"
         await deliver(
             ready, router, received(message(f"m{number}", workspace=workspace, channel=channel, text="refund"))
         )
-        assert len(router._compiled) == 1
+        assert len(versions) == 1
     assert [one.decision.team for one in await routed(ready)] == ["care"] * 3
 
 

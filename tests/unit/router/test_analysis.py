@@ -43,6 +43,49 @@ def test_a_rule_that_can_never_hold_is_an_error(when):
 
 
 @pytest.mark.parametrize(
+    ("on", "when"),
+    [
+        ("message.received", {"ticket.changed": "team"}),
+        ("message.received", {"ticket.team": {"changed": True}}),
+        ("message.edited", {"sentiment": "negative"}),
+        ("customer.replied", {"author.first": True}),
+        ("customer.replied", {"ticket.changed": "team"}),
+        ("timer", {"ticket.changed": "team"}),
+        ("timer", {"text": "refund"}),
+        ("ticket.changed", {"text": "refund"}),
+        ("ticket.changed", {"network": "x"}),
+    ],
+)
+def test_a_fact_that_nothing_tells_of_what_the_rule_is_asked_about_is_doubtful(on, when):
+    rule = {"name": "r", "on": on, "when": when, "then": {"tags": ["x"]}}
+    rule |= {"after_minutes": 5} if on == "timer" else {}
+    document = {"fallback": {"team": "community"}, "rules": [rule]}
+    found = analysis.analyse(index.compile_rules(rules.parse(document)), teams={"community"})
+    assert [one["code"] for one in found.warnings] == ["never-told"]
+
+
+def test_a_team_and_an_agent_to_move_to_must_be_there():
+    then = {"reroute": {"team": "nowhere", "agent": "agt_9"}}
+    rule = {"name": "r", "on": "customer.replied", "when": {"text": "refund"}, "then": then}
+    document = {"fallback": {"team": "community"}, "rules": [rule]}
+    found = analysis.analyse(index.compile_rules(rules.parse(document)), teams={"community"})
+    assert told(found.errors) == [("unknown-team", "/rules/0/then/reroute/team")]
+    assert told(found.warnings) == [("unknown-agent", "/rules/0/then/reroute/agent")]
+
+
+def test_rules_that_are_asked_about_different_things_do_not_shadow_each_other():
+    same = {"when": {"text": "refund"}, "then": {"tags": ["x"]}}
+    written = [
+        same | {"name": "a"},
+        same | {"name": "b", "on": "customer.replied"},
+        same | {"name": "c", "on": "customer.replied"},
+    ]
+    document = {"fallback": {"team": "community"}, "rules": written}
+    found = analysis.analyse(index.compile_rules(rules.parse(document)), teams={"community"})
+    assert told(found.warnings) == [("duplicate", "/rules/2")]
+
+
+@pytest.mark.parametrize(
     "when",
     [
         {"all": [{"network": ["x", "y"]}, {"network": ["y", "z"]}]},

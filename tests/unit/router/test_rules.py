@@ -10,7 +10,7 @@ from services.router.domain import analysis, preset, reference, rules, vocabular
 from services.router.domain import compile as index
 from services.router.domain.facts import Facts
 from services.router.domain.schema import schema
-from services.router.domain.vocabulary import FACTS, FUTURE_ACTIONS
+from services.router.domain.vocabulary import FACTS, FUTURE_ACTIONS, FUTURE_TRIGGERS
 from shared.errors import Invalid
 
 SCHEMA = Draft202012Validator(schema())
@@ -72,6 +72,20 @@ def document(*, fallback=None, **changes):
         (document(then={"agent": "agt_1"}), "/rules/0/then"),
         (document(then={"team": "care", "reason": "spam"}), "/rules/0/then"),
         (document(then={"stop": False}), "/rules/0/then"),
+        (document(on="tuesday"), "/rules/0/on"),
+        (document(on="customer.replied"), "/rules/0/then"),
+        (document(then={"team": "care", "snooze": {"minutes": 5}}), "/rules/0/then"),
+        (document(on="ticket.changed", then={"snooze": {"minutes": 0}}), "/rules/0/then/snooze/minutes"),
+        (document(on="timer", then={"tags": ["x"]}), "/rules/0/after_minutes"),
+        (document(on="timer", after_minutes=0, then={"tags": ["x"]}), "/rules/0/after_minutes"),
+        (document(after_minutes=5), "/rules/0/after_minutes"),
+        (document(then={"reroute": {"team": "care"}}), "/rules/0/then"),
+        (document(on="customer.replied", then={"reroute": {}}), "/rules/0/then"),
+        (document(on="customer.replied", then={"reroute": {"team": "No Slug"}}), "/rules/0/then/reroute/team"),
+        (document(fallback={"team": "community", "reroute": {"team": "care"}}), "/fallback"),
+        (document(on="ticket.changed", then={"ignore": True}), "/rules/0/then"),
+        (document(on="ticket.changed", then={"tags": ["x"], "lane": "care"}), "/rules/0/then"),
+        (document(when={"ticket.team": {"changed": "yes"}}), "/rules/0/when/ticket.team/changed"),
         (document() | {"calendars": {"o": {"zone": "Mars/Base"}}}, "/calendars/o"),
         (document() | {"calendars": {"o": {"zone": "UTC", "holidays": {"country": "XX"}}}}, "/calendars/o"),
         (document() | {"lanes": {"care": {"en": ["*"]}}}, "/lanes/care/en/0"),
@@ -86,6 +100,7 @@ def test_an_invalid_ruleset_is_refused_with_the_place_of_the_fault(given, pointe
 @pytest.mark.parametrize(
     ("changes", "pointer", "name"),
     [
+        *(({"on": trigger}, "/rules/0/on", trigger) for trigger in FUTURE_TRIGGERS),
         *(({"then": {action: {}}}, f"/rules/0/then/{action}", action) for action in FUTURE_ACTIONS),
         *(({"when": {fact: "x"}}, f"/rules/0/when/{fact}", fact) for fact in UNFED),
         ({"when": {"any": [{"channel": {"changed": True}}]}}, "/rules/0/when/any/0/channel/changed", "changed"),
@@ -108,6 +123,7 @@ def test_what_the_language_knows_and_baton_cannot_do_yet_is_refused_by_name(chan
         document(when={"all": []}),
         document(when={}),
         document(then={"team": "Not A Slug"}),
+        document(on="tuesday"),
         document(when={"text": {"gt": 1}}),
         document(when={"author.followers": {"gte": "10"}}),
         document(when={"rating": []}),

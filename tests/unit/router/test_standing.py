@@ -83,3 +83,26 @@ def test_tickets_of_one_batch_are_told_apart_and_other_events_are_not_looked_at(
 def test_an_account_holds_for_a_channel_or_for_its_network(changes, scope, external_id):
     found = account_of(message(**changes))
     assert (found.scope, found.external_id) == (scope, external_id)
+
+
+def test_a_silence_lasts_from_the_first_message_after_the_last_answer():
+    later = AT + timedelta(minutes=5)
+    answer = told(ReplySettled, 3, at=later, reply_id="rep_1", state="sent")
+    again = told(TicketUpdated, 4, at=later, message=message(occurred_at=later), changes=("messages",))
+    first = created().message.occurred_at
+    assert only(created()).silent_since == first
+    assert only(created(), told(TicketUpdated, 2, message=message(), changes=("messages",))).silent_since == first
+    assert only(created(), answer).silent_since is None
+    assert only(created(), answer, again).silent_since == later
+    assert only(created(), told(TicketUpdated, 2, ticket={"state": "resolved"})).silent_since is None
+
+
+def test_a_network_whose_clock_runs_ahead_shortens_no_silence():
+    ahead = message(occurred_at=AT + timedelta(hours=3))
+    assert only(told(TicketUpdated, 2, message=ahead, changes=("messages",))).silent_since == AT
+
+
+def test_nobody_waits_for_an_answer_to_what_was_edited_or_understood_only_afterwards():
+    edited = told(TicketUpdated, 2, message=message(), changes=("messages",), reason="edited")
+    replayed = told(TicketUpdated, 2, message=message(replayed=True), changes=("messages",))
+    assert [only(one).silent_since for one in (edited, replayed)] == [None, None]

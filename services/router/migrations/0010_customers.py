@@ -6,8 +6,8 @@ from sqlalchemy.dialects import postgresql
 
 from shared.db.roles import secure
 
-revision = "0006c"
-down_revision = "0005"
+revision = "0010"
+down_revision = "0009"
 
 
 def upgrade() -> None:

@@ -1,0 +1,64 @@
+"""What a surge makes of a decision: on top of what rules decide, for as long as it lasts."""
+
+from collections.abc import Collection, Mapping
+from typing import Final, get_args
+
+import msgspec
+
+from services.router.domain.rules import Action
+from services.router.domain.surge import WORKSPACE, Effects
+from shared.events.routing import Lane, Priority
+
+_RANKS: Final = {name: rank for rank, name in enumerate(get_args(Priority))}
+
+
+class Surging(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """What surged when a message was decided about, kept with its facts: with them it is decided the same again.
+
+    `open`: the surge's id by subject, of those that may concern it; whether a lane's or a tag's does is known only
+    once rules have decided. `during`: what the policy makes of it.
+    """
+
+    open: dict[str, str] = {}
+    during: Effects | None = None
+
+
+def may_concern(open_: Mapping[str, str], *, channel: str) -> dict[str, str]:
+    """What surges, without other channels."""
+    mine = f"channel:{channel}"
+    return {subject: id_ for subject, id_ in open_.items() if subject == mine or not subject.startswith("channel:")}
+
+
+def is_surge(surging: Surging | None, *, lane: Lane | None) -> bool | None:
+    """What rules see: whether its workspace, its channel, or the lane that the classifier told surges."""
+    if surging is None:
+        return None
+    return any(
+        subject == WORKSPACE or subject.startswith("channel:") or subject == f"lane:{lane}" for subject in surging.open
+    )
+
+
+def concerning(surging: Surging, *, lane: Lane | None, tags: Collection[str]) -> dict[str, str]:
+    """The surges that concern what was decided."""
+    others = {f"lane:{lane}", *(f"tag:{tag}" for tag in tags)}
+    return {
+        subject: id_
+        for subject, id_ in surging.open.items()
+        if subject == WORKSPACE or subject.startswith("channel:") or subject in others
+    }
+
+
+def laid_over(action: Action, surging: Surging, *, lane: Lane | None) -> Action:
+    """The decision during a surge that concerns it; what rules ignore stays ignored."""
+    during = surging.during
+    if during is None or action.ignore:
+        return action
+    if not concerning(surging, lane=action.lane or lane, tags=action.tags):
+        return action
+    changes: dict[str, object] = {"tags": tuple(dict.fromkeys((*action.tags, *during.tags)))}
+    if during.team is not None and during.team != action.team:
+        # An agent is preferred within the team that rules decided.
+        changes |= {"team": during.team, "agent": None}
+    if during.priority is not None:
+        changes["priority"] = max(action.priority or "normal", during.priority, key=_RANKS.__getitem__)
+    return msgspec.structs.replace(action, **changes)
