@@ -12,7 +12,8 @@ from services.router.domain.facts import Ticket as OpenTicket
 from services.router.domain.standing import key_of
 from services.router.domain.surge import Watched
 from services.router.domain.surging import Surging, may_concern
-from services.router.domain.vocabulary import ATTRIBUTE, FACTS
+from services.router.domain.vocabulary import FACTS
+from services.router.handlers.besides import CUSTOMER, NOBODY, SHIFT
 from services.router.handlers.classifying import Classifier
 from services.router.store import authors, customers, tickets
 from services.router.store.authors import Author
@@ -27,13 +28,7 @@ PURPOSE: Final = ("channel.purpose",)
 FIRST: Final = ("author.first",)
 SURGE: Final = ("volume.surge",)
 CLASSIFIED: Final = ("sentiment", "urgency", "lane")
-CUSTOMER: Final = (ATTRIBUTE, "customer.tags")
-SHIFT: Final = ("shift",)
 TICKET: Final = tuple(name for name in FACTS if name.startswith("ticket."))
-
-
-NOBODY: Final = Customer()
-"""Of whom nothing is known."""
 
 
 @dataclass(frozen=True, slots=True)

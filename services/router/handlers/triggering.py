@@ -24,6 +24,8 @@ from services.router.domain.triggers import (
     still_asks,
     was_dropped,
 )
+from services.router.handlers import besides
+from services.router.handlers.besides import Besides
 from services.router.handlers.following import on_tickets
 from services.router.handlers.gathering import facts_of
 from services.router.handlers.remembered import Versions
@@ -78,7 +80,7 @@ class Triggers:
             for ticket_id, one in now.items()
             if ticket_id in again or ticket_id in found
         ]
-        self._conclude(tx, asked)
+        await self._conclude(tx, asked)
 
     async def on_silence(self, tx: Transaction, timer: Timer) -> None:
         """Asks about the silences of one workspace that are long enough by now, and looks again for the next one."""
@@ -88,17 +90,20 @@ class Triggers:
             return
         found = await silences.due(tx, timer.workspace_id, minutes, limit=AT_ONCE)
         now = await tx.now()
-        self._conclude(tx, [Asked(one, [silence(one, after, now) for after in due], *listening) for one, due in found])
+        await self._conclude(
+            tx, [Asked(one, [silence(one, after, now) for after in due], *listening) for one, due in found]
+        )
         if found:
             await silences.told(tx, {one.ticket.id: due[-1] for one, due in found})
         following = await silences.following(tx, timer.workspace_id, minutes)
         await silences.look(tx, {timer.workspace_id: following} if following else {})
 
-    def _conclude(self, tx: Transaction, asked: Iterable[Asked]) -> None:
+    async def _conclude(self, tx: Transaction, asked: Sequence[Asked]) -> None:
+        seen = await besides.look(tx, [(one.now.workspace_id, one.now.ticket.id, one.compiled) for one in asked])
         made: list[TicketDecided] = []
         expected: list[tuple[str, Awaited]] = []
         for some in asked:
-            decided, awaits = _decide(tx, some)
+            decided, awaits = _decide(tx, some, seen)
             made += decided
             expected += [(some.now.workspace_id, awaits)] if awaits else []
         awaited.add(tx, expected)
@@ -177,13 +182,13 @@ def _again(kept: TicketDecided, tries: int) -> Occasion:
     )
 
 
-def _decide(tx: Transaction, asked: Asked) -> tuple[list[TicketDecided], Awaited | None]:
+def _decide(tx: Transaction, asked: Asked, seen: Besides) -> tuple[list[TicketDecided], Awaited | None]:
     """Every occasion is judged by how the ticket stands now, because that is what the decision is about."""
     made: list[TicketDecided] = []
     effective: list[tuple[Occasion, TicketDecided]] = []
     for occasion in asked.occasions:
         ruleset = asked.compiled.listening(occasion.trigger, occasion.after)
-        facts = _facts(occasion, asked.now)
+        facts = _facts(occasion, asked.now, seen)
         judgement = judge(ruleset, facts, occasion.chain) if ruleset else None
         if judgement is None:
             continue
@@ -232,12 +237,18 @@ def _decision(decided: TicketDecided, action: Action) -> Decision:
     )
 
 
-def _facts(occasion: Occasion, now: Standing) -> Facts:
+def _facts(occasion: Occasion, now: Standing, seen: Besides) -> Facts:
     said = occasion.facts or _UNSAID
     if occasion.message is not None:
         said = facts_of(occasion.message, verb="", at=occasion.at)
     return msgspec.structs.replace(
-        said, at=occasion.at, has_ticket=now.is_open, ticket=now.ticket, changed=occasion.changed
+        said,
+        at=occasion.at,
+        has_ticket=now.is_open,
+        ticket=now.ticket,
+        changed=occasion.changed,
+        customer=seen.known.get(now.ticket.id),
+        shift=seen.shifts.get(now.workspace_id),
     )
 
 

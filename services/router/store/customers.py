@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable
 from typing import Final
 
+import asyncpg
 import msgspec
 
 from services.router.domain.facts import Customer
@@ -32,6 +33,15 @@ INSERT INTO router.customer_account (workspace_id, account, customer_id)
 SELECT workspace_id, account, customer_id FROM told ON CONFLICT DO NOTHING
 """
 # An account that two have is on its way, and the event of one of them is missing: the later news is right.
+_OF_TICKETS: Final = """
+SELECT wanted.id, c.attributes, c.tags FROM unnest($1::text[]) AS wanted (id)
+CROSS JOIN LATERAL (
+    SELECT c.* FROM router.ticket_account t
+    JOIN router.customer_account a ON a.workspace_id = t.workspace_id AND a.account = t.account
+    JOIN router.customer c ON c.id = a.customer_id
+    WHERE t.ticket_id = wanted.id ORDER BY c.changed_at DESC, c.id DESC LIMIT 1
+) AS c
+"""
 _OF_AUTHORS: Final = """
 SELECT wanted.workspace_id, wanted.account, c.attributes, c.tags
 FROM unnest($1::text[], $2::text[]) AS wanted (workspace_id, account)
@@ -65,9 +75,13 @@ async def of_authors(tx: Transaction, authors: Collection[Author]) -> dict[Autho
     """What is known of each author of whom something is."""
     wanted = sorted(authors)
     rows = await tx.fetch(_OF_AUTHORS, [one.workspace_id for one in wanted], [one.account for one in wanted])
-    return {
-        Author(row["workspace_id"], row["account"]): msgspec.convert(
-            {"attributes": row["attributes"], "tags": row["tags"]}, Customer
-        )
-        for row in rows
-    }
+    return {Author(row["workspace_id"], row["account"]): _known(row) for row in rows}
+
+
+async def of_tickets(tx: Transaction, ticket_ids: Collection[str]) -> dict[str, Customer]:
+    """What is known of the customer of each open ticket, of whom something is."""
+    return {row["id"]: _known(row) for row in await tx.fetch(_OF_TICKETS, sorted(ticket_ids))}
+
+
+def _known(row: asyncpg.Record) -> Customer:
+    return msgspec.convert({"attributes": row["attributes"], "tags": row["tags"]}, Customer)
