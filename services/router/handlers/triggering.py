@@ -11,6 +11,7 @@ from services.router.domain.explain import explain as why
 from services.router.domain.facts import Facts, as_kept
 from services.router.domain.rules import Action
 from services.router.domain.standing import Standing, latest
+from services.router.domain.surging import Surging, may_concern
 from services.router.domain.triggers import (
     MAX_TRIES,
     Awaited,
@@ -25,9 +26,17 @@ from services.router.domain.triggers import (
     was_dropped,
 )
 from services.router.handlers.following import on_tickets
-from services.router.handlers.gathering import facts_of
+from services.router.handlers.gathering import SURGE, facts_of
 from services.router.handlers.remembered import Versions
-from services.router.store import awaited, rule_counts, rulesets, silences, ticket_decisions, tickets
+from services.router.store import (
+    awaited,
+    rule_counts,
+    rulesets,
+    silences,
+    surge_policies,
+    ticket_decisions,
+    tickets,
+)
 from services.router.store.ticket_decisions import TicketDecided
 from shared import ids
 from shared.db.timers import Timer
@@ -78,7 +87,7 @@ class Triggers:
             for ticket_id, one in now.items()
             if ticket_id in again or ticket_id in found
         ]
-        self._conclude(tx, asked)
+        await self._conclude(tx, asked)
 
     async def on_silence(self, tx: Transaction, timer: Timer) -> None:
         """Asks about the silences of one workspace that are long enough by now, and looks again for the next one."""
@@ -88,17 +97,19 @@ class Triggers:
             return
         found = await silences.due(tx, timer.workspace_id, minutes, limit=AT_ONCE)
         now = await tx.now()
-        self._conclude(tx, [Asked(one, [silence(one, after, now) for after in due], *listening) for one, due in found])
+        asked = [Asked(one, [silence(one, after, now) for after in due], *listening) for one, due in found]
+        await self._conclude(tx, asked)
         if found:
             await silences.told(tx, {one.ticket.id: due[-1] for one, due in found})
         following = await silences.following(tx, timer.workspace_id, minutes)
         await silences.look(tx, {timer.workspace_id: following} if following else {})
 
-    def _conclude(self, tx: Transaction, asked: Iterable[Asked]) -> None:
+    async def _conclude(self, tx: Transaction, asked: Sequence[Asked]) -> None:
+        surges = await _surges(tx, asked)
         made: list[TicketDecided] = []
         expected: list[tuple[str, Awaited]] = []
         for some in asked:
-            decided, awaits = _decide(tx, some)
+            decided, awaits = _decide(tx, some, surges.get(some.now.workspace_id))
             made += decided
             expected += [(some.now.workspace_id, awaits)] if awaits else []
         awaited.add(tx, expected)
@@ -177,13 +188,21 @@ def _again(kept: TicketDecided, tries: int) -> Occasion:
     )
 
 
-def _decide(tx: Transaction, asked: Asked) -> tuple[list[TicketDecided], Awaited | None]:
+async def _surges(tx: Transaction, asked: Sequence[Asked]) -> Mapping[str, Mapping[str, str]]:
+    """What surges in each workspace whose rules want to know."""
+    wanted = {one.now.workspace_id for one in asked if any(some.asks(*SURGE) for some in one.compiled.others)}
+    return await surge_policies.open_in(tx, wanted) if wanted else {}
+
+
+def _decide(
+    tx: Transaction, asked: Asked, surges: Mapping[str, str] | None
+) -> tuple[list[TicketDecided], Awaited | None]:
     """Every occasion is judged by how the ticket stands now, because that is what the decision is about."""
     made: list[TicketDecided] = []
     effective: list[tuple[Occasion, TicketDecided]] = []
     for occasion in asked.occasions:
         ruleset = asked.compiled.listening(occasion.trigger, occasion.after)
-        facts = _facts(occasion, asked.now)
+        facts = _facts(occasion, asked.now, surges)
         judgement = judge(ruleset, facts, occasion.chain) if ruleset else None
         if judgement is None:
             continue
@@ -232,12 +251,14 @@ def _decision(decided: TicketDecided, action: Action) -> Decision:
     )
 
 
-def _facts(occasion: Occasion, now: Standing) -> Facts:
+def _facts(occasion: Occasion, now: Standing, surges: Mapping[str, str] | None) -> Facts:
     said = occasion.facts or _UNSAID
     if occasion.message is not None:
         said = facts_of(occasion.message, verb="", at=occasion.at)
+    # A surge's policy says what becomes of messages that come in; about tickets that are there rules decide alone.
+    surging = None if surges is None else Surging(open=may_concern(surges, channel=said.channel))
     return msgspec.structs.replace(
-        said, at=occasion.at, has_ticket=now.is_open, ticket=now.ticket, changed=occasion.changed
+        said, at=occasion.at, has_ticket=now.is_open, ticket=now.ticket, changed=occasion.changed, surging=surging
     )
 
 
