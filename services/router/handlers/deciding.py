@@ -15,8 +15,9 @@ from services.router.domain.patterns import Unreadable
 from services.router.domain.triggers import answer
 from services.router.domain.vocabulary import RECEIVED, Trigger
 from services.router.handlers import compiling
+from services.router.handlers.besides import SURGE
 from services.router.handlers.classifying import Classifier
-from services.router.handlers.gathering import SURGE, gather, message_of
+from services.router.handlers.gathering import gather, message_of
 from services.router.handlers.remembered import Versions
 from services.router.handlers.shadows import Shadows, Trial
 from services.router.handlers.surging import counted

@@ -13,7 +13,7 @@ from services.router.domain.standing import key_of
 from services.router.domain.surge import Watched
 from services.router.domain.surging import Surging, may_concern
 from services.router.domain.vocabulary import FACTS
-from services.router.handlers.besides import CUSTOMER, NOBODY, SHIFT
+from services.router.handlers.besides import CUSTOMER, NOBODY, SHIFT, SURGE
 from services.router.handlers.classifying import Classifier
 from services.router.store import authors, customers, tickets
 from services.router.store.authors import Author
@@ -26,7 +26,6 @@ from shared.platform.store import channels, teams
 
 PURPOSE: Final = ("channel.purpose",)
 FIRST: Final = ("author.first",)
-SURGE: Final = ("volume.surge",)
 CLASSIFIED: Final = ("sentiment", "urgency", "lane")
 TICKET: Final = tuple(name for name in FACTS if name.startswith("ticket."))
 

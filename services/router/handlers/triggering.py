@@ -11,6 +11,7 @@ from services.router.domain.explain import explain as why
 from services.router.domain.facts import Facts, as_kept
 from services.router.domain.rules import Action
 from services.router.domain.standing import Standing, latest
+from services.router.domain.surging import Surging, may_concern
 from services.router.domain.triggers import (
     MAX_TRIES,
     Awaited,
@@ -29,7 +30,14 @@ from services.router.handlers.besides import Besides
 from services.router.handlers.following import on_tickets
 from services.router.handlers.gathering import facts_of
 from services.router.handlers.remembered import Versions
-from services.router.store import awaited, rule_counts, rulesets, silences, ticket_decisions, tickets
+from services.router.store import (
+    awaited,
+    rule_counts,
+    rulesets,
+    silences,
+    ticket_decisions,
+    tickets,
+)
 from services.router.store.ticket_decisions import TicketDecided
 from shared import ids
 from shared.db.timers import Timer
@@ -90,9 +98,8 @@ class Triggers:
             return
         found = await silences.due(tx, timer.workspace_id, minutes, limit=AT_ONCE)
         now = await tx.now()
-        await self._conclude(
-            tx, [Asked(one, [silence(one, after, now) for after in due], *listening) for one, due in found]
-        )
+        asked = [Asked(one, [silence(one, after, now) for after in due], *listening) for one, due in found]
+        await self._conclude(tx, asked)
         if found:
             await silences.told(tx, {one.ticket.id: due[-1] for one, due in found})
         following = await silences.following(tx, timer.workspace_id, minutes)
@@ -241,6 +248,9 @@ def _facts(occasion: Occasion, now: Standing, seen: Besides) -> Facts:
     said = occasion.facts or _UNSAID
     if occasion.message is not None:
         said = facts_of(occasion.message, verb="", at=occasion.at)
+    # A surge's policy says what becomes of messages that come in; about tickets that are there rules decide alone.
+    surges = seen.surges.get(now.workspace_id)
+    surging = None if surges is None else Surging(open=may_concern(surges, channel=said.channel))
     return msgspec.structs.replace(
         said,
         at=occasion.at,
@@ -249,6 +259,7 @@ def _facts(occasion: Occasion, now: Standing, seen: Besides) -> Facts:
         changed=occasion.changed,
         customer=seen.known.get(now.ticket.id),
         shift=seen.shifts.get(now.workspace_id),
+        surging=surging,
     )
 
 

@@ -1,5 +1,6 @@
 """What each workspace calls a surge; the row is also the lock under which surges begin and end."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Final
 
@@ -29,6 +30,8 @@ WHERE workspace_id = $1 AND ($2::int IS NULL OR version < $2) ORDER BY version D
 """
 _LOAD: Final = f"SELECT {_COLUMNS} FROM router.surge_policy WHERE workspace_id = $1"
 
+_OPEN: Final = "SELECT workspace_id, open FROM router.surge_policy WHERE workspace_id = ANY($1::text[])"
+
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
     """A policy at one version. `open`: what surges now, the surge's id by subject."""
@@ -54,6 +57,13 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 async def load(tx: Transaction, workspace_id: str, *, lock: bool = False) -> Kept | None:
     """The workspace's policy; None: it has none, and nothing is counted."""
     return _kept(await tx.fetchrow(f"{_LOAD} FOR UPDATE" if lock else _LOAD, workspace_id))
+
+
+async def open_in(tx: Transaction, workspaces: Collection[str]) -> dict[str, dict[str, str]]:
+    """What surges in each of these workspaces; nothing where there is no policy."""
+    rows = await tx.fetch(_OPEN, list(workspaces))
+    found: dict[str, dict[str, str]] = {row["workspace_id"]: row["open"] for row in rows}
+    return {workspace: found.get(workspace, {}) for workspace in workspaces}
 
 
 async def insert(tx: Transaction, workspace_id: str, policy: Policy, *, author: str) -> Kept | None:

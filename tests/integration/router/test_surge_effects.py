@@ -8,9 +8,12 @@ from services.router.handlers.deciding import Router
 from shared.db.transaction import Batch
 from shared.events import envelope
 from shared.events.catalogue import ROUTING
+from shared.events.tickets import TicketUpdated
 from tests.support import past, surges
 from tests.support.messages import message, received
 from tests.support.past import REFUNDS
+from tests.support.ticket_events import created, told
+from tests.support.triggers import happen, routed
 
 ALARM = {"name": "alarm", "when": {"volume.surge": True}, "then": {"tags": ["all-hands"]}}
 DURING = {"priority": "high", "team": "product", "tags": ["surge"]}
@@ -103,6 +106,25 @@ async def test_a_rule_asks_whether_it_surges_and_what_it_saw_is_kept(admin, data
     assert explained["facts"]["volume.surge"] is True
     [held] = explained["matched"]
     assert held["evidence"] == [{"pointer": "/rules/0/when/volume.surge", "fact": "volume.surge", "was": True}]
+
+
+async def test_rules_about_tickets_see_it_too_and_a_policy_leaves_tickets_alone(admin, database):
+    asking = {"on": "customer.replied", "when": {"volume.surge": True}, "then": {"tags": ["all-hands"]}}
+    await in_force(database, ALARM | asking)
+    said = [message(f"r{number}", workspace="w1", channel="chn_w1") for number in (2, 3)]
+    replies = [
+        told(TicketUpdated, 2 + number, workspace="w1", message=one, changes=("messages",))
+        for number, one in enumerate(said)
+    ]
+    await happen(database, created(workspace="w1"), replies[0])
+    assert await routed(database) == []
+    await surge(admin, database, **DURING)
+    await happen(database, replies[1])
+    decided = (await routed(database))[-1]
+    assert (decided.ticket_version, decided.trigger) == (3, "customer.replied")
+    assert (decided.decision.tags, decided.decision.priority, decided.reroute) == (("all-hands",), "low", None)
+    [row] = await past.own(database, "SELECT facts FROM router.ticket_decision")
+    assert list(row["facts"]["surging"]["open"]) == [surges.channel()]
 
 
 async def test_whoever_asks_without_a_policy_is_warned(admin):
