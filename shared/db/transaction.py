@@ -304,7 +304,8 @@ class Transaction:
         self._after.clear()
         if self._begun:
             try:
-                await self._connection.execute("ROLLBACK")
+                if not self._connection.is_closed():
+                    await self._connection.execute("ROLLBACK")
             except Exception:  # noqa: BLE001 - why it is undone is what callers must hear, a cancellation above all
                 # Without us the server undoes it as well; a connection that was lost is the pool's again already.
                 with suppress(asyncpg.InterfaceError):

@@ -277,6 +277,9 @@ class Postgres:
             pids = [each.connection.real.pid for each in self._blocked if each.connection.real]
             waiting = {row["pid"] for row in self._ask(self._monitor.fetch(_WAITS, pids))}
             for statement in list(self._blocked):
+                # What one of them leads to may be the death of the others.
+                if statement not in self._blocked:
+                    continue
                 assert statement.work
                 assert statement.connection.real
                 if statement.connection.real.pid not in waiting and self._finished(statement):

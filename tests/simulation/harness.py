@@ -98,7 +98,7 @@ class Harness:
             except Exception:  # noqa: BLE001 - a seed that breaks off is a fault like any other
                 world.blame(f"the seed broke off: {traceback.format_exc()}")
             finally:
-                world.is_over = True
+                world.end()
                 self._postgres.end()
                 world.loop.end()
                 del world.loop

@@ -94,6 +94,12 @@ class World:
     def _dice(self, name: str) -> random.Random:
         return random.Random(f"{self.story.seed}/{name}")
 
+    def end(self) -> None:
+        """Nothing of it runs on: what its tasks say when they are taken apart must not reach the next seed."""
+        self.is_over = True
+        for process in self._processes:
+            process.die()
+
     # -- what the others ask ------------------------------------------------------------------------------------
 
     def process(self) -> Process | None:
