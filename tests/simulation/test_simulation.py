@@ -11,7 +11,7 @@ import pytest
 from tests.simulation.harness import BLOCK
 
 SOAK: Final = os.environ.get("BATON_SOAK") == "1"
-SEEDS: Final = 10_000 if SOAK else 1_000
+SEEDS: Final = 10_000 if SOAK else 1_000 if os.environ.get("CI") == "true" else 100
 JOBS: Final = 2 if SOAK else 1
 """The other core has the other tests to run."""
 PATIENCE: Final = 10_000 if SOAK else 1_500
