@@ -7,7 +7,8 @@ MAKEFLAGS += --no-builtin-rules
 PYTHON ?= python3
 BIN := .venv/bin
 PORT ?= 8123
-WORKERS ?= 2
+# Tests wait about as long as they compute; CI has the time to crowd them less.
+WORKERS ?= $(if $(CI),2,3)
 SEED ?= 1
 UV := $(BIN)/python -m uv
 COMPILE := $(UV) pip compile pyproject.toml --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --quiet
