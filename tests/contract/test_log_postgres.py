@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
+from math import inf
+from typing import Any
 
 import pytest
 
@@ -240,6 +242,33 @@ async def test_a_member_that_lost_a_shard_and_has_it_again_cannot_commit_its_old
             await commit(paused, member, batch)
         await append(process, encoded("k", 4))
         assert by_key(await read(paused, member, 1)) == {"k": [4]}
+
+
+async def test_a_member_that_reads_again_what_it_has_lost_does_not_ask_all_the_time(
+    rig: PostgresRig, process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await append(process, *(encoded("k", n) for n in range(4)))
+    async with rig.process(silent=True) as paused, paused.log.subscribe("g", [MESSAGES]) as member:
+        batch, _ = await fetch(member, max_records=4)
+        async with process.log.subscribe("g", [MESSAGES]) as other:
+            assert len(await read(process, other, 4)) == 4
+            member.rewind(batch)
+            looks = 0
+            look = Database.look
+
+            async def counted(database: Database, *arguments: Any) -> Any:
+                nonlocal looks
+                looks += database is paused.database
+                return await look(database, *arguments)
+
+            # As if it had not noticed yet.
+            monkeypatch.setattr(PostgresSubscription, "balance", lambda _: asyncio.sleep(0))
+            monkeypatch.setattr(member, "_deadline", inf)
+            monkeypatch.setattr(Database, "look", counted)
+            assert (await fetch(member, max_wait=timedelta(milliseconds=400)))[1] == []
+            monkeypatch.undo()
+    # Every 20 ms, two at a time.
+    assert 0 < looks < 100
 
 
 async def test_surplus_shards_go_to_a_new_member_only_between_batches(rig: PostgresRig, process: Process) -> None:

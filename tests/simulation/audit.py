@@ -27,9 +27,12 @@ UNION ALL SELECT 'not sent to the log', shard::text FROM log.queue
 UNION ALL SELECT 'notifier: ' || state, id FROM notifier.reply WHERE state IN ('waiting', 'sending', 'unknown')
 UNION ALL SELECT 'tickets: ' || state, id FROM tickets.reply WHERE state IN ('queued', 'sending', 'unknown')
 UNION ALL SELECT 'echo', message_id FROM tickets.echo
-UNION ALL SELECT 'not consumed by ' || c.consumer_group, c.shard::text
-    FROM log.cursor c JOIN log.position p ON p.shard = c.shard AND p.position = c.position
+UNION ALL SELECT 'not consumed by ' || g.name, s.id::text
+    FROM unnest($1::text[], $2::text[]) AS g (name, topic) JOIN log.shard s ON s.topic = g.topic
+    LEFT JOIN log.cursor c ON c.consumer_group = g.name AND c.shard = s.id
+    WHERE s.next_position > greatest(s.first_position, coalesce(c.position, 0))
 """
+"""For groups and the topics that they read, whether they have begun to or not."""
 _MESSAGES: Final = "SELECT external_id, direction, ticket_id FROM tickets.message"
 _NATIVES: Final = """
 SELECT m.external_id FROM tickets.entry e JOIN tickets.message m ON m.id = e.message_id WHERE e.kind = 'native'
@@ -67,6 +70,8 @@ class World(Protocol):
     network: Network
     agents: list[Agent]
 
+    @property
+    def groups(self) -> Sequence[tuple[str, str]]: ...
     def history(self) -> Sequence[Event]: ...
     def backlog(self) -> Sequence[str]: ...
 
@@ -85,7 +90,8 @@ class Facts:
 def leftovers(world: World) -> list[str]:
     """What is still under way."""
     under_way = [f"{world.network.under_way} webhooks"] if world.network.under_way else []
-    rows = world.postgres.rows(_LEFTOVERS)
+    names, topics = zip(*world.groups, strict=True)
+    rows = world.postgres.rows(_LEFTOVERS, list(names), list(topics))
     return [*under_way, *world.backlog(), *(f"{row['what']} {row['id']}" for row in rows)]
 
 

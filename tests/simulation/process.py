@@ -66,6 +66,8 @@ class Blueprint:
         self.settings = KernelSettings.load()
         runtimes = {name: inert_runtime(name) for name in self.builders}
         services = [build(runtimes[name]) for name, build in self.builders.items()]
+        self.groups = [(one.group, topic) for service in services for one in service.consumes for topic in one.topics]
+        """Consumer groups, and the topics that they read."""
         clock = runtimes["ingest"].clock
         app = new_app(runtimes["ingest"], services, Health(clock))
         self.face = app.face

@@ -4,6 +4,7 @@ import asyncio
 import contextvars
 import random
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -122,6 +123,11 @@ class World:
             return self.broker.history(TICKETS)
         rows = self.postgres.rows("SELECT headers, value FROM log.event WHERE topic = $1 ORDER BY id", TICKETS)
         return [envelope.decode(decode_headers(row["headers"]), row["value"]) for row in rows]
+
+    @property
+    def groups(self) -> Sequence[tuple[str, str]]:
+        """Who consumes what."""
+        return self._blueprint.groups
 
     def backlog(self) -> list[str]:
         """What the broker still holds for somebody."""

@@ -173,7 +173,7 @@ class PostgresSubscription(Subscription):
             for shard, state in shards.items()
             if self._shards.get(shard) is state and not state.is_leaving and state.read == starts.get(shard)
         }
-        self._is_dry = len(rows) < share and unchanged.keys() == starts.keys()
+        self._is_dry = len(rows) < share and starts.keys() <= unchanged.keys()
         return _take(unchanged, rows)
 
     async def _reload(self, shards: Mapping[int, Shard]) -> None:
@@ -181,6 +181,9 @@ class PostgresSubscription(Subscription):
         if unknown:
             for row in await self._database.look(_COMMITTED, self._me.group, self._me.member, unknown):
                 shards[row["shard"]].read = shards[row["shard"]].done = row["position"]
+            if any(shards[shard].read is None for shard in unknown):
+                # Somebody else's by now: until we have noticed, nothing is to be read there.
+                self._unbalanced.set()
 
     # -- committing ---------------------------------------------------------------------------------------------
 
