@@ -43,7 +43,7 @@ check: .venv/.dev ## Static checks: format, lint, types, imports, dependencies, 
 	$(BIN)/python -m tests.support.generated --check
 
 .PHONY: test
-test: check .venv/.kafka ## Everything CI runs: check, then all tests
+test: check .venv/.kafka ## Check, then all tests; with CI=true more seeds, as CI does
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal -q
 
 .PHONY: fix
