@@ -244,6 +244,8 @@ async def test_two_normalizers_on_one_channel_keep_its_order_and_double_nothing(
         for _ in range(40):
             await worker.share()
             await worker.step()
+        # Or what it took in its last round would wait for its lease to end.
+        await worker.leave()
 
     async with asyncio.TaskGroup() as group:
         for worker in workers:
