@@ -53,6 +53,12 @@ async def pause(delay: timedelta, stop: asyncio.Event) -> bool:
     return False
 
 
+def cancellations() -> int:
+    """How often this task was asked to end; code that clean-up made say something else can see it by the difference."""
+    task = asyncio.current_task()
+    return task.cancelling() if task is not None else 0
+
+
 async def retrying(
     call: Callable[[], Awaitable[T]],
     *,

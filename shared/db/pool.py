@@ -1,8 +1,8 @@
 """The pool of connections, and the only door to a transaction."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 from zlib import crc32
@@ -15,6 +15,7 @@ from shared.db import columns
 from shared.db.transaction import SCAN_ROLE, Scope, Transaction
 from shared.errors import Misconfigured, Retryable
 from shared.ids import Ids
+from shared.retry import cancellations
 
 COMMAND_TIMEOUT: Final = 30.0
 """Seconds a statement may take before the client gives up; the server gives up earlier (SESSION)."""
@@ -129,11 +130,9 @@ class Database:
 
         Raises Retryable as `transaction` does.
         """
-        try:
+        with _reaching():
             async with self.pool.acquire(timeout=10) as connection:
                 yield connection
-        except AWAY as error:
-            raise Retryable(f"the database is away or busy: {type(error).__name__}: {error}") from error
 
     async def system(self) -> str:
         """Which system this database is, among others that share something with it."""
@@ -145,11 +144,9 @@ class Database:
 
         Raises Retryable as `transaction` does.
         """
-        try:
+        with _reaching():
             async with self.lookouts.acquire(timeout=10) as connection:
                 rows: list[asyncpg.Record] = await connection.fetch(*columns.packed(sql, arguments))
-        except AWAY as error:
-            raise Retryable(f"the database is away or busy: {type(error).__name__}: {error}") from error
         return rows
 
     @asynccontextmanager
@@ -161,7 +158,7 @@ class Database:
         Raises Retryable when the database is away, busy or was too slow; then nothing was committed, except that a
         connection lost during COMMIT itself leaves it open whether it was: callers must be safe to run again.
         """
-        try:
+        with _reaching():
             async with self.pool.acquire(timeout=10) as connection:
                 tx = Transaction(connection, self, scope, schema=schema, traceparent=traceparent)
                 try:
@@ -174,9 +171,21 @@ class Database:
                         connection.terminate()
                     await tx.rollback()
                     raise
-        except AWAY as error:
-            raise Retryable(f"the database is away or busy: {type(error).__name__}: {error}") from error
         tx.run_after_commit()
+
+
+@contextmanager
+def _reaching() -> Iterator[None]:
+    """What the database or the way to it could not do is Retryable, whatever its class."""
+    before = cancellations()
+    try:
+        yield
+    except AWAY as error:
+        if cancellations() > before:
+            # A connection that is lost while its statement is being cancelled fails to go back to the pool, and that
+            # error takes the cancellation's place: whoever repeats what is Retryable would never end.
+            raise asyncio.CancelledError from error
+        raise Retryable(f"the database is away or busy: {type(error).__name__}: {error}") from error
 
 
 async def _pool(dsn: str, *, min_size: int, max_size: int, **session: str) -> "asyncpg.Pool[asyncpg.Record]":
@@ -200,11 +209,11 @@ async def _keep(_: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]") -> None:
 
 
 async def _close(pool: "asyncpg.Pool[asyncpg.Record]") -> None:
-    # Bounded: a connection that hangs must not keep the process from leaving.
+    # Neither a connection that hangs nor one that breaks may keep the process from leaving.
     try:
         async with asyncio.timeout(5):
             await pool.close()
-    except TimeoutError:
+    except AWAY:
         pool.terminate()
 
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any, Final, Never
 
 from shared.errors import Retryable
-from shared.retry import Backoff
+from shared.retry import Backoff, cancellations
 
 PATIENCE: Final = Backoff(cap=timedelta(seconds=5))
 """How long loops wait for a dependency; short, because they poll and nobody else is told when it is back."""
@@ -35,11 +35,15 @@ async def running(*loops: Callable[[], Coroutine[Any, Any, None]]) -> AsyncItera
 
 async def persevering(step: Callable[[], Awaitable[object]]) -> Never:
     """Repeats a step until cancelled; waits, longer each time, while what it depends on is away."""
+    before = cancellations()
     failures = 0
     while True:
         try:
             await step()
         except Retryable as error:
+            if cancellations() > before:
+                # What failed while it was being cancelled is not to be repeated.
+                raise asyncio.CancelledError from error
             await asyncio.sleep(PATIENCE.delay(failures, retry_after=error.retry_after).total_seconds())
             failures += 1
         else:

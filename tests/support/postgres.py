@@ -112,8 +112,8 @@ async def open_database(dsn: str, *, size: int = 16, clock: Clock | None = None)
 
 
 def cut_connections(database: Database) -> None:
-    """Every connection of the pool is gone at once, as when the network or the server is."""
-    for holder in database.pool._holders:
+    """Every connection is gone at once, as when the network or the server is."""
+    for holder in (*database.pool._holders, *database.lookouts._holders):
         if holder._con is not None:
             holder._con._transport.abort()
 

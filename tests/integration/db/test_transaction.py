@@ -1,6 +1,7 @@
 """One transaction: what it writes and what it publishes stay or go together, in the workspaces it named."""
 
 import asyncio
+import socket
 from contextlib import suppress
 from datetime import UTC, datetime
 
@@ -15,7 +16,7 @@ from shared.events.catalogue import MESSAGES
 from shared.events.envelope import Encoded
 from shared.events.messages import ChannelChanged
 from tests.support.consuming import channel
-from tests.support.postgres import blocking, execute, open_database
+from tests.support.postgres import blocking, cut_connections, execute, open_database
 
 W1 = Workspace("w1")
 BOTH = Batch(frozenset({"w1", "w2"}))
@@ -387,6 +388,24 @@ async def test_a_cancelled_block_stays_cancelled_also_when_its_rollback_cannot_b
         blocking(execute(server_dsn, f"SELECT pg_terminate_backend({pid}, 5000)"))
         task.cancel()
     assert task.cancelled()
+
+
+async def test_a_cancelled_look_stays_cancelled_also_when_its_connection_is_gone(database: Database) -> None:
+    for number in range(20):
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(database.look("SELECT pg_sleep(1)"))
+            await asyncio.sleep(number * 0.0005)
+            task.cancel()
+            cut_connections(database)
+        assert task.cancelled()
+
+
+async def test_a_database_that_dies_while_it_is_left_is_left(dsn: str) -> None:
+    async with open_database(dsn) as database:
+        for holder in database.pool._holders:
+            if holder._con is not None:
+                # Nothing was heard yet, and the farewell finds nobody.
+                holder._con._transport.get_extra_info("socket").shutdown(socket.SHUT_WR)
 
 
 # -- deferred writes --------------------------------------------------------------------------------------------

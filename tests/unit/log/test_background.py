@@ -67,6 +67,29 @@ async def test_a_step_is_repeated_while_its_dependency_is_away_and_no_longer() -
     assert calls == errors
 
 
+async def test_a_loop_ends_also_when_its_step_mistakes_the_cancellation_for_a_failure() -> None:
+    calls = 0
+
+    async def step() -> None:
+        nonlocal calls
+        calls += 1
+        try:
+            await for_ever()
+        except asyncio.CancelledError as error:
+            if calls == 1:
+                raise Retryable("away") from error
+            raise
+
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(persevering(step))
+        await asyncio.sleep(0)
+        task.cancel()
+        # As when a process is to stop and nobody asks twice.
+        await asyncio.wait([task], timeout=5)
+        task.cancel()
+    assert calls == 1
+
+
 async def test_only_listeners_of_a_topic_are_woken() -> None:
     wakes = Wakes()
     with wakes.listen(["a", "b"]) as one, wakes.listen(["c"]) as other:
