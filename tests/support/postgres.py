@@ -4,8 +4,9 @@ import asyncio
 import contextlib
 import itertools
 import os
+from collections import deque
 from collections.abc import AsyncIterator, Coroutine, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from importlib import import_module
 from typing import Any, Final, TypeVar
 
@@ -36,6 +37,10 @@ SHARDS: Final = 4
 """Shards of each topic: enough to show what partitions do, few enough to stay quick."""
 
 
+MOST_DROPPING: Final = 20
+"""Databases of tests that are over: each takes 10 MB of memory."""
+
+
 class Server:
     """A server that all workers of one test session share."""
 
@@ -45,6 +50,9 @@ class Server:
         self._stack = contextlib.AsyncExitStack()
         self._numbers = itertools.count(1)
         self._found: dict[str, str] = {}
+        self._besides = ThreadPoolExecutor(1)
+        self._spare: Future[str] | None = None
+        self._dropping: deque[Future[None]] = deque()
 
     def start(self) -> None:
         """Joins the session's server, or makes it and its template."""
@@ -72,6 +80,11 @@ class Server:
 
     def stop(self) -> None:
         """Leaves; the maker waits for the others first."""
+        if self._spare is not None:
+            self._drop(self._spare.result())
+        self._besides.shutdown()
+        while self._dropping:
+            self._dropping.popleft().result()
         self._session.leave(lambda: self._runner.run(self._stack.aclose()))
         if self._found:
             self._runner.close()
@@ -86,12 +99,24 @@ class Server:
     def database(self) -> Iterator[str]:
         """The DSN of a migrated database that nobody else uses, dropped at the end."""
         self.start()
-        name = f"baton_test_{os.getpid()}_{next(self._numbers)}"
-        blocking(execute(self.dsn, f"CREATE DATABASE {name} TEMPLATE {self._found['template']}"))
+        # The next one is made and the last one dropped while tests run: neither is what a test waits for, and a drop,
+        # which waits for every process of the server, may take long when one of them is stopped on purpose.
+        name = (self._spare or self._besides.submit(self._create)).result()
+        self._spare = self._besides.submit(self._create)
         try:
             yield in_database(self.dsn, name)
         finally:
-            blocking(drop_database(self.dsn, name))
+            self._drop(name)
+            while len(self._dropping) > MOST_DROPPING or (self._dropping and self._dropping[0].done()):
+                self._dropping.popleft().result()
+
+    def _create(self) -> str:
+        name = f"baton_test_{os.getpid()}_{next(self._numbers)}"
+        asyncio.run(execute(self.dsn, f"CREATE DATABASE {name} TEMPLATE {self._found['template']}"))
+        return name
+
+    def _drop(self, name: str) -> None:
+        self._dropping.append(self._besides.submit(lambda: asyncio.run(drop_database(self.dsn, name))))
 
 
 async def migrate_all(dsn: str) -> None:
@@ -125,7 +150,7 @@ def in_database(dsn: str, name: str) -> str:
 
 async def drop_database(maintenance: str, name: str) -> None:
     """Gone, whoever is connected."""
-    await execute(maintenance, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+    await execute(maintenance, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)", within=180)
 
 
 def blocking(work: Coroutine[Any, Any, T]) -> T:
@@ -134,8 +159,8 @@ def blocking(work: Coroutine[Any, Any, T]) -> T:
         return thread.submit(asyncio.run, work).result()
 
 
-async def execute(dsn: str, sql: str) -> None:
-    connection = await asyncpg.connect(dsn, timeout=10, command_timeout=60)
+async def execute(dsn: str, sql: str, *, within: float = 60) -> None:
+    connection = await asyncpg.connect(dsn, timeout=10, command_timeout=within)
     try:
         await connection.execute(sql)
     finally:
