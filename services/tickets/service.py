@@ -53,6 +53,7 @@ def build(runtime: Runtime) -> Service:
                 topics=(ROUTING,),
                 schema=NAME,
                 handler=partial(on_routed, desk=desk),
+                members=settings.tickets_members,
                 max_records=settings.tickets_batch,
             ),
             Consume(group=DELIVERIES_GROUP, topics=(DELIVERIES,), schema=NAME, handler=partial(on_delivery, desk=desk)),

@@ -11,6 +11,12 @@ class TicketsSettings(Settings):
     """What tickets reads."""
 
     tickets_batch: int = Field(500, ge=1, le=5_000, description="Routed messages that are applied in one transaction.")
+    tickets_members: int = Field(
+        2,
+        ge=1,
+        le=16,
+        description="Members of the group `tickets` in one process: one waits for the database while another works.",
+    )
     key_environment: Annotated[str, Field(pattern=r"^[a-z0-9]{1,16}$")] = Field(
         "live", description="What API keys say in their second part, so that a leaked one shows where it is valid."
     )

@@ -107,7 +107,12 @@ class _Process:
         self._schemas = schemas
         self._grace = timedelta(milliseconds=runtime.settings.shutdown_grace_ms)
         self._supervisor = Supervisor(runtime.clock, runtime.metrics, runtime.stopping)
-        self._members = [_Member(runtime, consume) for service in services for consume in service.consumes]
+        self._members = [
+            _Member(runtime, consume, name)
+            for service in services
+            for consume in service.consumes
+            for name in consume.names
+        ]
         checks = {"database": self._database, "migrations": self._migrations, "consumers": self._consumers}
         self._health = Health(runtime.clock, checks)
 
@@ -179,9 +184,10 @@ class _Process:
 class _Member:
     """A consumer, and whether it has been given its part of the group's work yet."""
 
-    def __init__(self, runtime: Runtime, consume: Consume) -> None:
+    def __init__(self, runtime: Runtime, consume: Consume, name: str) -> None:
         self._log = runtime.log
-        self.name = f"consumer.{consume.group}"
+        self._member = name
+        self.name = f"consumer.{name}"
         self.has_joined = False
         self.consumer = Consumer(runtime.database, self, consume, metrics=runtime.metrics, spans=runtime.spans)
         self.tail: Final = runtime.log.tail
@@ -192,7 +198,7 @@ class _Member:
         self, group: str, topics: Sequence[str], *, member: str | None = None
     ) -> AsyncIterator[Subscription]:
         """As the log does it."""
-        async with self._log.subscribe(group, topics, member=member) as subscription:
+        async with self._log.subscribe(group, topics, member=member or self._member) as subscription:
             self.has_joined = True
             yield subscription
 

@@ -77,6 +77,8 @@ class Log(Protocol):
     ) -> AbstractAsyncContextManager[Subscription]:
         """Joins a group and leaves it at the end, so that others take over at once.
 
+        `member` tells the members of one process apart, and keeps its name over restarts; without it the group's name.
+
         A group that is new to a topic begins with the oldest record that is retained.
         """
         ...

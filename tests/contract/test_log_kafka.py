@@ -31,7 +31,7 @@ from tests.support.kafka.member import Member
 from tests.support.kafka.rig import PARTITIONS, KafkaRig, relayed
 from tests.support.logs import Process, append, by_key, commit, encoded, fetch, read
 from tests.support.postgres import open_database
-from tests.support.waiting import answer
+from tests.support.waiting import PATIENCE, answer
 from tests.support.writing import writing
 
 pytestmark = pytest.mark.timeout(240)
@@ -114,6 +114,26 @@ async def test_a_static_member_comes_back_to_its_partitions(rig: KafkaRig) -> No
         await append(one, encoded("k", 2))
         async with one.log.subscribe("g", [MESSAGES]) as again:
             assert by_key(await read(one, again, 1)) == {"k": [2]}
+
+
+async def test_static_members_of_one_process_do_not_put_each_other_out(rig: KafkaRig) -> None:
+    named = replace(rig.cluster, member="replica-0")
+    readers: dict[str, set[str]] = defaultdict(set)
+    async with rig.process(cluster=named) as one:
+
+        async def consume(member: str) -> None:
+            async with one.log.subscribe("g", [MESSAGES], member=member) as subscription:
+                while len(readers) < 2:
+                    await append(one, *(encoded(f"k{number}", number) for number in range(PARTITIONS * 4)))
+                    batch, records = await fetch(subscription)
+                    if records:
+                        readers[member] |= {record.key for record in records}
+                        await commit(one, subscription, batch)
+
+        async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as group:
+            for member in ("g", "g-2"):
+                group.create_task(consume(member))
+    assert readers.keys() == {"g", "g-2"}
 
 
 def _gets_nothing(subscription: KafkaSubscription) -> None:

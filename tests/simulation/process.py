@@ -237,8 +237,9 @@ class Process:
                             group.create_task(supervisor.keep(f"{service.name}.{name}", task))
                     for consume in service.consumes:
                         slower = replace(consume, max_wait=POLL, drain_every=POLL)
-                        consumer = _Consumer(database, log, slower, metrics=metrics)
-                        group.create_task(supervisor.keep(f"consumer.{consume.group}", consumer.run))
+                        for name in consume.names:
+                            consumer = _Consumer(database, log, slower, metrics=metrics)
+                            group.create_task(supervisor.keep(f"consumer.{name}", consumer.run))
 
     def _serve_api(self, services: Sequence[Service], runtime: Runtime) -> None:
         face = replace(

@@ -53,6 +53,8 @@ class Consume:
     schema: str
     """The service's schema: its tables, and its parked keys and dead letters."""
     handler: Handler
+    members: int = 1
+    """Of the group in one process: one waits for the database while another thinks, each with shards of its own."""
     max_records: int = 500
     max_wait: timedelta = timedelta(milliseconds=250)
     """How long a fetch waits for the first record; also how long a stop may take while nothing comes."""
@@ -66,3 +68,8 @@ class Consume:
     stuck_after: int = 6
     """Failures in a row, with a dependency seemingly away, after which only the keys that fail keep waiting."""
     poison: PoisonLimit = PoisonLimit()
+
+    @property
+    def names(self) -> list[str]:
+        """What the members of one process are called; the first one as the group is."""
+        return [self.group, *(f"{self.group}-{number}" for number in range(2, self.members + 1))]

@@ -74,10 +74,11 @@ class KafkaLog(Log):
     ) -> AsyncIterator[KafkaSubscription]:
         """Joins a group. A static member (BATON_KAFKA_MEMBER) keeps its partitions over a quick restart."""
         pace = self._cluster.pace
-        static = f"{self._cluster.member}-{group}" if self._cluster.member else None
+        name = member or group
+        static = f"{self._cluster.member}-{name}" if self._cluster.member else None
         consumer = AIOKafkaConsumer(
             **self._cluster.options(),
-            client_id=f"baton-{member or group}",
+            client_id=f"baton-{name}",
             group_id=self._cluster.name(group),
             group_instance_id=static,
             session_timeout_ms=round(pace.session.total_seconds() * 1000),
@@ -98,17 +99,17 @@ class KafkaLog(Log):
                     check_owner(self._cluster, await consumer.topics())
             yield subscription
         except Stalled as error:
-            self._stalled(group, error)
+            self._stalled(name, error)
             raise
         finally:
             if subscription.has_got_something:
-                self._stalls.pop(group, None)
+                self._stalls.pop(name, None)
             await stop_consumer(consumer)
 
-    def _stalled(self, group: str, error: Stalled) -> None:
-        self._stalls[group] = self._stalls.get(group, 0) + 1
-        if self._stalls[group] >= STALLS:
-            raise Misconfigured(f"group {group} makes no progress, and a new member did not either: {error}") from error
+    def _stalled(self, name: str, error: Stalled) -> None:
+        self._stalls[name] = self._stalls.get(name, 0) + 1
+        if self._stalls[name] >= STALLS:
+            raise Misconfigured(f"group {name} makes no progress, and a new member did not either: {error}") from error
 
     @asynccontextmanager
     async def tail(self, topics: Sequence[str], *, patience: int = TAIL_PATIENCE) -> AsyncIterator[KafkaTail]:

@@ -66,8 +66,8 @@ class PostgresLog(Log):
     async def subscribe(
         self, group: str, topics: Sequence[str], *, member: str | None = None
     ) -> AsyncIterator[PostgresSubscription]:
-        """Joins a group. `member` only makes the name of this life of the member easier to recognise."""
-        name = self._database.ids.new(member or "member")
+        """Joins a group. Each life of a member has a name of its own, which begins with `member`."""
+        name = self._database.ids.new(member or group)
         with self._wakes.listen(topics) as wake:
             subscription = PostgresSubscription(
                 self._database, Membership(group, name, tuple(topics)), pace=self._pace, wake=wake

@@ -86,7 +86,7 @@ class Demo:
         return Service(
             name=runtime.service,
             router=router,
-            consumes=[Consume(group="demo", topics=[MESSAGES], schema="demo", handler=self.on_messages)],
+            consumes=[Consume(group="demo", topics=[MESSAGES], schema="demo", handler=self.on_messages, members=2)],
             tasks={"forever": forever},
         )
 
@@ -172,7 +172,7 @@ async def test_readiness_names_a_consumer_that_has_not_joined(dsn: str, monkeypa
         answer = await http.get("/readyz")
 
     assert answer.status_code == 503
-    assert answer.json()["waiting_for"] == {"consumers": "have not joined: consumer.demo"}
+    assert answer.json()["waiting_for"] == {"consumers": "have not joined: consumer.demo, consumer.demo-2"}
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
