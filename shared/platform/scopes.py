@@ -8,6 +8,7 @@ Scope = Literal[
     "tickets:write",
     "tickets:override",
     "tickets:supervise",
+    "customers:write",
     "reports:read",
     "channels:read",
     "channels:write",
@@ -30,6 +31,7 @@ SCOPES: Final[dict[Scope, str]] = {
     "tickets:write": "claim, answer, note, tag, snooze and resolve tickets",
     "tickets:override": "answer although a turn is taken or a lease is held; every use is audited",
     "tickets:supervise": "force takeovers, assign beyond capacity, merge, approve, settle replies of others",
+    "customers:write": "set attributes and tags of customers",
     "reports:read": "read reports",
     "channels:read": "read channels and their health, never their secrets",
     "channels:write": "connect, change and disconnect channels",
@@ -48,7 +50,9 @@ SCOPES: Final[dict[Scope, str]] = {
 
 ALL_SCOPES: Final[frozenset[Scope]] = frozenset(get_args(Scope))
 
-_AGENT: Final[frozenset[Scope]] = frozenset({"tickets:read", "tickets:write", "channels:read", "stream:read"})
+_AGENT: Final[frozenset[Scope]] = frozenset(
+    {"tickets:read", "tickets:write", "customers:write", "channels:read", "stream:read"}
+)
 _LEAD: Final[frozenset[Scope]] = _AGENT | {
     "tickets:override",
     "tickets:supervise",
@@ -71,8 +75,8 @@ ROLES: Final[dict[Role, frozenset[Scope]]] = {
     "manager": _MANAGER,
     "admin": ALL_SCOPES,
     "analyst": frozenset({"tickets:read", "reports:read", "channels:read", "rules:read"}),
-    "bot": frozenset({"tickets:read", "tickets:write", "stream:read"}),
-    "integration": frozenset({"tickets:read", "channels:read", "stream:read", "webhooks:manage"}),
+    "bot": frozenset({"tickets:read", "tickets:write", "customers:write", "stream:read"}),
+    "integration": frozenset({"tickets:read", "customers:write", "channels:read", "stream:read", "webhooks:manage"}),
 }
 """What each role may do."""
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from pydantic import AfterValidator, BaseModel, Field, StrictBool, StrictFloat, StrictInt, StrictStr
 from starlette.responses import Response
 
-from services.tickets.api.lease import ActorView, Reader, Writer
+from services.tickets.api.lease import ActorView, Reader
 from services.tickets.api.shapes import Body, Id, LineView, Ref, Tag, Words, storable
 from services.tickets.domain.customer import KEY, LONGEST_TEXT, MOST_ATTRIBUTES, MOST_BYTES, MOST_TAGS
 from services.tickets.handlers import customers as handling
@@ -29,6 +29,7 @@ Number = Annotated[StrictInt, Field(ge=-(2**53), le=2**53)] | Annotated[StrictFl
 Value = StrictBool | Number | Text
 _NEVER: Final = 2**62
 
+Amender = Annotated[Call, requires("customers:write")]
 Supervisor = Annotated[Call, requires("tickets:write", "tickets:supervise")]
 
 router = APIRouter(tags=["customers"])
@@ -140,7 +141,7 @@ async def get_customer(customer_id: Id, call: Reader) -> Response:
     response_model=CustomerView,
     responses=problems(400, 403, 404, 409, 412, 422, 428),
 )
-async def amend(customer_id: Id, body: AmendBody, call: Writer) -> Response:
+async def amend(customer_id: Id, body: AmendBody, call: Amender) -> Response:
     """Sets attributes, one by one, and tags, all at once."""
     version = call.version()
 

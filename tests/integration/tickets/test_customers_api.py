@@ -89,6 +89,15 @@ async def test_what_is_no_attribute_or_too_much_is_refused(floor: Floor, body: d
         assert await known(client, who) == ({}, [])
 
 
+async def test_what_another_system_knows_of_a_customer_is_written_by_its_integration(floor: Floor) -> None:
+    who = await customer(floor)
+    async with person(floor, None, role="integration") as crm:
+        amended = await amend(crm, who, 1, attributes={"plan": "gold"})
+        assert (amended.status_code, amended.json()["attributes"]) == (200, {"plan": "gold"})
+        [change] = (await crm.get(f"/v1/customers/{who}/changes")).json()["data"]
+    assert (change["actor"]["kind"], change["actor"]["name"]) == ("key", "test")
+
+
 async def test_a_customer_of_another_workspace_is_nobody_and_readers_change_nothing(floor: Floor) -> None:
     ann, who = await floor.add_agent("ann"), await customer(floor)
     eve = await floor.add_agent("eve", workspace=OTHER)
