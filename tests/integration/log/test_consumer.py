@@ -84,7 +84,8 @@ async def test_what_a_handler_asks_beforehand_is_asked_outside_of_any_transactio
     async def ask() -> None:
         async with database.transaction(Owner()) as tx:
             open_ones = await tx.fetch(
-                "SELECT query FROM pg_stat_activity WHERE state LIKE 'idle in transaction%' AND query LIKE '%demo.seen%'"
+                "SELECT query FROM pg_stat_activity WHERE datname = current_database()"
+                " AND state LIKE 'idle in transaction%' AND query LIKE 'INSERT INTO demo.seen%'"
             )
         asked.append([tuple(row) for row in open_ones])
 
