@@ -220,6 +220,10 @@ class Reply(Value, frozen=True, kw_only=True):
     message_at: datetime | None = None
     """When the customer wrote what is answered: networks tell a reply inside their window from a later one by it."""
     hold_on_message: bool = False
+    rule: str | None = None
+    """The rule that wrote it."""
+    acknowledges: bool = False
+    """It takes no turn: it leaves only where nobody has answered, and whoever answers then answers first."""
 
 
 class ReplyQueued(TicketEvent, frozen=True, kw_only=True):
@@ -243,6 +247,8 @@ class ReplySettled(TicketEvent, frozen=True, kw_only=True):
     external_id: str | None = None
     reason: str | None = None
     settled_by: Literal["notifier", "echo", "person"] = "notifier"
+    acknowledges: bool = False
+    """It took no turn: the customer still waits for an answer."""
 
 
 class NoteAdded(TicketEvent, frozen=True, kw_only=True):

@@ -48,6 +48,9 @@ class _Ahead:
         self._by_turn: dict[str, list[Reply]] = {}
 
     def add(self, reply: Reply) -> None:
+        # Nobody's answer waits to hear what became of an acknowledgement.
+        if reply.acknowledges and reply.state == "unknown":
+            return
         for turn_id in reply.turn_ids:
             self._by_turn.setdefault(turn_id, []).append(reply)
 
@@ -75,7 +78,7 @@ def decide(
         if after.state == "waiting":
             waiting.append(after)
         elif after.state == "sent":
-            known |= dict.fromkeys(after.turn_ids, Answer(id=after.id, author_id=after.author_id))
+            known |= dict.fromkeys(after.takes, Answer(id=after.id, author_id=after.author_id))
         else:
             # Whoever is being sent or unknown stands in the way of all others, before or after it.
             ahead.add(after)

@@ -66,11 +66,18 @@ class Reply:
     traceparent: str | None = None
     stop: HoldReason | None = None
     """Why it was asked to stay while it was being sent: it does, should that attempt not leave."""
+    acknowledges: bool = False
+    """It leaves only where nobody has answered, like any other, but is no answer itself."""
 
     @property
     def turn_ids(self) -> tuple[str, ...]:
         """The customer's messages that it answers."""
         return tuple(turn.message_id for turn in self.turns)
+
+    @property
+    def takes(self) -> tuple[str, ...]:
+        """Those of which it is the answer once it is sent."""
+        return () if self.acknowledges else self.turn_ids
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

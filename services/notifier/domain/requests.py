@@ -48,8 +48,8 @@ class Desk:
             self.is_answered_by(reply)
 
     def is_answered_by(self, reply: Reply) -> None:
-        """The reply is the latest finished answer of its turns."""
-        self.answer(reply.turn_ids, Answer(id=reply.id, author_id=reply.author_id), reply.workspace_id)
+        """The reply is the latest finished answer of the turns that it takes."""
+        self.answer(reply.takes, Answer(id=reply.id, author_id=reply.author_id), reply.workspace_id)
 
     def answer(self, turns: Iterable[str], answer: Answer, workspace_id: str) -> None:
         """These turns have a new latest answer."""
@@ -130,6 +130,7 @@ def _queue(desk: Desk, event: tickets.ReplyQueued, encode: Encode) -> None:
             data=encode(order),
             turns=tuple(Turn(message_id=turn.message_id, after=turn.after) for turn in order.turns),
             due_at=desk.now,
+            acknowledges=order.acknowledges,
         )
     )
 

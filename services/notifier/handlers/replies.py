@@ -159,8 +159,8 @@ async def _write(
     workspaces: dict[str, str] = {}
     for before, after in changed:
         if after.state == "sent" and before.state != "sent":
-            answers |= dict.fromkeys(after.turn_ids, Answer(id=after.id, author_id=after.author_id))
-            workspaces |= dict.fromkeys(after.turn_ids, after.workspace_id)
+            answers |= dict.fromkeys(after.takes, Answer(id=after.id, author_id=after.author_id))
+            workspaces |= dict.fromkeys(after.takes, after.workspace_id)
         if told := replies.news(before, after, at=now):
             tx.traceparent = after.traceparent
             tx.emit(told, key=after.ticket_id)

@@ -30,7 +30,7 @@ _COLUMNS: Final = """
 SELECT r.id, r.workspace_id, r.ticket_id, r.seq, r.author_id, r.channel_id, r.network, r.fence, r.override,
     r.hold_on_message, r.window_until, r.data, r.state, r.attempts, r.asks, r.due_at, r.claim_token, r.claimed_at,
     r.claim_deadline, r.ask_after, r.echo_id, r.external_id, r.reason, r.code, r.other, r.traceparent, r.stop,
-    t.messages, t.afters
+    r.acknowledges, t.messages, t.afters
 FROM notifier.reply r CROSS JOIN LATERAL (
     SELECT coalesce(array_agg(message_id ORDER BY message_id), '{}') AS messages,
         coalesce(array_agg(after ORDER BY message_id), '{}') AS afters
@@ -48,9 +48,9 @@ _ELSEWHERE: Final = f"""
 """
 _INSERT: Final = """
 INSERT INTO notifier.reply (id, workspace_id, ticket_id, seq, author_id, channel_id, network, fence, override,
-    hold_on_message, window_until, data, state, traceparent)
+    hold_on_message, window_until, data, state, traceparent, acknowledges)
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::text[],
-    $8::bigint[], $9::bool[], $10::bool[], $11::timestamptz[], $12::bytea[], $13::text[], $14::text[])
+    $8::bigint[], $9::bool[], $10::bool[], $11::timestamptz[], $12::bytea[], $13::text[], $14::text[], $15::bool[])
 ON CONFLICT DO NOTHING
 """
 _INSERT_TURNS: Final = """
@@ -160,6 +160,7 @@ async def insert(tx: Transaction, replies: Sequence[Reply]) -> None:
         [reply.data for reply in replies],
         [reply.state for reply in replies],
         [reply.traceparent for reply in replies],
+        [reply.acknowledges for reply in replies],
     )
     turns = [(turn, reply) for reply in replies for turn in reply.turns]
     await tx.execute(

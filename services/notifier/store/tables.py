@@ -62,6 +62,12 @@ reply = sa.Table(
         nullable=True,
         comment="why it was asked to stay while it was being sent: it does, should that attempt not leave",
     ),
+    column(
+        "acknowledges",
+        sa.Boolean,
+        server_default=sa.text("false"),
+        comment="it leaves only where nobody has answered, and takes no turn",
+    ),
     stamp(),
     column("settled_at", INSTANT, nullable=True),
     sa.CheckConstraint("state IN ('waiting', 'sending', 'sent', 'failed', 'unknown', 'held')", name="state"),

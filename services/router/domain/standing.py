@@ -111,4 +111,6 @@ def _accounts(data: TicketEvent) -> frozenset[str] | None:
 
 
 def _is_answer(data: TicketEvent) -> bool:
-    return isinstance(data, AnswerDetected) or (isinstance(data, ReplySettled) and data.state == "sent")
+    if isinstance(data, ReplySettled):
+        return data.state == "sent" and not data.acknowledges
+    return isinstance(data, AnswerDetected)

@@ -43,6 +43,10 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     attachments: tuple[Attachment, ...] = ()
     template: str | None = None
     override: bool = False
+    rule: str | None = None
+    """The rule that wants it."""
+    acknowledges: bool = False
+    """It says that the message came, and leaves the answer to others."""
 
 
 class Missed(msgspec.Struct, frozen=True, kw_only=True):

@@ -51,13 +51,22 @@ class Settling:
         return settling
 
     def sent(self, reply_id: str, *, external_id: str | None, by: By = "notifier", actor: Actor = SYSTEM) -> None:
-        """It left: from here on it is an answer, which moves the thread and takes its turns."""
+        """It left: from here on it is an answer, which moves the thread and takes its turns.
+
+        An acknowledgement moves and takes nothing: whoever has not seen it has missed nothing.
+        """
         record = self._advance(reply_id, "sent", external_id=external_id, reason=None)
         if record is None:
             return
-        conversation = record.order.conversation_id
+        order = record.order
         seq = self._changes.record(
-            record.ticket_id, "answer", record.author, moves=True, reply_id=reply_id, conversation_id=conversation
+            record.ticket_id,
+            "answer",
+            record.author,
+            moves=not order.acknowledges,
+            reply_id=reply_id,
+            conversation_id=order.conversation_id,
+            data={"acknowledges": True} if order.acknowledges else None,
         )
         natives_before = self._take_turns(record, Answer(id=reply_id, actor=record.author, seq=seq))
         self._tell(record, "sent", by, actor)
@@ -191,6 +200,7 @@ class Settling:
             external_id=record.external_id,
             reason=record.reason,
             settled_by=by,
+            acknowledges=record.order.acknowledges,
         )
 
     def _keep(self, record: Record, reason: str) -> None:

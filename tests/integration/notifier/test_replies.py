@@ -64,6 +64,20 @@ async def test_the_second_answer_to_a_turn_becomes_a_draft_that_names_the_first(
     assert (held.reply_id, held.reason, held.other) == ("rpl_2", "turn-taken", "rpl_1")
 
 
+async def test_an_answer_follows_an_acknowledgement_that_it_knows_nothing_of(here):
+    await here.deliver(requests.apply, queued("rpl_1", seq=2, acknowledges=True), queued("rpl_2", seq=3, author=BEN))
+    await work(here)
+    assert here.network.texts == ["text of rpl_1", "text of rpl_2"]
+    assert [row["answer_id"] for row in await here.rows("SELECT answer_id FROM notifier.turn")] == ["rpl_2"]
+
+
+async def test_an_acknowledgement_that_comes_after_the_answer_does_not_leave(here):
+    await here.deliver(requests.apply, queued("rpl_1", seq=2), queued("rpl_2", seq=3, author=BEN, acknowledges=True))
+    await work(here)
+    assert here.network.texts == ["text of rpl_1"]
+    assert await here.states() == {"rpl_1": "sent", "rpl_2": "held"}
+
+
 async def test_tickets_that_a_merge_gave_the_same_turn_answer_it_once(here):
     await here.deliver(
         requests.apply, queued("rpl_1", "tkt_1"), queued("rpl_2", "tkt_2", author=BEN, turns=("m1", "m2"))

@@ -122,6 +122,21 @@ def test_behind_an_unknown_only_an_override_leaves(override, state):
     assert after(decision).state == state
 
 
+def test_an_acknowledgement_gives_way_to_an_answer_and_takes_no_turn():
+    late = decide(reply(acknowledges=True), answers={"m1": Answer(id="a1", author_id="ben")})
+    assert (after(late).state, after(late).reason) == ("held", "turn-taken")
+    ran_out = replace(sending("r0", seq=0, acknowledges=True), state="unknown", due_at=None, echo_id="x")
+    assert ran_out.takes == ()
+    assert reply().takes == ("m1",)
+
+
+@pytest.mark.parametrize(("state", "expected"), [("unknown", "sending"), ("sending", "waiting")])
+def test_an_answer_waits_for_an_acknowledgement_that_is_being_sent_and_not_for_its_fate(state, expected):
+    ahead = replace(sending("r0", seq=0, acknowledges=True, author_id="rules"), state=state)
+    decision = decide(ahead, reply())
+    assert (decision.changed["r1"][1] if "r1" in decision.changed else reply()).state == expected
+
+
 def test_a_held_reply_frees_the_next_at_once():
     decision = decide(
         reply("r1", seq=1, author_id="ben"), reply("r2", seq=2), answers={"m1": Answer(id="a1", author_id="ann")}

@@ -64,6 +64,12 @@ def test_the_last_answer_is_the_latest_that_left_or_was_seen():
     assert only(created(), failed).ticket.answered_at is None
 
 
+def test_whoever_was_told_that_the_message_came_still_waits_for_an_answer():
+    told_so = told(ReplySettled, 2, reply_id="r1", state="sent", acknowledges=True, at=AT + timedelta(minutes=1))
+    assert only(created(), told_so).ticket.answered_at is None
+    assert only(created(), told_so).silent_since == only(created()).silent_since
+
+
 def test_tickets_of_one_batch_are_told_apart_and_other_events_are_not_looked_at():
     found = latest(
         [created("c1"), created("c2", ticket={"id": "tkt_2"}), MessageReceived(workspace_id="w", message=message())]
