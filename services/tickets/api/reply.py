@@ -95,6 +95,8 @@ class ReplyView(BaseModel):
     turns: list[str]
     fence: int
     override: bool
+    rule: str | None = Field(description="The rule that wrote it")
+    acknowledges: bool = Field(description="It took no turn: the customer still waits for an answer")
     external_id: str | None
     reason: str | None
     ask_after: datetime | None = Field(description="When a person may settle an unknown one")

@@ -1,9 +1,8 @@
 """Taking, keeping, giving back and taking away the right to answer; every ticket that it covers hears of it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from services.tickets import NAME
 from services.tickets.domain import lease as leases_
@@ -22,82 +21,33 @@ from services.tickets.domain.lease import (
 from services.tickets.domain.ticket import Ticket
 from services.tickets.handlers.access import actor_of, check_visible
 from services.tickets.handlers.changes import Changes
+from services.tickets.handlers.entering import Room, enter
 from services.tickets.handlers.grouping import Lanes
 from services.tickets.handlers.ledger import Desk
 from services.tickets.store import leases, tickets
-from services.tickets.store.leases import Beat, Heartbeat
+from services.tickets.store.leases import Beat, Heartbeat, Taking
 from shared.db.pool import Database
 from shared.db.transaction import Transaction, Workspace
 from shared.errors import Forbidden, NotFound
 from shared.events.payload import Actor
 from shared.events.tickets import (
     LeaseAcquired,
-    LeaseEvent,
     LeaseReleased,
     LeaseRevoked,
     RevokeReason,
     TicketUpdated,
 )
 from shared.platform.models import WorkspaceSettings
-from shared.platform.store import workspaces
 from shared.web.auth import Principal
 
 
-@dataclass(slots=True, kw_only=True)
-class Room:
-    """A lease's scope under its locks: customer, tickets, lease. All that decides about an answer holds them."""
+class Grant(NamedTuple):
+    """What becomes of the lease of a room, for whom."""
 
-    tx: Transaction
-    desk: Desk
-    changes: Changes
-    ticket_id: str
-    scope: str
-    covered: Sequence[str]
-    """The tickets that hear of the lease."""
-    lease: Lease | None
-    at: datetime
-    """The database's time after the last lock was got."""
-    settings: WorkspaceSettings
-
-    @property
-    def ticket(self) -> Ticket:
-        """The ticket as it is by now."""
-        return self.changes[self.ticket_id]
-
-    def tell(self, event: type[LeaseEvent], actor: Actor, **fields: Any) -> None:
-        """Writes an event into the order of every ticket that the lease covers."""
-        for ticket_id in self.covered:
-            self.changes.emit(event, ticket_id, actor, **fields)
-
-
-async def enter(tx: Transaction, desk: Desk, principal: Principal, ticket_id: str) -> Room:
-    """Locks all that a lease covers, in the one order; NotFound for tickets that the caller may not see."""
-    settings = await workspaces.settings(tx, principal.workspace_id)
-    ticket = await tickets.lock(tx, ticket_id)
-    check_visible(principal, ticket)
-    locked = {ticket.id: ticket}
-    if settings.lease_scope == "customer":
-        others = set(await leases.covered(tx, [(ticket.workspace_id, ticket.customer_id)])) - {ticket.id}
-        locked |= await tickets.lock_many(tx, others) if others else {}
-    scope = ticket.customer_id if settings.lease_scope == "customer" else ticket.id
-    found = await leases.lock(tx, ticket.customer_id, *locked)
-    for other, lease in found.leases.items():
-        # Taken by somebody who had read the settings before they changed: the two must not meet on one ticket.
-        if other != scope and lease.is_live(found.at) and not lease.is_held_by(actor_of(principal)):
-            raise leases_.held(lease)
-    changes = Changes(tx, desk.ids, now=found.at)
-    changes.adopt(*locked.values())
-    return Room(
-        tx=tx,
-        desk=desk,
-        changes=changes,
-        ticket_id=ticket.id,
-        scope=scope,
-        covered=sorted(locked),
-        lease=found.leases.get(scope),
-        at=found.at,
-        settings=settings,
-    )
+    room: Room
+    step: Renew | Take
+    who: Actor
+    session: str | None = None
 
 
 async def acquire(
@@ -201,26 +151,50 @@ async def take_over(
 
 async def apply(room: Room, step: Renew | Take, who: Actor, *, session: str | None) -> Lease:
     """Does what was decided about the lease, and tells it to all tickets that it covers."""
+    await apply_all(room.tx, [Grant(room, step, who, session)])
+    await room.changes.flush()
+    if room.lease is None:
+        raise LookupError("what was granted is there")
+    return room.lease
+
+
+async def apply_all(tx: Transaction, grants: Sequence[Grant]) -> None:
+    """The same for leases of several scopes, in two statements; whoever changes their tickets writes the lines."""
+    renewed, taken = [], []
+    for grant in grants:
+        step, before = grant.step, grant.room.lease
+        if isinstance(step, Renew):
+            renewed.append(grant)
+            continue
+        taken.append(grant)
+        if step.before is not None and before is not None:
+            _end(grant.room, before, step.before, grant.who)
+    found = await leases.renew(tx, [grant.room.scope for grant in renewed])
+    found |= await leases.take(tx, [_taking(grant) for grant in taken])
+    for grant in grants:
+        _granted(grant, found[grant.room.scope])
+
+
+def _taking(grant: Grant) -> Taking:
+    room = grant.room
+    return Taking(
+        scope=room.scope,
+        workspace_id=room.ticket.workspace_id,
+        who=grant.who,
+        session=grant.session,
+        timing=timing_of(room.settings),
+        keeps_request=isinstance(grant.step, Take) and grant.step.keeps_request,
+    )
+
+
+def _granted(grant: Grant, lease: Lease) -> None:
+    room, step = grant.room, grant.step
+    room.lease = lease
     if isinstance(step, Renew):
         room.desk.count_lease(room.changes, "renewed")
-        room.lease = await leases.renew(room.tx, room.scope)
-        return room.lease
-    if step.before is not None and room.lease is not None:
-        _end(room, room.lease, step.before, who)
-    room.lease = await leases.take(
-        room.tx,
-        room.scope,
-        room.ticket.workspace_id,
-        who,
-        session=session,
-        timing=timing_of(room.settings),
-        keeps_request=step.keeps_request,
-    )
-    ended = isinstance(step.before, Ended)
-    room.tell(LeaseAcquired, who, lease=leases_.view(room.lease), previous_expired=ended)
+        return
+    room.tell(LeaseAcquired, grant.who, lease=leases_.view(lease), previous_expired=isinstance(step.before, Ended))
     room.desk.count_lease(room.changes, "taken-over" if isinstance(step.before, Revoked) else "acquired")
-    await room.changes.flush()
-    return room.lease
 
 
 async def revoke_scope(changes: Changes, customers: Mapping[tuple[str, str], Actor], *, reason: RevokeReason) -> None:

@@ -1,31 +1,28 @@
 """Writing an answer: refused when it would be the second one, queued otherwise, taken back or settled by a person."""
 
-from datetime import datetime
 from typing import Any, Final, cast
 
 import msgspec
 
 from services.tickets.domain import outcome as outcomes
 from services.tickets.domain import reply as replies_
-from services.tickets.domain import text, window
+from services.tickets.domain import window
 from services.tickets.domain.echo import REPLY_PREFIX
 from services.tickets.domain.message import Stored
 from services.tickets.domain.outcome import Record
 from services.tickets.domain.reply import Accepted, Order, Refused, Scene
 from services.tickets.handlers.access import actor_of, check_visible
 from services.tickets.handlers.changes import Changes
-from services.tickets.handlers.lease import Room, apply, enter
-from services.tickets.handlers.ledger import Book, Desk
+from services.tickets.handlers.entering import Room, enter
+from services.tickets.handlers.ledger import Desk
+from services.tickets.handlers.queueing import Answer, Denied, keep, limits_of, queue
 from services.tickets.handlers.settling import Settling
 from services.tickets.handlers.waiting import ask_to_stay
-from services.tickets.store import drafts, leases, messages, replies, tickets, turns
-from services.tickets.store.drafts import Draft
-from shared import ids
+from services.tickets.store import leases, messages, replies, tickets, turns
+from services.tickets.store.turns import View
 from shared.db.transaction import Transaction
 from shared.errors import Forbidden, Invalid, NotFound
 from shared.events.payload import Actor
-from shared.events.tickets import DraftKept, Reply, ReplyQueued
-from shared.networks import registry
 from shared.web.auth import Principal
 
 _CANCELLABLE: Final = frozenset({"queued", "sending"})
@@ -51,7 +48,7 @@ async def submit(tx: Transaction, desk: Desk, principal: Principal, ticket_id: s
     )
     decision = replies_.decide(scene, who, order)
     if isinstance(decision, Refused) or target is None:
-        raise await _refuse(room, cast("Refused", decision), who, order)
+        raise await _refuse(Denied(room, who, order, cast("Refused", decision)))
     return await _queue(room, decision, who, order, target)
 
 
@@ -121,6 +118,8 @@ def shown(record: Record) -> dict[str, Any]:
         "turns": [turn.message_id for turn in order.turns],
         "fence": order.fence,
         "override": order.override,
+        "rule": order.rule,
+        "acknowledges": order.acknowledges,
         "external_id": record.external_id,
         "reason": record.reason,
         "ask_after": record.ask_after,
@@ -150,7 +149,7 @@ async def _target(room: Room, order: Order) -> Stored:
 
 async def _seen(room: Room, order: Order, target: Stored) -> tuple[replies_.TurnState, ...]:
     conversation = target.message.conversation_id
-    states = await turns.seen(room.tx, room.ticket_id, conversation, seen_seq=order.seen_seq)
+    [states] = await turns.seen(room.tx, [View(room.ticket_id, conversation, order.seen_seq)])
     seen = replies_.seen_turns(states, order.seen_seq)
     if not seen:
         raise Invalid(
@@ -159,101 +158,22 @@ async def _seen(room: Room, order: Order, target: Stored) -> tuple[replies_.Turn
     return seen
 
 
-async def _refuse(room: Room, refused: Refused, who: Actor, order: Order) -> Exception:
-    data = {"kind": order.kind, "attachments": list(order.attachments), "template": order.template}
-    # The same refusal of the same answer keeps one draft, however often a client tries.
-    said = (order.in_reply_to or "", order.text, msgspec.json.encode(data).decode())
-    draft = Draft(
-        id=ids.digest("drf", room.ticket_id, who.id or "", refused.kind, *said),
-        workspace_id=room.ticket.workspace_id,
-        ticket_id=room.ticket_id,
-        agent_id=who.id or "",
-        text=order.text,
-        reason=refused.kind,
-        in_reply_to=order.in_reply_to,
-        seen_seq=order.seen_seq,
-        data=data,
-    )
-    book = Book(room.changes, room.desk)
-    book.prevented(room.ticket_id, refused.kind, who, other=refused.other)
-    if await drafts.keep(room.tx, [draft]):
-        fields = {"draft_id": draft.id, "agent_id": draft.agent_id, "reason": draft.reason}
-        room.changes.emit(DraftKept, room.ticket_id, who, **fields)
-    await book.write()
-    await room.changes.flush()
-    return replies_.refusal(refused, draft_id=draft.id)
+async def _refuse(denied: Denied) -> Exception:
+    [draft_id] = await keep(denied.room.changes, denied.room.desk, [denied])
+    await denied.room.changes.flush()
+    return replies_.refusal(denied.refused, draft_id=draft_id)
 
 
 async def _queue(room: Room, accepted: Accepted, who: Actor, order: Order, target: Stored) -> dict[str, Any]:
-    until, answered_at = await _check_network(room, accepted, who, order, target)
-    own = room.lease is not None and room.lease.is_held_by(who)
-    lease = await apply(room, accepted.lease, who, session=room.lease.session if room.lease and own else None)
-    changes, message = room.changes, target.message
-    reply_id = room.desk.ids.new(REPLY_PREFIX)
-    conversation = message.conversation_id
-    seq = changes.record(room.ticket_id, "reply", who, reply_id=reply_id, conversation_id=conversation)
-    reply = Reply(
-        id=reply_id,
-        seq=seq,
-        author=who,
-        channel_id=message.channel_id,
-        network=message.network,
-        conversation_id=conversation,
-        text=order.text,
-        kind=window.kind_for(message, order.kind),
-        fence=lease.fence,
-        turns=accepted.turns,
-        in_reply_to=message.id,
-        in_reply_to_external_id=message.external_id,
-        correlation_id=reply_id,
-        recipient_external_id=message.author.external_id if message.author else None,
-        message_kind=message.kind,
-        attachments=order.attachments,
-        template=order.template,
-        override=order.override,
-        window_until=until,
-        message_at=answered_at,
-        hold_on_message=room.settings.hold_on_message,
-    )
-    record = Record(
-        id=reply_id,
-        workspace_id=room.ticket.workspace_id,
-        ticket_id=room.ticket_id,
-        customer_id=room.ticket.customer_id,
-        seq=seq,
-        author=who,
-        state="queued",
-        seen_seq=order.seen_seq,
-        order=reply,
-        normalized_text=text.normalize(order.text),
-    )
-    await replies.insert(room.tx, record)
-    changes.emit(ReplyQueued, room.ticket_id, who, reply=reply)
-    await _note_overrides(room, accepted, who, reply_id)
-    room.tx.after_commit(room.desk.metrics.counter("baton_replies_total", state="queued").inc)
-    await changes.flush()
-    return {"id": reply_id, "state": "queued", "seq": seq, "fence": lease.fence}
-
-
-async def _check_network(
-    room: Room, accepted: Accepted, who: Actor, order: Order, target: Stored
-) -> tuple[datetime | None, datetime]:
-    capabilities = registry.capabilities(target.message.network)
-    kind = window.kind_for(target.message, order.kind)
     # A private window is open since the customer's last message, whichever of them is answered.
     latest = accepted.turns[-1].message_id
-    counted = target if kind == "public" else (await messages.load(room.tx, [latest])).get(latest, target)
-    until = window.deadline(counted.message, kind, human=who.kind == "agent", capabilities=capabilities)
-    window.check_network(order, kind, until=until, at=room.at, capabilities=capabilities)
-    # The last hop holds what comes after the window: a template is made for that.
-    return (None if order.template else until), counted.message.occurred_at
-
-
-async def _note_overrides(room: Room, accepted: Accepted, who: Actor, reply_id: str) -> None:
-    book = Book(room.changes, room.desk)
-    for over in accepted.overridden:
-        book.overridden(room.ticket_id, over.kind, who, other=over.other, reply_id=reply_id)
-    await book.write()
+    is_latest = latest == target.id or window.kind_for(target.message, order.kind) == "public"
+    counted = target if is_latest else (await messages.load(room.tx, [latest])).get(latest, target)
+    limits = limits_of(room, who, order, target.message, latest=counted.message)
+    answer = Answer(room, who, order, target.message, accepted, limits, reply_id=room.desk.ids.new(REPLY_PREFIX))
+    [record] = await queue(room.changes, room.desk, [answer])
+    await room.changes.flush()
+    return {"id": record.id, "state": record.state, "seq": record.seq, "fence": record.order.fence}
 
 
 async def _lock(tx: Transaction, desk: Desk, principal: Principal, reply_id: str) -> tuple[Changes, Record]:

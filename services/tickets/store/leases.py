@@ -23,22 +23,27 @@ WITH locked AS MATERIALIZED (
 SELECT clock_timestamp() AS clock, locked.* FROM (VALUES (1)) AS once(n) LEFT JOIN locked ON true
 """
 _TAKE: Final = f"""
+WITH n AS MATERIALIZED (
+    SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::interval[],
+        $8::interval[], $9::interval[], $10::bool[]) AS n(scope, w, h, hk, hn, s, ttl, idle, longest, keeps)
+)
 INSERT INTO tickets.lease AS l (scope, workspace_id, fence, holder_id, holder_kind, holder_name, session, acquired_at,
     active_at, expires_at, hard_until, ttl, idle)
-SELECT $1, $2, nextval('tickets.fence'), $3, $4, $5, $6, c.at, c.at, c.at + least($7::interval, $8, $9), c.at + $9,
-    $7, $8
-FROM (SELECT clock_timestamp() AS at) AS c
+SELECT n.scope, w, nextval('tickets.fence'), h, hk, hn, s, c.at, c.at, c.at + least(n.ttl, n.idle, longest),
+    c.at + longest, n.ttl, n.idle
+FROM n, (SELECT clock_timestamp() AS at) AS c
 ON CONFLICT (scope) DO UPDATE SET fence = EXCLUDED.fence, holder_id = EXCLUDED.holder_id,
     holder_kind = EXCLUDED.holder_kind, holder_name = EXCLUDED.holder_name, session = EXCLUDED.session,
     acquired_at = EXCLUDED.acquired_at, active_at = EXCLUDED.active_at, expires_at = EXCLUDED.expires_at,
     hard_until = EXCLUDED.hard_until, ttl = EXCLUDED.ttl, idle = EXCLUDED.idle,
-    wanted_by = CASE WHEN $10 THEN l.wanted_by END, wanted_until = CASE WHEN $10 THEN l.wanted_until END
+    wanted_by = CASE WHEN (SELECT keeps FROM n WHERE n.scope = l.scope) THEN l.wanted_by END,
+    wanted_until = CASE WHEN (SELECT keeps FROM n WHERE n.scope = l.scope) THEN l.wanted_until END
 RETURNING {_FIELDS}
 """
 _RENEW: Final = f"""
 UPDATE tickets.lease l SET active_at = clock_timestamp(),
     expires_at = least(clock_timestamp() + least(l.ttl, l.idle), l.hard_until)
-WHERE l.scope = $1 RETURNING {_FIELDS}
+WHERE l.scope = ANY($1::text[]) RETURNING {_FIELDS}
 """
 # Nobody waits for the disk: a heartbeat that a crash takes back ends the lease early, which fences make safe.
 HEARTBEAT: Final = f"""
@@ -130,6 +135,17 @@ class Beat(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime
 
 
+class Taking(NamedTuple):
+    """Who gets the lease of a scope; `keeps_request`: somebody's request for it stands."""
+
+    scope: str
+    workspace_id: str
+    who: Actor
+    session: str | None
+    timing: Timing
+    keeps_request: bool
+
+
 class Heartbeat(NamedTuple):
     """A holder's sign of life; `active`: somebody is typing."""
 
@@ -146,36 +162,31 @@ async def lock(tx: Transaction, *scopes: str) -> Locked:
     return Locked(at=max(row["clock"] for row in rows), leases=found)
 
 
-async def take(
-    tx: Transaction,
-    scope: str,
-    workspace_id: str,
-    who: Actor,
-    *,
-    session: str | None,
-    timing: Timing,
-    keeps_request: bool = False,
-) -> Lease:
-    """Gives the lease to `who` under a new fence; the lock of its scope is held."""
-    row = await tx.fetchrow(
+async def take(tx: Transaction, takings: Sequence[Taking]) -> dict[str, Lease]:
+    """Gives each scope's lease to who takes it, under a new fence; the locks of the scopes are held."""
+    if not takings:
+        return {}
+    rows = await tx.fetch(
         _TAKE,
-        scope,
-        workspace_id,
-        who.id,
-        who.kind,
-        who.name,
-        session,
-        timing.ttl,
-        timing.idle,
-        timing.longest,
-        keeps_request,
+        [taking.scope for taking in takings],
+        [taking.workspace_id for taking in takings],
+        [taking.who.id for taking in takings],
+        [taking.who.kind for taking in takings],
+        [taking.who.name for taking in takings],
+        [taking.session for taking in takings],
+        [taking.timing.ttl for taking in takings],
+        [taking.timing.idle for taking in takings],
+        [taking.timing.longest for taking in takings],
+        [taking.keeps_request for taking in takings],
     )
-    return _only(row)
+    return {row["scope"]: _lease(row) for row in rows}
 
 
-async def renew(tx: Transaction, scope: str) -> Lease:
-    """Activity of its holder, which keeps the fence; the lock of its scope is held."""
-    return _only(await tx.fetchrow(_RENEW, scope))
+async def renew(tx: Transaction, scopes: Collection[str]) -> dict[str, Lease]:
+    """Activity of their holders, which keeps the fences; the locks of the scopes are held."""
+    if not scopes:
+        return {}
+    return {row["scope"]: _lease(row) for row in await tx.fetch(_RENEW, list(scopes))}
 
 
 async def beat(tx: Transaction, heartbeat: Heartbeat, *, waits: bool = True) -> Beat | None:

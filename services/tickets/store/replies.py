@@ -21,11 +21,14 @@ _UNFINISHED: Final = "state IN ('queued', 'sending', 'unknown')"
 _INSERT: Final = """
 INSERT INTO tickets.reply (id, workspace_id, ticket_id, customer_id, conversation_id, channel_id, seq, author_id,
     author, state, kind, text, normalized_text, data, fence, seen_seq, correlation_id, override)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+SELECT i, w, t, cu, c, ch, s, ai, a::jsonb, st, k, tx, n, d::jsonb, f, ss, co, o
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::text[],
+    $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::bigint[], $16::bigint[],
+    $17::text[], $18::bool[]) AS n(i, w, t, cu, c, ch, s, ai, a, st, k, tx, n, d, f, ss, co, o)
 """
 _INSERT_TURNS: Final = """
 INSERT INTO tickets.reply_turn (reply_id, workspace_id, message_id, after)
-SELECT $1, $2, m, a FROM unnest($3::text[], $4::text[]) AS n(m, a)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[])
 """
 _LOAD: Final = f"SELECT {_COLUMNS} FROM tickets.reply r WHERE r.id = ANY($1::text[])"
 _SETTLE: Final = """
@@ -66,38 +69,42 @@ ORDER BY e.seq
 """
 
 
-async def insert(tx: Transaction, record: Record) -> None:
-    """A new reply with its turns, under the lock of its ticket."""
-    order = record.order
-    await tx.execute(
+def insert(tx: Transaction, records: Sequence[Record]) -> None:
+    """New replies with the turns that they hold, under the locks of their tickets; with the next statement."""
+    if not records:
+        return
+    orders = [record.order for record in records]
+    tx.defer(
         _INSERT,
-        record.id,
-        record.workspace_id,
-        record.ticket_id,
-        record.customer_id,
-        order.conversation_id,
-        order.channel_id,
-        record.seq,
-        record.author.id,
-        record.author,
-        record.state,
-        order.kind,
-        order.text,
-        record.normalized_text,
-        order,
-        order.fence,
-        record.seen_seq,
-        order.correlation_id,
-        order.override,
+        [record.id for record in records],
+        [record.workspace_id for record in records],
+        [record.ticket_id for record in records],
+        [record.customer_id for record in records],
+        [order.conversation_id for order in orders],
+        [order.channel_id for order in orders],
+        [record.seq for record in records],
+        [record.author.id for record in records],
+        [_json(record.author) for record in records],
+        [record.state for record in records],
+        [order.kind for order in orders],
+        [order.text for order in orders],
+        [record.normalized_text for record in records],
+        [_json(order) for order in orders],
+        [order.fence for order in orders],
+        [record.seen_seq for record in records],
+        [order.correlation_id for order in orders],
+        [order.override for order in orders],
     )
-    turns = order.turns
-    await tx.execute(
-        _INSERT_TURNS,
-        record.id,
-        record.workspace_id,
-        [turn.message_id for turn in turns],
-        [turn.after for turn in turns],
-    )
+    # An acknowledgement holds no turn: nobody who answers waits for it.
+    held = [(record, turn) for record in records if not record.order.acknowledges for turn in record.order.turns]
+    if held:
+        tx.defer(
+            _INSERT_TURNS,
+            [record.id for record, _ in held],
+            [record.workspace_id for record, _ in held],
+            [turn.message_id for _, turn in held],
+            [turn.after for _, turn in held],
+        )
 
 
 async def load(tx: Transaction, reply_ids: Iterable[str]) -> dict[str, Record]:
@@ -157,6 +164,10 @@ async def missed(tx: Transaction, ticket_id: str, *, after: int, writer: str) ->
         )
         for row in await tx.fetch(_MISSED, ticket_id, after, writer)
     )
+
+
+def _json(value: Actor | Reply) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 def _record(row: asyncpg.Record) -> Record:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 import asyncpg
 import msgspec
@@ -16,15 +16,17 @@ _LATEST: Final = """
 SELECT message_id FROM tickets.turn WHERE ticket_id = $1 AND seq <= $2 ORDER BY seq DESC, message_id DESC LIMIT 1
 """
 _SEEN: Final = """
-SELECT t.message_id, t.seq, t.answer_id, t.answer_actor, t.answer_seq, p.id AS reply_id, p.author, p.state, p.fence
-FROM tickets.turn t
+SELECT n.n, t.message_id, t.seq, t.answer_id, t.answer_actor, t.answer_seq, p.id AS reply_id, p.author, p.state,
+    p.fence
+FROM unnest($1::text[], $2::text[], $3::bigint[]) WITH ORDINALITY AS n(k, c, s, n)
+JOIN tickets.turn t ON t.ticket_id = n.k AND t.conversation_id = n.c AND t.seq <= n.s
 LEFT JOIN LATERAL (
     SELECT r.id, r.author, r.state, r.fence, r.seq FROM tickets.reply_turn rt JOIN tickets.reply r ON r.id = rt.reply_id
     WHERE rt.message_id = t.message_id AND r.state IN ('queued', 'sending', 'unknown')
 ) AS p ON true
-WHERE t.ticket_id = $1 AND t.conversation_id = $2 AND t.seq <= $3 AND (t.answer_id IS NULL OR t.seq = (
-    SELECT max(x.seq) FROM tickets.turn x WHERE x.ticket_id = $1 AND x.conversation_id = $2 AND x.seq <= $3))
-ORDER BY t.seq, t.message_id, p.seq
+WHERE t.answer_id IS NULL OR t.seq = (
+    SELECT max(x.seq) FROM tickets.turn x WHERE x.ticket_id = n.k AND x.conversation_id = n.c AND x.seq <= n.s)
+ORDER BY n.n, t.seq, t.message_id, p.seq
 """
 _ANSWER: Final = """
 UPDATE tickets.turn t SET answer_id = n.a, answer_actor = n.w::jsonb, answer_seq = n.s
@@ -78,6 +80,14 @@ class Thread(msgspec.Struct, frozen=True, kw_only=True):
     answer_actor: Actor | None = None
 
 
+class View(NamedTuple):
+    """What a writer sees of a conversation: a ticket's part of it up to a place."""
+
+    ticket_id: str
+    conversation_id: str
+    seen_seq: int
+
+
 class Answered(msgspec.Struct, frozen=True, kw_only=True):
     """A turn with the answer that took it."""
 
@@ -91,15 +101,17 @@ async def latest(tx: Transaction, ticket_id: str, *, seen_seq: int) -> str | Non
     return found
 
 
-async def seen(tx: Transaction, ticket_id: str, conversation_id: str, *, seen_seq: int) -> tuple[TurnState, ...]:
-    """The open turns of a conversation up to a place, and the latest, with the unfinished replies that hold them."""
-    states: dict[str, TurnState] = {}
-    for row in await tx.fetch(_SEEN, ticket_id, conversation_id, seen_seq):
+async def seen(tx: Transaction, views: Sequence[View]) -> list[tuple[TurnState, ...]]:
+    """Of each view the open turns of its conversation, and the latest, with the unfinished replies that hold them."""
+    found: list[dict[str, TurnState]] = [{} for _ in views]
+    columns = [list(column) for column in zip(*views, strict=True)]
+    for row in await tx.fetch(_SEEN, *columns):
+        states = found[row["n"] - 1]
         state = states.get(row["message_id"]) or _state(row)
         if row["reply_id"] is not None:
             state = msgspec.structs.replace(state, pending=(*state.pending, _pending(row)))
         states[state.message_id] = state
-    return tuple(states.values())
+    return [tuple(states.values()) for states in found]
 
 
 async def answer(tx: Transaction, answered: Sequence[Answered]) -> None:
