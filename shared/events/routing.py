@@ -10,6 +10,21 @@ Lane = Literal["awareness", "engagement", "care", "sales", "product"]
 """What a message is about, as teams divide the work."""
 
 
+OncePer = Literal["ticket", "message"]
+
+
+class RuleReply(Value, frozen=True, kw_only=True):
+    """What a rule says to the message by itself, in public or in private."""
+
+    kind: Literal["public", "private"]
+    text: str
+    rule: str
+    once_per: OncePer = "ticket"
+    """How often this rule says it to one customer."""
+    answers: bool = False
+    """It takes the turn, as any answer does; otherwise the customer still waits for one."""
+
+
 class Decision(Value, frozen=True, kw_only=True):
     """What the ruleset decided for one message event. `team` is None only when `outcome` is ignore."""
 
@@ -25,6 +40,8 @@ class Decision(Value, frozen=True, kw_only=True):
     lane: Lane | None = None
     reason: str | None = None
     """Why it is ignored."""
+    replies: tuple[RuleReply, ...] = ()
+    """What is said to it by itself; one of each kind at most."""
 
 
 class MessageRouted(Payload, frozen=True, kw_only=True):

@@ -40,6 +40,7 @@ def plain(text: str | None) -> str:
 def decide(document, facts: Facts) -> tuple[str, dict, list[str]]:
     """The rule that owns, what becomes of the message, and all rules that hold."""
     owner, owning, held, tags, priorities, lanes = "fallback", None, [], [], [], []
+    said: dict = {}
     for rule in document["rules"]:
         then = rule["then"]
         owns = "team" in then or then.get("ignore", False)
@@ -48,6 +49,7 @@ def decide(document, facts: Facts) -> tuple[str, dict, list[str]]:
         if not holds(rule["when"], facts, document):
             continue
         held.append(rule["name"])
+        said = {kind: then[kind] for kind in ("auto_reply", "private_reply") if kind in then} | said
         if owns:
             owner, owning = rule["name"], then
         else:
@@ -58,6 +60,8 @@ def decide(document, facts: Facts) -> tuple[str, dict, list[str]]:
             break
     deciding = owning or document["fallback"]
     priorities.append(deciding.get("priority"))
+    if owning is None:
+        said = {kind: deciding[kind] for kind in ("auto_reply", "private_reply") if kind in deciding} | said
     order = [None, "low", "normal", "high", "urgent"]
     own = deciding.get("tags", [])
     made = {
@@ -66,6 +70,7 @@ def decide(document, facts: Facts) -> tuple[str, dict, list[str]]:
         "priority": max(priorities, key=order.index),
         "tags": own + [tag for tag in tags if tag not in own],
         "lane": next((lane for lane in [deciding.get("lane"), *lanes] if lane), None),
+        **({} if deciding.get("ignore") else said),
     }
     return owner, made, held
 

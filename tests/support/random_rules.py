@@ -133,11 +133,14 @@ actions = st.sampled_from(
         {"priority": "urgent"},
         {"lane": "care", "tags": ["b"]},
         {"tags": ["c"], "stop": True},
+        {"auto_reply": {"text": "Hello {{author.handle|there}}"}},
+        {"team": "product", "auto_reply": {"text": "Soon"}, "private_reply": {"text": "Where?", "once_per": "message"}},
+        {"private_reply": {"text": "{{network}}", "answers": True}, "tags": ["d"]},
     ]
 )
 documents = st.lists(st.tuples(st.one_of(flat, conditions), actions, st.booleans()), max_size=6).map(
     lambda found: {
-        "fallback": {"team": "community"},
+        "fallback": {"team": "community", "auto_reply": {"text": "We are on it"}},
         "lists": {"vip": {"ids": ["7"], "handles": ["@ANN"]}, "staff": {"ids": ["8"]}},
         "lanes": {"care": {"en": ["refund", "help me"], "zh": ["退款"]}, "sales": {"en": ["price"]}},
         "calendars": CALENDARS,

@@ -122,6 +122,7 @@ class Rehearsal(BaseModel):
     rating: float | None = None
     author_id: str | None = None
     author_handle: str | None = None
+    author_name: str | None = None
     author_followers: int | None = None
     author_verified: bool | None = None
     author_first: bool = Field(False, description="whether the author never wrote before")
@@ -168,6 +169,7 @@ class Rehearsal(BaseModel):
             rating=self.rating,
             author_id=self.author_id,
             handle=self.author_handle,
+            name=self.author_name,
             followers=self.author_followers,
             verified=self.author_verified,
             first=self.author_first,

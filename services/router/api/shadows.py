@@ -23,7 +23,7 @@ router = APIRouter(tags=["routing"])
 class Changed(BaseModel):
     """How many messages would go from one to the other; a tag comes from null when it is added."""
 
-    aspect: str = Field(description="outcome, team, agent, priority, lane or tag")
+    aspect: str = Field(description="outcome, team, agent, priority, lane, auto_reply, private_reply or tag")
     before: str | None
     after: str | None
     messages: int

@@ -6,11 +6,14 @@ from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import Any, Final
 
+import msgspec
+
 from services.router.domain import conditions, criteria, implication, rules
+from services.router.domain.answers import KINDS
 from services.router.domain.compile import Compiled, Ruleset
 from services.router.domain.conditions import Problem
 from services.router.domain.criteria import KEYWORD, PATTERN
-from services.router.domain.rules import MAX_PROBLEMS, Action, Document, named_agents, named_teams
+from services.router.domain.rules import MAX_PROBLEMS, Action, Document, Rule, named_agents, named_teams
 from services.router.domain.vocabulary import OF_MESSAGES, RECEIVED, TIMER, named
 
 MAX_PAIRS: Final = 100_000
@@ -137,7 +140,17 @@ def _takes_all(earlier: Compiled, later: Compiled) -> bool:
     """Whether the later rule has no effect wherever the earlier one holds."""
     if earlier.rule.then.stop and not earlier.owns:
         return True
-    return later.rule.then == earlier.rule.then or (earlier.owns and later.owns)
+    return (
+        later.rule.then == earlier.rule.then or (earlier.owns and later.owns) or _only_repeats(earlier.rule, later.rule)
+    )
+
+
+def _only_repeats(earlier: Rule, later: Rule) -> bool:
+    """Whether the later one only answers, and the earlier one has always done so already."""
+    if earlier.then.owns or not later.then.speaks:
+        return False
+    said = {kind: None for kind in KINDS if getattr(earlier.then, kind) is not None}
+    return msgspec.structs.replace(later.then, **said) == Action()
 
 
 def _witness(node: criteria.Node) -> Iterable[criteria.Key]:

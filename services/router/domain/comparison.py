@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar, get_args
 
+from services.router.domain.answers import summary
 from services.router.domain.compile import Verdict
 from services.router.domain.facts import Facts
 from services.router.domain.rules import Action
@@ -21,8 +22,8 @@ MAX_RULES: Final = 50_000
 
 MAX_SHOWN: Final = 100
 
-Aspect = Literal["outcome", "team", "agent", "priority", "lane", "tag"]
-_VALUED: Final[tuple[Aspect, ...]] = ("outcome", "team", "agent", "priority", "lane")
+Aspect = Literal["outcome", "team", "agent", "priority", "lane", "auto_reply", "private_reply", "tag"]
+_VALUED: Final[tuple[Aspect, ...]] = ("outcome", "team", "agent", "priority", "lane", "auto_reply", "private_reply")
 ELSEWHERE: Final = frozenset({"outcome", "team", "agent"})
 """What decides where a message goes; the others are about how it is treated there."""
 
@@ -202,6 +203,8 @@ def _values(action: Action) -> dict[str, str | None]:
         "agent": action.agent,
         "priority": action.priority or "normal",
         "lane": action.lane,
+        "auto_reply": summary(action.auto_reply, longest=EXCERPT),
+        "private_reply": summary(action.private_reply, longest=EXCERPT),
     }
 
 

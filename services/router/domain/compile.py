@@ -14,6 +14,7 @@ from typing import Any, Final, get_args
 import msgspec
 
 from services.router.domain import criteria, language, surging, text
+from services.router.domain.answers import KINDS
 from services.router.domain.criteria import KEYWORD, PATTERN, SEVERAL, Binder, Check, Keys, Node, Seen
 from services.router.domain.facts import SLOW, Derive, Facts, Told, derivation
 from services.router.domain.rules import Action, Document, Rule
@@ -25,11 +26,15 @@ _PRIORITIES: Final = {name: rank for rank, name in enumerate(get_args(Priority))
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The rule that decided the owner, what all rules that hold make of it, and their names in order."""
+    """The rule that decided the owner, what all rules that hold make of it, and their names in order.
+
+    `said_by`: for each action that says something, the rule whose text it is, also where a surge keeps it back.
+    """
 
     rule: str
     action: Action
     matched: tuple[str, ...] = ()
+    said_by: dict[str, str] = {}
 
 
 @dataclass(slots=True)
@@ -65,6 +70,7 @@ class Ruleset:
     _always: list[int] = field(default_factory=list)
     _last_adding: int = -1
     _has_attributes: bool = False
+    _speaks: bool = False
     _quick: list[tuple[str, Derive]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -83,6 +89,7 @@ class Ruleset:
             if not compiled.owns:
                 self._last_adding = rank
         self._quick = [(fact, derivation(fact)) for fact in self._binder.asked if fact not in SLOW]
+        self._speaks = self.fallback.speaks or any(one.rule.then.speaks for one in self.rules)
         self._has_attributes = any(fact.startswith(ATTRIBUTES) for fact in self._binder.asked)
         if self.asks("language"):
             language.model()
@@ -105,6 +112,8 @@ class Ruleset:
         if held and held[-1].owns and not held[-1].rule.then.stop and held[-1].rank < self._last_adding:
             self._add(held, ranks, seen)
         verdict = _verdict(held, self.fallback)
+        if self._speaks:
+            verdict = _speaking(verdict, held, self.fallback)
         return verdict if facts.surging is None else _during(verdict, facts)
 
     def _add(self, held: list[Compiled], ranks: Iterable[int], seen: Seen) -> None:
@@ -218,6 +227,23 @@ def _verdict(held: list[Compiled], fallback: Action) -> Verdict:
         action=_sum(deciding, adding) if adding else deciding,
         matched=tuple([one.rule.name for one in held]),
     )
+
+
+def _speaking(verdict: Verdict, held: list[Compiled], fallback: Action) -> Verdict:
+    """Of all that would say something the first in the document does; nothing is said to what is ignored."""
+    if verdict.action.ignore:
+        return verdict
+    speaking = [(one.rule.name, one.rule.then) for one in held if one.rule.then.speaks]
+    if fallback.speaks and not any(one.owns for one in held):
+        speaking.append((FALLBACK, fallback))
+    said_by: dict[str, str] = {}
+    said: dict[str, Any] = dict.fromkeys(KINDS)
+    for kind in KINDS:
+        for name, action in speaking:
+            if (answer := getattr(action, kind)) is not None:
+                said_by[kind], said[kind] = name, answer
+                break
+    return msgspec.structs.replace(verdict, action=msgspec.structs.replace(verdict.action, **said), said_by=said_by)
 
 
 def joined(actions: Sequence[Action]) -> Action:

@@ -13,6 +13,7 @@ from services.router.domain.conditions import Criterion
 from services.router.domain.criteria import Leaf, Node, Seen
 from services.router.domain.facts import DERIVED, SLOW, Facts
 from services.router.domain.rules import Action
+from services.router.domain.speaking import explained
 from services.router.domain.surging import concerning
 from services.router.domain.vocabulary import ATTRIBUTES
 
@@ -44,6 +45,7 @@ def explain(ruleset: Ruleset, facts: Facts) -> dict[str, Any]:
         "facts": _facts(ruleset, facts, seen.words),
         "enrichment": _enrichment(facts),
         "surge": _surge(facts, verdict.action),
+        "answers": explained(ruleset, verdict, facts),
         "matched": held,
         "late": late[:MAX_MISSED],
         "missed": [

@@ -55,6 +55,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     rating: float | None = None
     author_id: str | None = None
     handle: str | None = None
+    name: str | None = None
+    """What the author is called."""
     followers: int | None = None
     verified: bool | None = None
     first: bool | None = None

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from services.router.domain.answers import PLACEHOLDERS
 from services.router.domain.vocabulary import FACTS, FUTURE_ACTIONS, FUTURE_TRIGGERS, TRIGGERS, Fact, operators
 
 MEANINGS: Final[Mapping[str, str]] = {
@@ -33,6 +34,9 @@ ACTIONS: Final[Mapping[str, str]] = {
     "lane": "what it is about, told with the decision",
     "ignore": "nobody owns it, and no ticket is made",
     "reason": "why it is ignored",
+    "auto_reply": "what is said to it in public: `text`, with placeholders; `once_per` `ticket` (default) or "
+    "`message`; `answers`: it takes the turn. The first of all rules that hold; on messages that come in only",
+    "private_reply": "the same in private",
     "stop": "no rule after this one is asked",
 }
 
@@ -60,6 +64,11 @@ def reference() -> str:
         "## Actions",
         "",
         *_table(("action", "what"), ((f"`{name}`", told) for name, told in ACTIONS.items())),
+        "## Placeholders",
+        "",
+        "In texts of answers: `{{author.name}}`, or `{{author.name|there}}` with what is said where it is not known.",
+        "",
+        *_table(("placeholder", "what"), ((f"`{{{{{name}}}}}`", told) for name, told in PLACEHOLDERS.items())),
         "## Not available yet",
         "",
         "Words of the language; a ruleset that uses one is refused by its name. So is `changed` of other facts.",

@@ -6,7 +6,8 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from services.router.domain import conditions, text
+from services.router.domain import answers, conditions, text
+from services.router.domain.answers import Answer
 from services.router.domain.conditions import Condition, Problem
 from services.router.domain.vocabulary import FUTURE_ACTIONS, FUTURE_TRIGGERS, RECEIVED, TIMER, Trigger
 from shared import calendars
@@ -59,8 +60,17 @@ class Action(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ignore: bool = False
     reason: Name | None = None
     """Why it is ignored."""
+    auto_reply: Answer | None = None
+    """What is said to it in public; of all rules that hold the first that says something."""
+    private_reply: Answer | None = None
+    """What is said to it in private, likewise."""
     stop: bool = False
     """No rule after this one is asked."""
+
+    @property
+    def speaks(self) -> bool:
+        """Whether it says something."""
+        return self.auto_reply is not None or self.private_reply is not None
 
     @property
     def owns(self) -> bool:
@@ -211,6 +221,7 @@ def _part_problems(document: _Document) -> Iterable[Problem]:
         yield {"pointer": "/fallback", "detail": "the fallback needs a team: it must always own"}
     elif wrong := _action_problem(fallback) or _misplaced(fallback, RECEIVED):
         yield {"pointer": "/fallback", "detail": wrong}
+    yield from _text_problems(fallback, "/fallback")
     for name, calendar in document.calendars.items():
         if wrong := calendars.problem(calendar):
             yield {"pointer": f"/calendars/{name}", "detail": wrong}
@@ -235,6 +246,13 @@ def _rule_problems(document: _Document) -> Iterable[Problem]:
             }
         if wrong := _action_problem(rule.then) or _misplaced(rule.then, rule.on):
             yield {"pointer": f"/rules/{index}/then", "detail": wrong}
+        yield from _text_problems(rule.then, f"/rules/{index}/then")
+
+
+def _text_problems(action: Action, at: str) -> Iterable[Problem]:
+    for place, said in answers.texts({"auto_reply": action.auto_reply, "private_reply": action.private_reply}):
+        if wrong := answers.problem(said):
+            yield {"pointer": f"{at}/{place}", "detail": wrong}
 
 
 def _action_problem(action: Action) -> str | None:
@@ -247,7 +265,7 @@ def _action_problem(action: Action) -> str | None:
     if action.reroute == Reroute():
         return "reroute names a team, an agent, or both"
     if action == Action():
-        return "a rule does something: it names a team, ignores, or adds tags, a priority or a lane"
+        return "a rule does something: it names a team, ignores, answers, or adds tags, a priority or a lane"
     return None
 
 
@@ -257,6 +275,8 @@ def _misplaced(action: Action, on: Trigger) -> str | None:
         return "a message's decision names a team; a ticket that is there moves or waits by a rule on customer.replied"
     if on != RECEIVED and (action.team is not None or action.ignore or action.lane is not None):
         return "a ticket that is there is moved by reroute; it is neither ignored nor given a lane"
+    if action.speaks and (on != RECEIVED or action.ignore):
+        return "rules answer messages that come in and are not ignored; such a rule may ask for `ticket.open`"
     return None
 
 

@@ -12,6 +12,7 @@ from services.router.domain.diff import diff as differences
 from services.router.domain.explain import explain as why
 from services.router.domain.facts import Facts, as_kept
 from services.router.domain.patterns import Unreadable
+from services.router.domain.speaking import replies
 from services.router.domain.triggers import answer
 from services.router.domain.vocabulary import RECEIVED, Trigger
 from services.router.handlers import compiling
@@ -36,7 +37,7 @@ from shared.events.messages import (
     MessageReceived,
     MessageUndelivered,
 )
-from shared.events.routing import Decision, MessageRouted
+from shared.events.routing import Decision, MessageRouted, RuleReply
 from shared.platform.store import agents, teams
 
 
@@ -65,8 +66,9 @@ class Router:
         trial = await self._shadows.beside(tx, _of_these(standing.candidates, fresh))
         asking = _asking(compiled, trial)
         facts = await gather(tx, fresh, asking, classifier=self._classifier, watched=standing.watched)
+        verdicts = {id_: compiled[event.workspace_id].decide(facts[id_]) for id_, event in fresh.items()}
         decided = {
-            id_: _decide(event, versions[event.workspace_id], compiled[event.workspace_id], facts[id_])
+            id_: _decided(event, versions[event.workspace_id], verdicts[id_], facts[id_])
             for id_, event in fresh.items()
         }
         self._shadows.compare(tx, decided.values(), trial)
@@ -74,10 +76,12 @@ class Router:
         rule_counts.add(tx, decided.values(), writer=self._shadows.writer)
         surge_counts.add(tx, counted(fresh, decided, standing.watched), writer=self._shadows.writer)
         for event in passing:
-            decision = decided.pop(_decision_id(event), None)
+            id_ = _decision_id(event)
+            made = decided.pop(id_, None)
             # An event that was decided before was also passed on before, in the same transaction.
-            if decision is None and _is_due(event):
+            if made is None and _is_due(event):
                 continue
+            decision = _decision(made, replies(verdicts[id_], facts[id_])) if made else None
             tx.traceparent = event.traceparent
             tx.emit(_routed(event, decision), key=event.key, event_id=ids.digest("evt", "routed", event.id))
 
@@ -225,8 +229,7 @@ def _asking(compiled: Mapping[str, index.Ruleset], trial: Trial) -> dict[str, li
     return asking
 
 
-def _decide(event: Event, version: int, compiled: index.Ruleset, facts: Facts) -> Decided:
-    verdict = compiled.decide(facts)
+def _decided(event: Event, version: int, verdict: index.Verdict, facts: Facts) -> Decided:
     return Decided(
         id=_decision_id(event),
         workspace_id=event.workspace_id,
@@ -241,7 +244,7 @@ def _decide(event: Event, version: int, compiled: index.Ruleset, facts: Facts) -
     )
 
 
-def _routed(event: Event, decided: Decided | None) -> MessageRouted:
+def _routed(event: Event, decision: Decision | None) -> MessageRouted:
     data = event.data
     assert isinstance(data, MessageEvent)  # noqa: S101 - the topic holds nothing else; channel events were taken out
     return MessageRouted(
@@ -251,12 +254,12 @@ def _routed(event: Event, decided: Decided | None) -> MessageRouted:
         message=data.message,
         provider_version=data.provider_version,
         reaction=data.reaction if isinstance(data, MessageReacted) else None,
-        decision=_decision(decided) if decided else None,
+        decision=decision,
         reason=data.reason if isinstance(data, MessageUndelivered) else None,
     )
 
 
-def _decision(decided: Decided) -> Decision:
+def _decision(decided: Decided, said: tuple[RuleReply, ...]) -> Decision:
     action = decided.action
     return Decision(
         id=decided.id,
@@ -269,6 +272,7 @@ def _decision(decided: Decided) -> Decision:
         agent=action.agent,
         lane=action.lane,
         reason=action.reason,
+        replies=said,
     )
 
 

@@ -152,6 +152,7 @@ def facts_of(
         rating=message.rating,
         author_id=author.external_id if author else None,
         handle=author.handle if author else None,
+        name=author.name if author else None,
         followers=author.followers if author else None,
         verified=author.verified if author else None,
         first=is_first,

@@ -145,6 +145,15 @@ def test_adding_rules_are_only_in_vain_behind_a_stop_or_their_like():
     assert told(stopped) == [("unreachable", "/rules/1")]
 
 
+def test_an_answer_that_an_earlier_one_always_comes_before_is_in_vain():
+    soon, later = {"auto_reply": {"text": "Soon"}}, {"auto_reply": {"text": "Later"}}
+    asks, asks_more = {"network": "x"}, {"network": "x", "kind": "dm"}
+    assert told(analysed((asks, soon), (asks_more, later)).warnings) == [("shadowed", "/rules/1")]
+    assert analysed((asks, soon | {"tags": ["a"]}), (asks_more, later | {"tags": ["b"]})).warnings == []
+    assert analysed((asks, soon | OWN), (asks_more, later)).warnings == []
+    assert analysed((asks, soon), (asks_more, {"private_reply": {"text": "Later"}})).warnings == []
+
+
 def test_unknown_teams_and_values_and_unused_parts_are_named_by_their_place():
     found = analysed(
         ({"kind": ["dm", "fax"], "author.list": "vip"}, {"team": "nobody"}),
@@ -188,7 +197,7 @@ def test_thousands_of_rules_that_look_alike_are_not_compared_for_ever():
 @given(documents, messages)
 def test_a_rule_that_is_called_unreachable_or_contradictory_never_decides_anything(document, facts):
     ruleset = index.compile_rules(rules.parse(document))
-    found = analysis.analyse(ruleset, teams={"care", "community"}, agents={"agt_1"})
+    found = analysis.analyse(ruleset, teams={"care", "community", "product"}, agents={"agt_1"})
     at = {f"/rules/{number}": rule for number, rule in enumerate(document["rules"])}
     wasted = [
         at[one["pointer"].removesuffix("/when")]["name"]

@@ -1,11 +1,12 @@
 """The index decides exactly as a plain reading of the rules would, however many there are and however they nest."""
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from jsonschema import Draft202012Validator
 
+from services.router.domain import answers, explain, rules, schema
 from services.router.domain import compile as index
-from services.router.domain import explain, rules, schema
 from services.router.domain.facts import Customer, Facts
 from tests.support import naive_rules
 from tests.support.random_rules import documents, messages
@@ -25,7 +26,9 @@ def test_the_index_and_a_plain_reading_of_the_rules_decide_the_same(document, fa
         "priority": action.priority,
         "tags": list(action.tags),
         "lane": action.lane,
+        **{kind: msgspec.to_builtins(said) for kind in answers.KINDS if (said := getattr(action, kind)) is not None},
     }
+    assert verdict.said_by.keys() == made.keys() & answers.KINDS.keys()
 
 
 @given(documents, messages)
