@@ -33,6 +33,8 @@ class SurgeBegan(SurgeEvent, frozen=True, kw_only=True):
     tags: tuple[str, ...] = ()
     priority: Literal["low", "normal", "high", "urgent"] | None = None
     team: str | None = None
+    pause_bots: bool = False
+    """Rules say nothing by themselves; a bot that reads this may want to do the same."""
 
 
 class SurgeEnded(SurgeEvent, frozen=True, kw_only=True):

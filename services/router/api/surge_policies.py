@@ -57,7 +57,7 @@ class DuringBody(_Body):
         default=None, description="They go to this team instead of the one that rules decide"
     )
     tags: list[Tag] = Field(default=[SURGE_TAG], max_length=10, description="They get these tags")
-    pause_bots: Any = Field(default=None, description=LATER)
+    pause_bots: bool = Field(default=False, description="Rules do not answer them by themselves")
     group_duplicates: Any = Field(default=None, description=LATER)
 
 
@@ -97,7 +97,12 @@ class PolicyBody(_Body):
             leave_factor=self.leave.factor,
             leave_minutes=self.leave.after_minutes,
             lasts_minutes=self.lasts_minutes,
-            during=Effects(priority=during.priority, team=during.team, tags=tuple(dict.fromkeys(during.tags))),
+            during=Effects(
+                priority=during.priority,
+                team=during.team,
+                tags=tuple(dict.fromkeys(during.tags)),
+                pause_bots=during.pause_bots,
+            ),
         )
 
 
@@ -121,6 +126,7 @@ class DuringView(BaseModel):
     priority: Priority | None
     team: str | None
     tags: list[str]
+    pause_bots: bool
 
 
 class PolicyRules(BaseModel):
@@ -224,7 +230,12 @@ def written(policy: Policy) -> dict[str, Any]:
         "enter": EnterView(factor=policy.factor, at_least=policy.at_least),
         "leave": LeaveView(factor=policy.leave_factor, after_minutes=policy.leave_minutes),
         "lasts_minutes": policy.lasts_minutes,
-        "during": DuringView(priority=policy.during.priority, team=policy.during.team, tags=list(policy.during.tags)),
+        "during": DuringView(
+            priority=policy.during.priority,
+            team=policy.during.team,
+            tags=list(policy.during.tags),
+            pause_bots=policy.during.pause_bots,
+        ),
     }
 
 

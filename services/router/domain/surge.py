@@ -25,7 +25,6 @@ LONGEST: Final = timedelta(days=7)
 """What goes on for longer is how things are now: it ends, and is not begun again before it was calm once."""
 
 FUTURE_EFFECTS: Final[Mapping[str, str]] = {
-    "pause_bots": "keep bots from answering",
     "group_duplicates": "group messages that say the same",
 }
 """What surge mode should do and has no other half yet: refused by name."""
@@ -39,6 +38,8 @@ class Effects(msgspec.Struct, frozen=True, kw_only=True):
     team: str | None = None
     """Instead of the team that rules decide."""
     tags: tuple[str, ...] = (SURGE_TAG,)
+    pause_bots: bool = False
+    """Rules say nothing by themselves."""
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):

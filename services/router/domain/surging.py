@@ -5,6 +5,7 @@ from typing import Final, get_args
 
 import msgspec
 
+from services.router.domain.answers import KINDS
 from services.router.domain.rules import Action
 from services.router.domain.surge import WORKSPACE, Effects
 from shared.events.routing import Lane, Priority
@@ -61,4 +62,6 @@ def laid_over(action: Action, surging: Surging, *, lane: Lane | None) -> Action:
         changes |= {"team": during.team, "agent": None}
     if during.priority is not None:
         changes["priority"] = max(action.priority or "normal", during.priority, key=_RANKS.__getitem__)
+    if during.pause_bots:
+        changes |= dict.fromkeys(KINDS)
     return msgspec.structs.replace(action, **changes)

@@ -161,6 +161,7 @@ class Surges:
                     tags=during.tags,
                     priority=during.priority,
                     team=during.team,
+                    pause_bots=during.pause_bots,
                 ),
                 key=one.workspace_id,
             )

@@ -66,6 +66,30 @@ async def test_decisions_carry_what_the_policy_says_until_it_is_over(admin, data
     assert (after["action"], "surging" in after["facts"]) == ({"team": "community"}, False)
 
 
+async def test_while_it_surges_rules_say_nothing_where_the_policy_pauses_bots(admin, database):
+    await in_force(database, {"name": "hello", "when": {"network": "facebook"}, "then": {"auto_reply": {"text": "Hi"}}})
+    said = []
+    for name, pause in (("without", None), ("paused", True), ("going on", False)):
+        if pause is not None:
+            headers = {} if pause else {"If-Match": '"1"'}
+            policy = {**surges.POLICY, "watch": ["channel"], "during": {"pause_bots": pause}}
+            assert (await admin.put("/v1/surge-policy", json=policy, headers=headers)).is_success
+        if pause:
+            await surges.remember(database, hourly={surges.channel(): 4})
+            await surges.say(database, 100)
+            await surges.look(database)
+        one, _ = await come(database, name)
+        told = (await admin.get(f"/v1/decisions/{one.id}")).json()["decision"]["answers"]
+        rows = await past.own(
+            database, "SELECT value FROM log.event WHERE topic = $1 ORDER BY id DESC LIMIT 1", ROUTING
+        )
+        replies = json.loads(rows[0]["value"])["decision"].get("replies", [])
+        said.append(([one["text"] for one in replies], told[0]["left_out"]))
+    assert said == [(["Hi"], None), ([], "paused by surge"), (["Hi"], None)]
+    [began] = await surges.told(database)
+    assert began.pause_bots
+
+
 async def test_tickets_is_told_what_became_of_it(admin, database):
     await surge(admin, database, **DURING)
     await come(database, "during")
