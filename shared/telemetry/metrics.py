@@ -16,6 +16,7 @@ CounterName = Literal[
     "baton_dead_letters_total",
     "baton_replies_total",
     "baton_collisions_total",
+    "baton_rule_replies_total",
     "baton_lease_total",
     "baton_escalations_total",
     "baton_deliveries_total",
@@ -55,6 +56,9 @@ METRICS: Final[Mapping[MetricName, Metric]] = {
     "baton_replies_total": Metric("counter", "Replies, by the state they reached.", ("state",)),
     "baton_collisions_total": Metric(
         "counter", "Second answers: prevented, overridden, happened; by what stood in the way.", ("outcome", "kind")
+    ),
+    "baton_rule_replies_total": Metric(
+        "counter", "What rules said by themselves: queued, refused, or why it was withheld.", ("outcome",)
     ),
     "baton_lease_total": Metric("counter", "Attempts to take or keep a lease, by outcome.", ("outcome",)),
     "baton_escalations_total": Metric("counter", "Tickets that were escalated, by why.", ("reason",)),

@@ -39,6 +39,9 @@ async def issue(
     """A new key and its token; it can do no more than the one that issues it."""
     if who.teams is not None and not (teams is not None and who.teams.issuperset(teams)):
         raise Forbidden("a key cannot see more teams than the one that issues it", missing=sorted(who.teams))
+    if agent_id == agents.rules_id(who.workspace_id):
+        detail = "rules answer by themselves: nobody speaks for their bot"
+        raise Invalid(detail, errors=[{"pointer": "#/agent_id", "detail": detail}])
     if agent_id is not None and await agents.load(tx, who.workspace_id, agent_id) is None:
         raise NotFound(f"there is no agent {agent_id}")
     if expires_at is not None and expires_at <= await tx.now():

@@ -10,10 +10,10 @@ from services.tickets.domain import ticket as tickets_
 from services.tickets.domain.assignment import Key, Terms
 from services.tickets.domain.message import Stored
 from services.tickets.domain.ticket import Ticket
-from services.tickets.handlers.changes import Changes
+from services.tickets.handlers.changes import Cause, Changes
 from shared.errors import Rejected
 from shared.events.payload import Actor
-from shared.events.routing import Decision, MessageRouted
+from shared.events.routing import Decision, MessageRouted, RuleReply
 from shared.events.tickets import Account, TicketCreated, TicketReopened, TicketUpdated
 
 UNSEEN: Final = Decision(id="", outcome="route", rule="none", ruleset_version=0)
@@ -28,6 +28,15 @@ class Homeless(NamedTuple):
     traceparent: str | None
     reason: str | None = None
     """Why this team, where the decision names another one."""
+
+
+class Asked(NamedTuple):
+    """A message to which rules say something by themselves."""
+
+    ticket_id: str
+    stored: Stored
+    replies: tuple[RuleReply, ...]
+    cause: Cause
 
 
 @dataclass(slots=True, kw_only=True)
@@ -55,6 +64,8 @@ class Scene:
     turns: list[Stored] = field(default_factory=list)
     homeless: dict[str, Homeless] = field(default_factory=dict)
     """Tickets that need an owner."""
+    asked: list[Asked] = field(default_factory=list)
+    """What rules say to the messages that arrived, in order."""
     silenced: set[str] = field(default_factory=set)
     """Tickets of which a message was deleted: since when their customer waits must be found out again."""
 
@@ -128,6 +139,9 @@ def _hold(scene: Scene, ticket: Ticket | None, stored: Stored, event: MessageRou
     stored = _place(scene, ticket.id, stored, author, data=data, moves=is_turn)
     if is_turn:
         scene.turns.append(stored)
+        if decision.replies:
+            cause = Cause(changes.cause, changes.tx.traceparent)
+            scene.asked.append(Asked(ticket.id, stored, decision.replies, cause))
     changes.emit(kind, ticket.id, author, message=stored.message, **extra)
     return stored
 

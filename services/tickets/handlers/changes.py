@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -18,6 +18,13 @@ from shared.events.tickets import Home, TicketEvent
 from shared.ids import Ids
 from shared.platform.models import WorkspaceSettings
 from shared.platform.store import workspaces
+
+
+class Cause(NamedTuple):
+    """What led to something: an event or a request, and the trace that it is part of."""
+
+    id: str | None
+    traceparent: str | None
 
 
 class Changes:
@@ -105,6 +112,10 @@ class Changes:
             **fields,
         )
         self.tx.emit(payload, key=ticket_id)
+
+    def because(self, cause: Cause) -> None:
+        """What is told from here on is its doing."""
+        self.cause, self.tx.traceparent = cause
 
     def set_timer(self, timer: Timer) -> None:
         """Something to look at later."""

@@ -9,7 +9,7 @@ import msgspec
 from services.tickets.domain import text, window
 from services.tickets.domain.outcome import Record
 from services.tickets.domain.reply import Accepted, Order, Refused
-from services.tickets.handlers.changes import Changes
+from services.tickets.handlers.changes import Cause, Changes
 from services.tickets.handlers.entering import Room
 from services.tickets.handlers.lease import Grant, apply_all
 from services.tickets.handlers.ledger import Book, Desk
@@ -40,6 +40,8 @@ class Answer(NamedTuple):
     accepted: Accepted
     limits: Limits
     reply_id: str
+    cause: Cause | None = None
+    """What led to it, where that is not what led to all of them."""
 
 
 class Denied(NamedTuple):
@@ -49,6 +51,7 @@ class Denied(NamedTuple):
     who: Actor
     order: Order
     refused: Refused
+    cause: Cause | None = None
 
 
 def limits_of(room: Room, who: Actor, order: Order, target: Message, *, latest: Message) -> Limits:
@@ -74,6 +77,8 @@ async def queue(changes: Changes, desk: Desk, answers: Sequence[Answer]) -> list
     book = Book(changes, desk)
     records = []
     for one in answers:
+        if one.cause is not None:
+            changes.because(one.cause)
         lease = grants[one.room.scope].room.lease
         record = _record(one, fence=lease.fence if lease else 0)
         records.append(record)
@@ -91,9 +96,13 @@ async def keep(changes: Changes, desk: Desk, denied: Sequence[Denied]) -> list[s
     kept = [_draft(one) for one in denied]
     book = Book(changes, desk)
     for one in denied:
+        if one.cause is not None:
+            changes.because(one.cause)
         book.prevented(one.room.ticket_id, one.refused.kind, one.who, other=one.refused.other)
     new = await drafts.keep(changes.tx, kept)
     for one, draft in zip(denied, kept, strict=True):
+        if one.cause is not None:
+            changes.because(one.cause)
         if draft.id in new:
             fields = {"draft_id": draft.id, "agent_id": draft.agent_id, "reason": draft.reason}
             changes.emit(DraftKept, draft.ticket_id, one.who, **fields)
@@ -105,7 +114,8 @@ def _record(one: Answer, *, fence: int) -> Record:
     room, order, message = one.room, one.order, one.target
     conversation = message.conversation_id
     changes, reply_id = room.changes, one.reply_id
-    seq = changes.record(room.ticket_id, "reply", one.who, reply_id=reply_id, conversation_id=conversation)
+    told = {"rule": order.rule} if order.rule else None
+    seq = changes.record(room.ticket_id, "reply", one.who, reply_id=reply_id, conversation_id=conversation, data=told)
     reply = Reply(
         id=reply_id,
         seq=seq,

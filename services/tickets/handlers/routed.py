@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from services.tickets.domain import ticket as tickets_
 from services.tickets.domain.batch import phases
 from services.tickets.domain.message import blank
-from services.tickets.handlers import arrivals, assigning, echo, undelivered
+from services.tickets.handlers import answering, arrivals, assigning, echo, undelivered
 from services.tickets.handlers.arrivals import Scene
 from services.tickets.handlers.changes import Changes
 from services.tickets.handlers.ledger import Desk
@@ -34,20 +34,22 @@ async def on_routed(tx: Transaction, events: Sequence[Event], *, desk: Desk) -> 
             await echo.on_outbound(tx, phase.events, desk=desk)
             await undelivered.on_undelivered(tx, phase.events, desk=desk)
         else:
-            await _apply(tx, phase.events, desk.ids)
+            await _apply(tx, phase.events, desk)
     triggered = [event for event in events if isinstance(event.data, TicketRouted)]
     if triggered:
         await on_triggered(tx, triggered, desk.ids)
 
 
-async def _apply(tx: Transaction, events: Sequence[Event], ids: Ids) -> None:
-    scene = await _prepare(tx, events, ids)
+async def _apply(tx: Transaction, events: Sequence[Event], desk: Desk) -> None:
+    scene = await _prepare(tx, events, desk.ids)
     for event in events:
         if isinstance(event.data, MessageRouted):
             tx.traceparent = event.traceparent
             arrivals.apply(scene, event.data, event.id)
+    said = await answering.prepare(scene, desk)
     await _house(scene)
     await _store(tx, scene)
+    await answering.conclude(said)
 
 
 async def _prepare(tx: Transaction, events: Sequence[Event], ids: Ids) -> Scene:

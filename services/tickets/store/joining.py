@@ -31,6 +31,7 @@ UPDATE tickets.reply r SET ticket_id = $2, customer_id = $4, seq = e.seq FROM ti
 WHERE r.ticket_id = $1 AND e.ticket_id = $2 AND e.seq > $3 AND e.reply_id = r.id AND e.kind = 'reply'
 """
 _ECHOES: Final = "UPDATE tickets.echo SET ticket_id = $2 WHERE ticket_id = $1"
+_RULE_REPLIES: Final = "UPDATE tickets.rule_reply SET ticket_id = $2, customer_id = $3 WHERE ticket_id = $1"
 _CONVERSATIONS: Final = """
 INSERT INTO tickets.conversation (id, ticket_id, workspace_id, channel_id, network, kind)
 SELECT id, $2, workspace_id, channel_id, network, kind FROM tickets.conversation WHERE ticket_id = $1
@@ -58,6 +59,7 @@ async def move_story(tx: Transaction, source: str, target: str, *, after: int, c
     await tx.execute(_TURNS, source, target, after)
     await tx.execute(_REPLIES, source, target, after, customer)
     await tx.execute(_ECHOES, source, target)
+    await tx.execute(_RULE_REPLIES, source, target, customer)
     await tx.execute(_CONVERSATIONS, source, target)
     return count
 

@@ -346,6 +346,23 @@ echo = sa.Table(
     stamp(),
     sa.Index("ix_echo_reply", "reply_id"),
 )
+rule_reply = sa.Table(
+    "rule_reply",
+    METADATA,
+    column("message_id", sa.Text, primary_key=True),
+    column("kind", sa.Text, primary_key=True, comment="public or private"),
+    column("workspace_id", sa.Text),
+    column("customer_id", sa.Text),
+    column("ticket_id", sa.Text),
+    column("rule", sa.Text),
+    column("outcome", sa.Text),
+    column("reply_id", sa.Text, nullable=True),
+    stamp(),
+    sa.CheckConstraint("kind IN ('public', 'private')", name="kind"),
+    sa.CheckConstraint("outcome IN ('queued', 'refused', 'unsendable')", name="outcome"),
+    sa.Index("ix_rule_reply_ticket", "ticket_id"),
+    sa.Index("ix_rule_reply_customer", "workspace_id", "customer_id", "created_at"),
+)
 draft = sa.Table(
     "draft",
     METADATA,

@@ -1,12 +1,13 @@
 """Agents, human or bot."""
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, NamedTuple
 
 import asyncpg
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
+from shared import ids
 from shared.db.transaction import Query, Transaction
 from shared.errors import Conflict
 from shared.platform.models import Agent, AgentKind
@@ -55,9 +56,29 @@ _SAVE: Final = Query(
 )
 
 
+# Nobody assigns anything to it, and it has no key.
+_RULES: Final = """
+WITH wanted AS (
+    SELECT * FROM unnest($1::text[], $2::text[]) AS n(workspace_id, id)
+), made AS (
+    INSERT INTO platform.agent (id, workspace_id, name, kind, role, capacity)
+    SELECT id, workspace_id, 'Rules', 'bot', 'bot', 0 FROM wanted w
+    WHERE NOT EXISTS (SELECT FROM platform.agent a WHERE a.id = w.id) ORDER BY id ON CONFLICT DO NOTHING
+)
+SELECT w.workspace_id, w.id, coalesce(a.name, 'Rules') AS name, a.disabled_at IS NOT NULL AS is_disabled
+FROM wanted w LEFT JOIN platform.agent a ON a.id = w.id
+"""
 _PEOPLE: Final = """
 SELECT id FROM platform.agent WHERE workspace_id = $1 AND kind = 'human' AND disabled_at IS NULL ORDER BY id LIMIT $2
 """
+
+
+class Rules(NamedTuple):
+    """The bot of a workspace in whose name rules answer; disabled, it answers nothing."""
+
+    id: str
+    name: str
+    is_disabled: bool
 
 
 async def create(
@@ -114,6 +135,18 @@ async def people(tx: Transaction, workspace_id: str, *, limit: int) -> list[str]
     """Ids of those who are human and work here."""
     rows = await tx.fetch(_PEOPLE, workspace_id, limit)
     return [row["id"] for row in rows]
+
+
+def rules_id(workspace_id: str) -> str:
+    """The id of the bot in whose name rules answer."""
+    return ids.digest("agt", workspace_id, "rules")
+
+
+async def rules(tx: Transaction, workspaces: Iterable[str]) -> dict[str, Rules]:
+    """The bot in whose name rules answer, of each workspace; made where it is needed for the first time."""
+    wanted = sorted(workspaces)
+    rows = await tx.fetch(_RULES, wanted, [rules_id(workspace) for workspace in wanted])
+    return {row["workspace_id"]: Rules(row["id"], row["name"], row["is_disabled"]) for row in rows}
 
 
 async def save(tx: Transaction, agent: Agent) -> Agent | None:
