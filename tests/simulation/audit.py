@@ -17,8 +17,8 @@ from tests.simulation.network import Network
 
 _REPLIES: Final = """
 SELECT r.id, r.state, r.text, r.author_id, r.override, n.state AS left_as,
-    (SELECT coalesce(jsonb_object_agg(t.message_id, t.after), '{}') FROM tickets.reply_turn t WHERE t.reply_id = r.id)
-    AS turns
+    (SELECT coalesce(jsonb_object_agg(t.message_id, t.after), '{}') FROM notifier.reply_turn t WHERE t.reply_id = r.id)
+    AS turns, coalesce(n.acknowledges, false) AS acknowledges
 FROM tickets.reply r LEFT JOIN notifier.reply n ON n.id = r.id
 """
 _LEFTOVERS: Final = """
@@ -156,7 +156,8 @@ def _one_answer(facts: Facts) -> Iterator[str]:
             before = latest.get(turn)
             if before and before["author_id"] != row["author_id"] and after != before["id"] and not row["override"]:
                 yield f"{one.text!r} answers {turn}, which {before['text']!r} had answered unseen"
-            latest[turn] = row
+            if not row["acknowledges"]:
+                latest[turn] = row
 
 
 def _fences_grow(facts: Facts) -> Iterator[str]:

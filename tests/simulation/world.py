@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from services.router.store import rulesets
 from shared.db.pool import Database
 from shared.db.transaction import Workspace, decode_headers
 from shared.events import envelope
@@ -46,6 +47,9 @@ SETTINGS: Final = WorkspaceSettings(
     takeover_request=1_500,
     queue_wait_alert=30_000,
 )
+MESSAGES: Final = 6
+"""The most that customers write."""
+
 _WEIGHTY: Final = re.compile(
     r"(INSERT INTO|UPDATE|DELETE FROM) (notifier\.(reply|turn|feed)|tickets\.(ticket|reply|lease|turn|entry|message)"
     r"|ingest\.(inbox|item)|log\.event)"
@@ -244,7 +248,7 @@ class World:
     async def _customers(self) -> None:
         chance = self._dice("customers")
         people = [f"77{number}" for number in range(chance.randint(1, 2))]
-        for number in range(chance.randint(2, 6)):
+        for number in range(chance.randint(2, MESSAGES)):
             await asyncio.sleep(chance.choice((0.0, 0.01, 0.5, 2.0, 4.0)) if number else 0.1)
             author = chance.choice(people)
             write = self.network.direct if chance.random() < 0.6 else self.network.comment
@@ -306,6 +310,27 @@ class World:
                 credentials=credentials.seal(RING, CHANNEL, dict(SECRETS)),
                 api_base_url=URL,
             )
+            if (dice := self._dice("rules")).random() < 0.5:
+                kept = await rulesets.create(tx, HOME, document=speaking(dice), note=None, author="ann")
+                await rulesets.activate(tx, HOME, kept.version, author="ann", reason="activate")
+
+
+def speaking(chance: random.Random) -> dict[str, Any]:
+    """Rules that say something of their own to some of the messages: to each once, and some take the turn."""
+
+    def said(how: str, number: int, *, answers: bool) -> dict[str, Any]:
+        return {"text": f"{how} to message {number} by the rules", "once_per": "message", "answers": answers}
+
+    rules = []
+    for number in range(MESSAGES):
+        answers = chance.random() < 0.5
+        then = {
+            "auto_reply": said("public", number, answers=answers),
+            "private_reply": said("private", number, answers=answers),
+        }
+        if chance.random() < 0.6:
+            rules.append({"name": f"rule {number}", "when": {"text": {"phrase": f"message {number}"}}, "then": then})
+    return {"fallback": {"team": "community"}, "rules": rules}
 
 
 class _Direct:
