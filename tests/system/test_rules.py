@@ -2,7 +2,7 @@
 
 import httpx
 
-from tests.support.callers import other_workspace, until
+from tests.support.callers import hired, other_workspace, until
 from tests.support.page import connected_page, unique
 from tests.support.system import System
 
@@ -21,6 +21,16 @@ MOVING = {
             "on": "customer.replied",
             "when": {"text": "lawyer"},
             "then": {"reroute": {"team": "care"}, "priority": "urgent"},
+        }
+    ],
+}
+ANSWERING = {
+    "fallback": {"team": "community"},
+    "rules": [
+        {
+            "name": "soon",
+            "when": {"kind": "comment"},
+            "then": {"auto_reply": {"text": "Thanks {{author.name|you}}, we are on it"}},
         }
     ],
 }
@@ -59,3 +69,31 @@ async def test_a_reply_moves_an_open_ticket_and_says_which_rule_did(system: Syst
         ticket = await page.ticket_of(customer)
     [decision] = (await boss.get("/v1/decisions", ticket_id=ticket["id"]))["data"]
     assert (decision["rule"], decision["trigger"], decision["held"]) == ("again", "customer.replied", None)
+
+
+async def test_a_rule_answers_once_what_came_twice_and_the_customer_still_waits_for_somebody(
+    system: System, http: httpx.AsyncClient
+):
+    boss, customer = await other_workspace(system, http), unique()
+    kept = await boss.made("/v1/rulesets", {"document": ANSWERING})
+    assert (await boss.post(f"/v1/rulesets/{kept['version']}/activate")).status_code == 200
+    async with connected_page(boss) as page:
+        item = f"{page.post}_{unique()}"
+        asked = page.comment(customer, "Where is my parcel?", item=item)
+        for _ in range(3):
+            await page.say(asked)
+
+        async def is_answered() -> bool:
+            return bool(page.received(item))
+
+        await until(is_answered)
+        await page.say(page.comment(customer, "Hello?", parent=item))
+        ticket = await page.quiet(await page.ticket_of(customer, seq=5))
+        assert ticket["waiting_since"] is not None
+        [ann] = await hired(boss, 1)
+        mine = await ann.reply(ticket, "It is on its way")
+        assert (await ann.settled(mine.json()["id"]))["state"] == "sent"
+        told = [one.text for one in page.network.received]
+        assert (await page.quiet(ticket))["waiting_since"] is None
+    assert told == [f"Thanks Customer {customer}, we are on it", "It is on its way"]
+    assert (await boss.get("/v1/collisions"))["data"] == []
