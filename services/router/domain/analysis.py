@@ -1,7 +1,7 @@
 """What is wrong or wasted in a ruleset, found before it is in force, and what a decision by it will cost."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import Any, Final
@@ -9,9 +9,9 @@ from typing import Any, Final
 import msgspec
 
 from services.router.domain import conditions, criteria, implication, rules
-from services.router.domain.answers import KINDS
+from services.router.domain.answers import KINDS, Kind
 from services.router.domain.compile import Compiled, Ruleset
-from services.router.domain.conditions import Problem
+from services.router.domain.conditions import Criterion, Problem
 from services.router.domain.criteria import KEYWORD, PATTERN
 from services.router.domain.rules import MAX_PROBLEMS, Action, Document, Rule, named_agents, named_teams
 from services.router.domain.vocabulary import OF_MESSAGES, RECEIVED, TIMER, named
@@ -30,6 +30,12 @@ _FOR_PATTERNS: Final = 1.0
 _FOR_LANGUAGE: Final = 65.0
 """Microseconds: whatever the rules are, for each rule that is looked at, for all patterns, for telling a language."""
 
+
+_UNANSWERABLE: Final[Mapping[Kind, tuple[str, ...]]] = {
+    "auto_reply": ("dm", "story_reply"),
+    "private_reply": ("review",),
+}
+"""What no network lets anybody answer in that way."""
 
 ASKED_FOR: Final = frozenset({"channel.purpose", "author.first", "sentiment", "urgency", "verb", "ticket.changed"})
 """Facts that are looked up for messages that come in, and for nothing else."""
@@ -57,6 +63,7 @@ def analyse(
         _never_on_shift(document, {*teams, *agents}),
         _untold(document, untold),
         _out_of_place(document),
+        _never_said(document),
         *(_shadowed(one) for one in (ruleset, *ruleset.others)),
     )
     return Analysis(errors=errors[:MAX_PROBLEMS], warnings=list(islice(warnings, MAX_PROBLEMS)), cost=cost(ruleset))
@@ -206,6 +213,15 @@ def _out_of_place(document: Document) -> Iterable[Problem]:
                 is_told = one.fact not in ASKED_FOR
             if not is_told:
                 yield _problem(one.at, "never-told", f"{one.fact} is never set on {rule.on}")
+
+
+def _never_said(document: Document) -> Iterable[Problem]:
+    for index, rule in enumerate(document.rules):
+        for action, kinds in _UNANSWERABLE.items():
+            asked = Criterion(fact="kind", operator="in", values=kinds)
+            if getattr(rule.then, action) is not None and implication.implies(rule.when, asked):
+                why = f"no network takes such an answer to a {' or a '.join(kinds)}"
+                yield _problem(f"/rules/{index}/then/{action}", "never-said", why)
 
 
 def _problem(at: str, code: str, detail: str) -> Problem:

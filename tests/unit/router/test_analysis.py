@@ -147,11 +147,24 @@ def test_adding_rules_are_only_in_vain_behind_a_stop_or_their_like():
 
 def test_an_answer_that_an_earlier_one_always_comes_before_is_in_vain():
     soon, later = {"auto_reply": {"text": "Soon"}}, {"auto_reply": {"text": "Later"}}
-    asks, asks_more = {"network": "x"}, {"network": "x", "kind": "dm"}
+    asks, asks_more = {"network": "x"}, {"network": "x", "kind": "comment"}
     assert told(analysed((asks, soon), (asks_more, later)).warnings) == [("shadowed", "/rules/1")]
     assert analysed((asks, soon | {"tags": ["a"]}), (asks_more, later | {"tags": ["b"]})).warnings == []
     assert analysed((asks, soon | OWN), (asks_more, later)).warnings == []
     assert analysed((asks, soon), (asks_more, {"private_reply": {"text": "Later"}})).warnings == []
+
+
+def test_an_answer_that_no_network_takes_is_told():
+    hello = {"text": "Hello"}
+    found = analysed(
+        ({"kind": "dm"}, {"auto_reply": hello}),
+        ({"kind": ["review"], "rating": 1}, {"private_reply": hello}),
+        ({"kind": ["dm", "comment"]}, {"auto_reply": hello, "private_reply": hello}),
+    )
+    assert told(found.warnings) == [
+        ("never-said", "/rules/0/then/auto_reply"),
+        ("never-said", "/rules/1/then/private_reply"),
+    ]
 
 
 def test_unknown_teams_and_values_and_unused_parts_are_named_by_their_place():
@@ -202,7 +215,7 @@ def test_a_rule_that_is_called_unreachable_or_contradictory_never_decides_anythi
     wasted = [
         at[one["pointer"].removesuffix("/when")]["name"]
         for one in (*found.errors, *found.warnings)
-        if one["pointer"].startswith("/rules/")
+        if one["pointer"].startswith("/rules/") and one["code"] != "never-said"
     ]
     without = document | {"rules": [rule for rule in document["rules"] if rule["name"] not in wasted]}
     assert naive_rules.decide(document, facts)[1] == naive_rules.decide(without, facts)[1]
