@@ -171,6 +171,19 @@ async def test_people_do_not_wait_for_the_rules(answers: Answers) -> None:
     assert held["holder"].id == "agt_ann"
 
 
+async def test_a_person_and_a_rule_at_once_leave_one_answer(wide_floor: Floor) -> None:
+    answers, authors = Answers(wide_floor), [f"c{number}" for number in range(6)]
+    await wide_floor.deliver(*[item(f"first-{author}", author=author) for author in authors])
+    tickets = await wide_floor.rows("SELECT id, last_seq FROM tickets.ticket")
+    people = [lambda one=one: answers.write(ANN, ticket=one["id"], seen=one["last_seq"]) for one in tickets]
+    rules = [lambda who=who: wide_floor.deliver(item(f"second-{who}", HOURS, author=who)) for who in authors]
+    await at_once([work for pair in zip(people, rules, strict=True) for work in pair])
+    written = await wide_floor.rows("SELECT ticket_id FROM tickets.reply")
+    assert sorted(one["ticket_id"] for one in written) == sorted(one["id"] for one in tickets)
+    assert {kind for _, kind in await answers.ledger()} <= {"lease-held", "thread-moved"}
+    assert len(await answers.ledger()) == len(tickets)
+
+
 async def test_an_answer_of_somebody_else_that_is_on_its_way_comes_first(answers: Answers) -> None:
     await answers.open(occurred_at=SystemClock().now())
     robot = bot("echo")
