@@ -341,6 +341,8 @@ class Postgres:
         )
         await product._prepare(connection)
         # By the clock of a machine that may have other work: time in here is virtual.
-        await connection.execute("SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'transaction_timeout'")
+        await connection.execute(
+            "SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'transaction_timeout'"
+        )
         wire_of(connection).by_hand()
         return connection
