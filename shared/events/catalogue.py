@@ -64,6 +64,7 @@ EVENT_TYPES: Final[dict[str, EventType]] = {
             ticket_created=tickets.TicketCreated,
             ticket_updated=tickets.TicketUpdated,
             ticket_reopened=tickets.TicketReopened,
+            ticket_flagged=tickets.TicketFlagged,
             ticket_merged=tickets.TicketMerged,
             assignment_offered=tickets.AssignmentOffered,
             assignment_accepted=tickets.AssignmentAccepted,

@@ -25,6 +25,18 @@ class RuleReply(Value, frozen=True, kw_only=True):
     """It takes the turn, as any answer does; otherwise the customer still waits for one."""
 
 
+class Flag(Value, frozen=True, kw_only=True):
+    """What a rule tells people, or an endpoint, about a ticket."""
+
+    rule: str
+    text: str | None = None
+    team: str | None = None
+    """All of this team."""
+    agents: tuple[str, ...] = ()
+    endpoint: str | None = None
+    """It gets this also where it is not subscribed to it."""
+
+
 class Decision(Value, frozen=True, kw_only=True):
     """What the ruleset decided for one message event. `team` is None only when `outcome` is ignore."""
 
@@ -42,6 +54,8 @@ class Decision(Value, frozen=True, kw_only=True):
     """Why it is ignored."""
     replies: tuple[RuleReply, ...] = ()
     """What is said to it by itself; one of each kind at most."""
+    flags: tuple[Flag, ...] = ()
+    """Who is told of the ticket."""
 
 
 class MessageRouted(Payload, frozen=True, kw_only=True):

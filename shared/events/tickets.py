@@ -5,7 +5,7 @@ from typing import Literal
 
 from shared.events.messages import Attachment, Message
 from shared.events.payload import Actor, Payload, Value
-from shared.events.routing import Chain, Priority
+from shared.events.routing import Chain, Flag, Priority
 
 TicketState = Literal["open", "pending", "snoozed", "resolved", "merged"]
 ReplyKind = Literal["public", "private"]
@@ -103,6 +103,12 @@ class TicketReopened(TicketEvent, frozen=True, kw_only=True):
     reason: str | None = None
     accounts: tuple[Account, ...] = ()
     """All accounts of its customer; empty: the author of the message is the only one."""
+
+
+class TicketFlagged(TicketEvent, frozen=True, kw_only=True):
+    """A rule has something to tell about this ticket: to people, to an endpoint, or to both."""
+
+    flag: Flag
 
 
 class TicketMerged(TicketEvent, frozen=True, kw_only=True):

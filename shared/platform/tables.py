@@ -1,6 +1,6 @@
 """The tables of the `platform` schema; each is written by one service's API.
 
-Channels by ingest's, stream tickets by the notifier's, the rest by tickets'.
+Channels by ingest's, stream tickets and endpoints by the notifier's, the rest by tickets'.
 """
 
 from pathlib import Path
@@ -134,6 +134,13 @@ channel = sa.Table(
     ),
     sa.Index("ix_channel_page", "workspace_id", "id"),
     info={"scan": "SELECT"},
+)
+endpoint = sa.Table(
+    "endpoint",
+    METADATA,
+    column("workspace_id", sa.Text, primary_key=True),
+    column("id", sa.Text, primary_key=True),
+    comment="that it exists; where it is and what it gets is the notifier's",
 )
 
 SCHEMA: Final = Schema(name="platform", metadata=METADATA, folder=Path(__file__).parent / "migrations")

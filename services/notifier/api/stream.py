@@ -13,7 +13,7 @@ from services.notifier.domain.feed import Filter
 from services.notifier.handlers.streaming import PRESENCE_TYPE, Streams
 from shared.db.transaction import Transaction
 from shared.errors import BadRequest
-from shared.platform.store import keys
+from shared.platform.store import keys, teams
 from shared.web.auth import Principal
 from shared.web.calls import Call, requires
 from shared.web.problems import problems
@@ -67,7 +67,9 @@ async def follow_stream(
     types: Types,
     *,
     team: Annotated[str | None, Query(max_length=64, description="Only tickets of this team")] = None,
-    mine: Annotated[bool, Query(description="Only tickets of the key's own agent")] = False,
+    mine: Annotated[
+        bool, Query(description="Only tickets of the key's own agent, and what names that agent or one of its teams")
+    ] = False,
     after: Annotated[
         int | None, Query(ge=0, le=2**62, description="As `Last-Event-ID`, for clients that can send no header")
     ] = None,
@@ -76,12 +78,14 @@ async def follow_stream(
 ) -> Response:
     """Resumes behind `Last-Event-ID` without gaps. `resync` says that the client must read anew what it shows."""
     seen = visible(call.principal, types)
+    agent = call.agent_id() if mine else None
     chosen = Filter(
         types=seen.types,
         teams=seen.teams,
         agent_id=seen.agent_id,
         only_team=team,
-        only_owner=call.agent_id() if mine else None,
+        only_owner=agent,
+        follows=await _followed(call, team, agent),
     )
     del ticket  # the edge has taken it
     number = _number(last_event_id)
@@ -92,6 +96,16 @@ async def follow_stream(
         chosen=chosen,
         recheck=lambda: call.authenticator.confirm(call.principal.key_id),
     )
+
+
+async def _followed(call: Call, team: str | None, agent: str | None) -> frozenset[str]:
+    """Whose flags are shown to whoever asks for the tickets of one team, or for his own."""
+    found = {feed.address("team", team)} if team else set()
+    if agent is not None:
+        async with call.transaction() as tx:
+            mine = (await teams.teams_of(tx, call.workspace_id, [agent]))[agent]
+        found |= {feed.address("agent", agent), *(feed.address("team", one) for one in mine)}
+    return frozenset(found)
 
 
 @router.post(

@@ -1,9 +1,9 @@
 """What happened, in the one order and the one shape that stream, changes and webhooks share."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -12,7 +12,7 @@ from shared import ids
 from shared.events.customers import CustomerChanged
 from shared.events.payload import Payload
 from shared.events.surges import SurgeEvent
-from shared.events.tickets import TicketEvent
+from shared.events.tickets import TicketEvent, TicketFlagged
 
 ALL: Final = "*"
 
@@ -30,6 +30,7 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True):
     data: bytes
     from_team: str | None = None
     from_owner: str | None = None
+    addressed: Sequence[str] | None = None
 
     def numbered(self, number: int) -> "Entry":
         """The fact at its place in the feed."""
@@ -45,6 +46,7 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True):
             data=self.data,
             from_team=self.from_team,
             from_owner=self.from_owner,
+            addressed=self.addressed,
         )
 
 
@@ -63,6 +65,8 @@ class Entry(msgspec.Struct, frozen=True):
     from_team: str | None = None
     """The ticket moved with this event: the team that it left, and the agent, if one had it."""
     from_owner: str | None = None
+    addressed: Sequence[str] | None = None
+    """Whom it names, if it is for some in particular: teams, agents and endpoints as `address` writes them."""
 
 
 _ENCODER: Final = msgspec.json.Encoder()
@@ -105,7 +109,20 @@ def _of_ticket(event_id: str, type_name: str, data: TicketEvent) -> Fact:
         data=_ENCODER.encode(data),
         from_team=data.came_from.team if data.came_from else None,
         from_owner=data.came_from.owner if data.came_from else None,
+        addressed=_addressed(data) if isinstance(data, TicketFlagged) else None,
     )
+
+
+def address(kind: Literal["team", "agent", "endpoint"], id_: str) -> str:
+    """How an entry names somebody."""
+    return f"{kind}:{id_}"
+
+
+def _addressed(data: TicketFlagged) -> list[str]:
+    flag = data.flag
+    teams = [address("team", flag.team)] if flag.team else []
+    endpoints = [address("endpoint", flag.endpoint)] if flag.endpoint else []
+    return [*teams, *(address("agent", agent) for agent in flag.agents), *endpoints]
 
 
 def farewell(entry: Entry) -> Entry:
@@ -135,7 +152,10 @@ def body(entry: Entry) -> bytes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """Whom an entry reaches. None stands for no limit; an owner sees tickets of other teams too."""
+    """Whom an entry reaches. None stands for no limit; an owner sees tickets of other teams too.
+
+    Whoever is named by an entry gets it although he asked for less, and never although he may see less.
+    """
 
     types: frozenset[str] | None = None
     teams: frozenset[str] | None = None
@@ -143,6 +163,10 @@ class Filter:
     """Whose tickets pass although their team does not."""
     only_team: str | None = None
     only_owner: str | None = None
+    follows: frozenset[str] = frozenset()
+    """Addresses: of whom something is shown that is not of the team or the owner who was asked for."""
+    endpoint: str | None = None
+    """The address of an endpoint: what names it passes whatever its type."""
 
     def passes(self, *, type_name: str, team: str | None, owner: str | None) -> bool:
         """Whether it may be shown, and is wanted."""
@@ -150,8 +174,11 @@ class Filter:
 
     def shown(self, entry: Entry) -> Entry | None:
         """The entry, or the farewell of a ticket that left with it; None for what is not wanted, or not to be seen."""
-        if self.reaches(entry.team, entry.owner):
-            return entry if self.wants(entry.type) else None
+        named = entry.addressed or ()
+        if self.reaches(entry.team, entry.owner) or (
+            not self.follows.isdisjoint(named) and self.sees(entry.team, entry.owner)
+        ):
+            return entry if self.wants(entry.type) or self.endpoint in named else None
         if entry.from_team is None or not self.reaches(entry.from_team, entry.from_owner) or not self.wants(LEFT):
             return None
         return farewell(entry)
@@ -166,6 +193,10 @@ class Filter:
             return False
         if self.only_owner is not None and owner != self.only_owner:
             return False
+        return self.sees(team, owner)
+
+    def sees(self, team: str | None, owner: str | None) -> bool:
+        """Whether tickets of this team and owner may be seen."""
         if self.teams is None or team in self.teams:
             return True
         return owner is not None and owner == self.agent_id

@@ -100,7 +100,7 @@ class Endpoints:
     ) -> None:
         """Nothing more is pushed, and its log is gone."""
         await self._locked(tx, principal, endpoint_id, kind=kind)
-        await store.delete(tx, endpoint_id)
+        await store.delete(tx, principal.workspace_id, endpoint_id)
         tx.after_commit(self._wake)
 
     async def switch(self, tx: Transaction, principal: Principal, endpoint_id: str, state: EndpointState) -> Endpoint:
@@ -169,6 +169,7 @@ class Endpoints:
         chosen = Filter(
             types=feed.chosen_types(endpoint.event_types, known=FEED_TYPES),
             teams=None if endpoint.teams is None else frozenset(endpoint.teams),
+            endpoint=feed.address("endpoint", endpoint_id),
         )
         queued, end = await deliveries.replay(
             tx, principal.workspace_id, endpoint_id, since=since, through=through, chosen=chosen, limit=REPLAY_AT_ONCE

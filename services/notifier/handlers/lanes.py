@@ -100,6 +100,7 @@ class LaneRun:
         self._filter = Filter(
             types=feed.chosen_types(endpoint.event_types, known=FEED_TYPES),
             teams=None if endpoint.teams is None else frozenset(endpoint.teams),
+            endpoint=feed.address("endpoint", endpoint.id),
         )
 
     def room(self) -> int:

@@ -38,7 +38,7 @@ WHERE d.endpoint_id = ANY ($1::text[]) AND d.number > l.cursor
 """
 _DUE: Final = """
 SELECT r.endpoint_id, r.attempts, f.workspace_id, f.number, f.event_id, f.type, f.ticket_id, f.team, f.owner, f.at,
-    f.data, f.from_team, f.from_owner
+    f.data, f.from_team, f.from_owner, f.addressed
 FROM unnest($1::text[], $2::int[]) AS w(endpoint_id, room) CROSS JOIN LATERAL (
     SELECT d.endpoint_id, d.workspace_id, d.number, d.attempts FROM notifier.delivery d
     WHERE d.endpoint_id = w.endpoint_id AND d.state = 'waiting' AND d.due_at <= statement_timestamp()
@@ -60,7 +60,7 @@ _REPLAY: Final = """
 WITH chosen AS (
     SELECT workspace_id, number, event_id, type FROM notifier.feed
     WHERE workspace_id = $2 AND number >= $3 AND number <= $4
-        AND (($5::text[] IS NULL OR type = ANY ($5)) AND ($6::text[] IS NULL OR team = ANY ($6))
+        AND (($5::text[] IS NULL OR type = ANY ($5) OR addressed ? $9) AND ($6::text[] IS NULL OR team = ANY ($6))
             OR $8 AND from_team = ANY ($6))
     ORDER BY number LIMIT $7
 ), queued AS (
@@ -189,6 +189,7 @@ async def replay(
         None if chosen.teams is None else sorted(chosen.teams),
         limit,
         chosen.wants(LEFT),
+        chosen.endpoint,
     )
     return (row["queued"], row["last"]) if row else (0, None)
 

@@ -8,6 +8,7 @@ import asyncpg
 
 from services.notifier.domain.endpoints import Endpoint, EndpointState, Health
 from shared.db.transaction import Transaction
+from shared.platform.store import endpoints as names
 
 _COLUMNS: Final = """
 e.id, e.workspace_id, e.kind, e.url, e.description, e.event_types, e.teams, e.state, e.state_reason, e.secret,
@@ -78,6 +79,8 @@ async def insert(
         _INSERT, endpoint_id, workspace_id, kind, url, description, list(event_types), _list(teams), secret
     )
     await tx.execute(_INSERT_LANE, endpoint_id, workspace_id)
+    if kind == "webhook":
+        await names.add(tx, workspace_id, endpoint_id)
     return _endpoint(row)
 
 
@@ -134,9 +137,10 @@ async def switch(
     return changed
 
 
-async def delete(tx: Transaction, endpoint_id: str) -> None:
+async def delete(tx: Transaction, workspace_id: str, endpoint_id: str) -> None:
     """Gone, with its log."""
     await tx.execute(_DELETE, endpoint_id)
+    await names.remove(tx, workspace_id, endpoint_id)
 
 
 async def health(tx: Transaction, endpoint_ids: Collection[str]) -> dict[str, Health]:

@@ -27,16 +27,18 @@ ON CONFLICT DO NOTHING
 _SEEN: Final = "SELECT event_id FROM notifier.feed WHERE event_id = ANY ($1::text[])"
 _APPEND: Final = """
 INSERT INTO notifier.feed (workspace_id, number, event_id, type, ticket_id, team, owner, at, data, from_team,
-    from_owner)
+    from_owner, addressed)
 SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
-    $8::timestamptz[], $9::bytea[], $10::text[], $11::text[])
+    $8::timestamptz[], $9::bytea[], $10::text[], $11::text[], $12::jsonb[])
 ON CONFLICT DO NOTHING
 """
 _COUNT: Final = """
 UPDATE notifier.feed_counter c SET last = w.last FROM unnest($1::text[], $2::bigint[]) AS w(id, last)
 WHERE c.workspace_id = w.id
 """
-_COLUMNS: Final = "workspace_id, number, event_id, type, ticket_id, team, owner, at, data, from_team, from_owner"
+_COLUMNS: Final = (
+    "workspace_id, number, event_id, type, ticket_id, team, owner, at, data, from_team, from_owner, addressed"
+)
 _PAGE: Final = f"""
 SELECT {_COLUMNS} FROM notifier.feed
 WHERE workspace_id = $1 AND number > $2 AND number <= $3
@@ -105,6 +107,7 @@ async def append(tx: Transaction, facts: Sequence[Fact]) -> list[Entry]:
             [entry.data for entry in entries],
             [entry.from_team for entry in entries],
             [entry.from_owner for entry in entries],
+            [entry.addressed for entry in entries],
             check=check,
         )
         tx.defer(_COUNT, list(last), list(last.values()))

@@ -114,6 +114,7 @@ feed = sa.Table(
     column("stored_at", INSTANT, server_default=sa.text("clock_timestamp()")),
     column("from_team", sa.Text, nullable=True, comment="the ticket moved with this event, from this team"),
     column("from_owner", sa.Text, nullable=True, comment="and from this agent, or from the team's queue"),
+    column("addressed", pg.JSONB, nullable=True, comment="agents, teams and endpoints that the event names"),
     sa.UniqueConstraint("event_id"),
 )
 endpoint = sa.Table(

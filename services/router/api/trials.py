@@ -31,17 +31,28 @@ PATIENCE: Final = 30.0
 
 NDJSON: Final = "application/x-ndjson"
 CSV: Final = "text/csv"
-_COLUMNS: Final = ("outcome", "team", "agent", "priority", "lane", "tags", "rule", "auto_reply", "private_reply")
+_COLUMNS: Final = (
+    "outcome",
+    "team",
+    "agent",
+    "priority",
+    "lane",
+    "tags",
+    "flags",
+    "rule",
+    "auto_reply",
+    "private_reply",
+)
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 _BACKTEST: Final[dict[int | str, dict[str, Any]]] = {
     200: {
         "description": "One JSON document a line, as they come: `progress` (`messages`, `different`, `share`), with "
         "`differences=true` each `difference` (`message_id`, `decided_at`, `network`, `text`, `changed`, `before`, "
         "`after`), and at last the `report` (`ended`: done, deadline or stopping; `messages`, `different`, "
-        "`elsewhere`; `changes` by outcome, team, agent, priority, lane, auto_reply, private_reply and tag; "
-        "`decided_by`; `rules`; `unknown`: "
-        "facts that are asked for, with the number of messages for which they were not looked up then) or, where "
-        "the database went away, a `problem`. As CSV: every difference, a line each. Hanging up stops the work.",
+        "`elsewhere`; `changes` by outcome, team, agent, priority, lane, auto_reply, private_reply, tag and flag; "
+        "`decided_by`; `rules`; `unknown`: facts that are asked for, with the number of messages for which they were "
+        "not looked up then) or, where the database went away, a `problem`. As CSV: every difference, a line each. "
+        "Hanging up stops the work.",
         "content": {NDJSON: {"schema": {"type": "string"}}, CSV: {"schema": {"type": "string"}}},
     }
 }

@@ -51,11 +51,20 @@ class Analysis:
 
 
 def analyse(
-    ruleset: Ruleset, *, teams: Collection[str], agents: Collection[str] = (), untold: Collection[str] = ()
+    ruleset: Ruleset,
+    *,
+    teams: Collection[str],
+    agents: Collection[str] = (),
+    endpoints: Collection[str] = (),
+    untold: Collection[str] = (),
 ) -> Analysis:
-    """`teams` and `agents`: those that exist. `untold`: facts that nothing tells here."""
+    """`teams`, `agents` and `endpoints`: those that exist. `untold`: facts that nothing tells here."""
     document = ruleset.document
-    errors = [*_unknown_teams(document, teams), *_contradictions(document)]
+    errors = [
+        *_unknown_teams(document, teams),
+        *_nobody_told(document, agents, endpoints),
+        *_contradictions(document),
+    ]
     warnings = chain(
         _unused(document),
         _unknown_agents(document, agents),
@@ -93,6 +102,16 @@ def _unknown_teams(document: Document, teams: Collection[str]) -> Iterable[Probl
         for place, name in named_teams(action):
             if name not in teams:
                 yield _problem(f"{at}/{place}", "unknown-team", f"there is no team {name}")
+
+
+def _nobody_told(document: Document, agents: Collection[str], endpoints: Collection[str]) -> Iterable[Problem]:
+    for at, action in _actions(document):
+        for index, name in enumerate(action.notify.agents if action.notify else ()):
+            if name not in agents:
+                yield _problem(f"{at}/notify/agents/{index}", "unknown-agent", f"there is no agent {name}")
+        if action.webhook and action.webhook.endpoint not in endpoints:
+            detail = f"there is no endpoint {action.webhook.endpoint}"
+            yield _problem(f"{at}/webhook/endpoint", "unknown-endpoint", detail)
 
 
 def _unknown_agents(document: Document, agents: Collection[str]) -> Iterable[Problem]:

@@ -1,6 +1,6 @@
 """What another version makes of messages: how one message differs, and what many differences add up to."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar, get_args
@@ -8,7 +8,7 @@ from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar, get_args
 from services.router.domain.answers import summary
 from services.router.domain.compile import Verdict
 from services.router.domain.facts import Facts
-from services.router.domain.rules import Action
+from services.router.domain.rules import Outcome
 
 EXCERPT: Final = 140
 """Characters of a text that an example shows."""
@@ -22,14 +22,14 @@ MAX_RULES: Final = 50_000
 
 MAX_SHOWN: Final = 100
 
-Aspect = Literal["outcome", "team", "agent", "priority", "lane", "auto_reply", "private_reply", "tag"]
+Aspect = Literal["outcome", "team", "agent", "priority", "lane", "auto_reply", "private_reply", "tag", "flag"]
 _VALUED: Final[tuple[Aspect, ...]] = ("outcome", "team", "agent", "priority", "lane", "auto_reply", "private_reply")
 ELSEWHERE: Final = frozenset({"outcome", "team", "agent"})
 """What decides where a message goes; the others are about how it is treated there."""
 
 
 class Change(NamedTuple):
-    """One thing that is otherwise; a tag that was added comes from None, one that was removed goes to None."""
+    """One thing that is otherwise; a tag or a flag that was added comes from None, a removed one goes to None."""
 
     aspect: Aspect
     before: str | None
@@ -57,14 +57,14 @@ class Difference:
     after: Mapping[str, Any]
 
 
-def changes(before: Action, after: Action) -> list[Change]:
+def changes(before: Outcome, after: Outcome) -> list[Change]:
     """What is otherwise; nothing where both do the same, however they say it."""
     if before == after:
         return []
     one, other = _values(before), _values(after)
     found = [Change(aspect, one[aspect], other[aspect]) for aspect in _VALUED if one[aspect] != other[aspect]]
-    found += [Change("tag", tag, None) for tag in before.tags if tag not in after.tags]
-    return found + [Change("tag", None, tag) for tag in after.tags if tag not in before.tags]
+    found += _gone_and_come("tag", before.tags, after.tags)
+    return found + _gone_and_come("flag", _flags(before), _flags(after)) if before.flags or after.flags else found
 
 
 Kind = TypeVar("Kind", bound=Hashable)
@@ -196,7 +196,21 @@ def _use(used: dict[str, Use], verdict: Verdict) -> None:
             use.added += 1
 
 
-def _values(action: Action) -> dict[str, str | None]:
+def _gone_and_come(aspect: Aspect, before: Sequence[str], after: Sequence[str]) -> list[Change]:
+    gone = [Change(aspect, one, None) for one in before if one not in after]
+    return gone + [Change(aspect, None, one) for one in after if one not in before]
+
+
+def _flags(action: Outcome) -> tuple[str, ...]:
+    """Who is told what, in words: which rule does it is no difference."""
+    told = []
+    for flag in action.flags:
+        whom = ", ".join(one for one in (flag.team, *flag.agents, flag.endpoint) if one is not None)
+        told.append(f"{whom}: {flag.text}" if flag.text else whom)
+    return tuple(told)
+
+
+def _values(action: Outcome) -> dict[str, str | None]:
     return {
         "outcome": "ignore" if action.ignore else "route",
         "team": action.team,
@@ -209,7 +223,13 @@ def _values(action: Action) -> dict[str, str | None]:
 
 
 def _side(verdict: Verdict) -> dict[str, Any]:
-    return {**_values(verdict.action), "tags": verdict.action.tags, "rule": verdict.rule, "rules": verdict.matched}
+    return {
+        **_values(verdict.action),
+        "tags": verdict.action.tags,
+        "flags": _flags(verdict.action),
+        "rule": verdict.rule,
+        "rules": verdict.matched,
+    }
 
 
 def _shown(before: str | None, after: str | None, counted: Counted) -> dict[str, Any]:

@@ -17,11 +17,14 @@ from services.router.domain import criteria, language, surging, text
 from services.router.domain.answers import KINDS
 from services.router.domain.criteria import KEYWORD, PATTERN, SEVERAL, Binder, Check, Keys, Node, Seen
 from services.router.domain.facts import SLOW, Derive, Facts, Told, derivation
-from services.router.domain.rules import Action, Document, Rule
+from services.router.domain.rules import Document, Outcome, Rule, outcome
 from services.router.domain.vocabulary import ATTRIBUTE, ATTRIBUTES, RECEIVED, TIMER, TRIGGERS, Trigger
-from shared.events.routing import Priority
+from shared.events.routing import Flag, Priority
 
 FALLBACK: Final = "fallback"
+MAX_FLAGS: Final = 10
+"""What one decision tells people and endpoints: of more rules the first are heard."""
+
 _PRIORITIES: Final = {name: rank for rank, name in enumerate(get_args(Priority))}
 
 
@@ -32,7 +35,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """
 
     rule: str
-    action: Action
+    action: Outcome
     matched: tuple[str, ...] = ()
     said_by: dict[str, str] = {}
 
@@ -44,6 +47,7 @@ class Compiled:
     rank: int
     rule: Rule
     node: Node
+    then: Outcome
     owns: bool
 
 
@@ -54,7 +58,7 @@ class Ruleset:
     document: Document
     rules: list[Compiled]
     _binder: Binder
-    fallback: Action
+    fallback: Outcome
     """What becomes of that for which no rule says more."""
     triggered: Mapping[Trigger, "Ruleset"] = field(default_factory=dict)
     """The version's other rules, by what they are asked about."""
@@ -114,6 +118,9 @@ class Ruleset:
         verdict = _verdict(held, self.fallback)
         if self._speaks:
             verdict = _speaking(verdict, held, self.fallback)
+        if verdict.action.flags and facts.replayed:
+            # On what was understood only afterwards automations stay off.
+            verdict = msgspec.structs.replace(verdict, action=msgspec.structs.replace(verdict.action, flags=()))
         return verdict if facts.surging is None else _during(verdict, facts)
 
     def _add(self, held: list[Compiled], ranks: Iterable[int], seen: Seen) -> None:
@@ -138,7 +145,7 @@ class Ruleset:
 
     def about(self, trigger: Trigger, after: int | None = None) -> "Ruleset":
         """The version's rules that are asked about this; there may be none."""
-        return self.listening(trigger, after) or _index(self.document, (), Action())
+        return self.listening(trigger, after) or _index(self.document, (), Outcome())
 
     def listening(self, trigger: Trigger, after: int | None = None) -> "Ruleset | None":
         """The same, where there are some."""
@@ -193,12 +200,12 @@ def compile_rules(document: Document) -> Ruleset:
         enabled = [rule for rule in document.rules if rule.enabled]
         on = {one: [rule for rule in enabled if rule.on == one] for one in TRIGGERS}
         timers = sorted({rule.after_minutes or 0 for rule in on[TIMER]})
-        ruleset = _index(document, on[RECEIVED], document.fallback)
+        ruleset = _index(document, on[RECEIVED], outcome(FALLBACK, document.fallback))
         ruleset.triggered = {
-            one: _index(document, some, Action()) for one, some in on.items() if some and one not in {RECEIVED, TIMER}
+            one: _index(document, some, Outcome()) for one, some in on.items() if some and one not in {RECEIVED, TIMER}
         }
         ruleset.timers = {
-            after: _index(document, [rule for rule in on[TIMER] if rule.after_minutes == after], Action())
+            after: _index(document, [rule for rule in on[TIMER] if rule.after_minutes == after], Outcome())
             for after in timers
         }
         return ruleset
@@ -207,29 +214,29 @@ def compile_rules(document: Document) -> Ruleset:
             gc.enable()
 
 
-def _index(document: Document, some: Iterable[Rule], fallback: Action) -> Ruleset:
+def _index(document: Document, some: Iterable[Rule], fallback: Outcome) -> Ruleset:
     binder = Binder(document)
     rules = []
     for rank, rule in enumerate(some):
         node = binder.bind(rule.when)
-        rules.append(Compiled(rank, rule, node, rule.then.owns))
+        rules.append(Compiled(rank, rule, node, outcome(rule.name, rule.then), rule.then.owns))
     binder.keywords.build()
     binder.patterns.build()
     return Ruleset(document, rules, binder, fallback)
 
 
-def _verdict(held: list[Compiled], fallback: Action) -> Verdict:
-    owner = next((one.rule for one in held if one.owns), None)
+def _verdict(held: list[Compiled], fallback: Outcome) -> Verdict:
+    owner = next((one for one in held if one.owns), None)
     deciding = owner.then if owner is not None else fallback
-    adding = [one.rule.then for one in held if not one.owns]
+    adding = [one.then for one in held if not one.owns]
     return Verdict(
-        rule=owner.name if owner is not None else FALLBACK,
+        rule=owner.rule.name if owner is not None else FALLBACK,
         action=_sum(deciding, adding) if adding else deciding,
         matched=tuple([one.rule.name for one in held]),
     )
 
 
-def _speaking(verdict: Verdict, held: list[Compiled], fallback: Action) -> Verdict:
+def _speaking(verdict: Verdict, held: list[Compiled], fallback: Outcome) -> Verdict:
     """Of all that would say something the first in the document does; nothing is said to what is ignored."""
     if verdict.action.ignore:
         return verdict
@@ -246,7 +253,7 @@ def _speaking(verdict: Verdict, held: list[Compiled], fallback: Action) -> Verdi
     return msgspec.structs.replace(verdict, action=msgspec.structs.replace(verdict.action, **said), said_by=said_by)
 
 
-def joined(actions: Sequence[Action]) -> Action:
+def joined(actions: Sequence[Outcome]) -> Outcome:
     """What several verdicts about one ticket come to: the owner of the first that has one, and all that they add."""
     owner = next((one for one in actions if one.owns), actions[0])
     return _sum(owner, [one for one in actions if one is not owner])
@@ -259,11 +266,11 @@ def _during(verdict: Verdict, facts: Facts) -> Verdict:
     return verdict if action is verdict.action else msgspec.structs.replace(verdict, action=action)
 
 
-def _sum(deciding: Action, adding: list[Action]) -> Action:
-    """The owner of the one, the tags of all, the highest priority that any names, the first lane."""
+def _sum(deciding: Outcome, adding: list[Outcome]) -> Outcome:
+    """The owner of the one, the tags of all, the highest priority that any names, the first lane, what all tell."""
     actions = [deciding, *adding]
     priorities = [action.priority for action in actions if action.priority is not None]
-    return Action(
+    return Outcome(
         team=deciding.team,
         agent=deciding.agent,
         ignore=deciding.ignore,
@@ -273,4 +280,13 @@ def _sum(deciding: Action, adding: list[Action]) -> Action:
         tags=tuple(dict.fromkeys(tag for action in actions for tag in action.tags)),
         snooze=next((action.snooze for action in actions if action.snooze is not None), None),
         lane=next((action.lane for action in actions if action.lane is not None), None),
+        flags=() if deciding.ignore else _flags(actions),
     )
+
+
+def _flags(actions: Sequence[Outcome]) -> tuple[Flag, ...]:
+    """What they tell; what several rules say to the same people is said once."""
+    found: dict[tuple[Any, ...], Flag] = {}
+    for flag in (flag for one in actions for flag in one.flags):
+        found.setdefault((flag.text, flag.team, flag.agents, flag.endpoint), flag)
+    return tuple(found.values())[:MAX_FLAGS]

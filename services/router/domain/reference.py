@@ -37,6 +37,8 @@ ACTIONS: Final[Mapping[str, str]] = {
     "auto_reply": "what is said to it in public: `text`, with placeholders; `once_per` `ticket` (default) or "
     "`message`; `answers`: it takes the turn. The first of all rules that hold; on messages that come in only",
     "private_reply": "the same in private",
+    "notify": "`text` for a `team`, some `agents` or both: `ticket.flagged`, by every rule that holds",
+    "webhook": "`endpoint`: the id of one that gets that `ticket.flagged`, whatever it is subscribed to",
     "stop": "no rule after this one is asked",
 }
 

@@ -13,12 +13,14 @@ from services.router.domain.vocabulary import FUTURE_ACTIONS, FUTURE_TRIGGERS, R
 from shared import calendars
 from shared.calendars import Calendar
 from shared.errors import Invalid
-from shared.events.routing import Lane, Priority
+from shared.events.routing import Flag, Lane, Priority
 
 MAX_RULES: Final = 20_000
 MAX_LANE_WORDS: Final = 2_000
 MAX_PEOPLE: Final = 50_000
 MAX_PROBLEMS: Final = 100
+MAX_TOLD: Final = 50
+"""Agents that one rule tells by name; of more it tells the team."""
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=120)]
 TeamId = Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9-]{0,62}$")]
@@ -43,6 +45,20 @@ class Snooze(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     minutes: Minutes
 
 
+class Notify(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Who is told, and what: a team, some agents, or both."""
+
+    text: Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
+    team: TeamId | None = None
+    agents: Annotated[tuple[Name, ...], msgspec.Meta(max_length=MAX_TOLD)] = ()
+
+
+class Webhook(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which of the workspace's endpoints gets it, by its id, whatever it is subscribed to."""
+
+    endpoint: Name
+
+
 class Action(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """What becomes of it. A rule with a team, `ignore` or `reroute` decides the owner; any other adds to that."""
 
@@ -64,6 +80,10 @@ class Action(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """What is said to it in public; of all rules that hold the first that says something."""
     private_reply: Answer | None = None
     """What is said to it in private, likewise."""
+    notify: Notify | None = None
+    """Who is told of the ticket: by all rules that hold."""
+    webhook: Webhook | None = None
+    """An endpoint that is told of the ticket: by all rules that hold."""
     stop: bool = False
     """No rule after this one is asked."""
 
@@ -76,6 +96,28 @@ class Action(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def owns(self) -> bool:
         """Whether it decides the owner."""
         return self.team is not None or self.ignore or self.reroute is not None
+
+
+class Outcome(Action, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What rules come to: `flags` stand for what each of them tells, by the rule's name."""
+
+    flags: tuple[Flag, ...] = ()
+
+
+def outcome(name: str, action: Action) -> Outcome:
+    """What one rule comes to."""
+    fields = {one: getattr(action, one) for one in Action.__struct_fields__}
+    notify, webhook = fields.pop("notify"), fields.pop("webhook")
+    if notify is None and webhook is None:
+        return Outcome(**fields)
+    flag = Flag(
+        rule=name,
+        text=notify.text if notify else None,
+        team=notify.team if notify else None,
+        agents=notify.agents if notify else (),
+        endpoint=webhook.endpoint if webhook else None,
+    )
+    return Outcome(**fields, flags=(flag,))
 
 
 class People(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -177,10 +219,22 @@ def agents(document: Document) -> frozenset[str]:
     return frozenset(name for action in _actions(document) for _, name in named_agents(action))
 
 
+def endpoints(document: Document) -> frozenset[str]:
+    """Every endpoint that some rule or the fallback tells."""
+    return frozenset(action.webhook.endpoint for action in _actions(document) if action.webhook)
+
+
+def told(document: Document) -> frozenset[str]:
+    """Every agent that some rule or the fallback tells."""
+    return frozenset(name for action in _actions(document) if action.notify for name in action.notify.agents)
+
+
 def named_teams(action: Action) -> Iterable[tuple[str, str]]:
     """Where an action names a team, and which."""
     moves_to = action.reroute.team if action.reroute else None
-    return [(at, name) for at, name in (("team", action.team), ("reroute/team", moves_to)) if name is not None]
+    told_of = action.notify.team if action.notify else None
+    places = (("team", action.team), ("reroute/team", moves_to), ("notify/team", told_of))
+    return [(at, name) for at, name in places if name is not None]
 
 
 def named_agents(action: Action) -> Iterable[tuple[str, str]]:
@@ -219,7 +273,7 @@ def _part_problems(document: _Document) -> Iterable[Problem]:
     fallback = document.fallback
     if fallback.ignore or fallback.team is None:
         yield {"pointer": "/fallback", "detail": "the fallback needs a team: it must always own"}
-    elif wrong := _action_problem(fallback) or _misplaced(fallback, RECEIVED):
+    elif wrong := _action_problem(fallback) or _telling_problem(fallback) or _misplaced(fallback, RECEIVED):
         yield {"pointer": "/fallback", "detail": wrong}
     yield from _text_problems(fallback, "/fallback")
     for name, calendar in document.calendars.items():
@@ -244,7 +298,7 @@ def _rule_problems(document: _Document) -> Iterable[Problem]:
                 "pointer": f"/rules/{index}/after_minutes",
                 "detail": "a timer, and nothing else, says after how long",
             }
-        if wrong := _action_problem(rule.then) or _misplaced(rule.then, rule.on):
+        if wrong := _action_problem(rule.then) or _telling_problem(rule.then) or _misplaced(rule.then, rule.on):
             yield {"pointer": f"/rules/{index}/then", "detail": wrong}
         yield from _text_problems(rule.then, f"/rules/{index}/then")
 
@@ -265,7 +319,15 @@ def _action_problem(action: Action) -> str | None:
     if action.reroute == Reroute():
         return "reroute names a team, an agent, or both"
     if action == Action():
-        return "a rule does something: it names a team, ignores, answers, or adds tags, a priority or a lane"
+        return "a rule does something: it names a team, ignores, answers, tells, or adds tags, a priority or a lane"
+    return None
+
+
+def _telling_problem(action: Action) -> str | None:
+    if action.notify is not None and action.notify.team is None and not action.notify.agents:
+        return "notify names a team, agents, or both"
+    if action.ignore and (action.notify is not None or action.webhook is not None):
+        return "what is ignored makes no ticket that anybody could be told of"
     return None
 
 

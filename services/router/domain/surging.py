@@ -6,7 +6,7 @@ from typing import Final, get_args
 import msgspec
 
 from services.router.domain.answers import KINDS
-from services.router.domain.rules import Action
+from services.router.domain.rules import Outcome
 from services.router.domain.surge import WORKSPACE, Effects
 from shared.events.routing import Lane, Priority
 
@@ -49,7 +49,7 @@ def concerning(surging: Surging, *, lane: Lane | None, tags: Collection[str]) ->
     }
 
 
-def laid_over(action: Action, surging: Surging, *, lane: Lane | None) -> Action:
+def laid_over(action: Outcome, surging: Surging, *, lane: Lane | None) -> Outcome:
     """The decision during a surge that concerns it; what rules ignore stays ignored."""
     during = surging.during
     if during is None or action.ignore:

@@ -8,7 +8,7 @@ import msgspec
 
 from services.router.domain.compile import Ruleset, Verdict
 from services.router.domain.facts import Facts
-from services.router.domain.rules import Action
+from services.router.domain.rules import Outcome
 from services.router.domain.standing import Standing, customers_message, standing_of
 from services.router.domain.vocabulary import ASPECTS, TIMER, Trigger
 from shared import ids
@@ -90,14 +90,14 @@ def was_dropped(awaited: Awaited, events: Iterable[Event]) -> bool | None:
     return None
 
 
-def changes_something(action: Action, standing: Standing) -> bool:
+def changes_something(action: Outcome, standing: Standing) -> bool:
     """Whether a decision is sure to change a ticket that stands like this."""
     ticket = standing.ticket
     adds = not set(action.tags) <= set(ticket.tags)
     raises = action.priority is not None and PRIORITIES.index(action.priority) > PRIORITIES.index(ticket.priority)
     moves = action.reroute is not None and action.reroute.team not in (None, ticket.team) and standing.is_open
     waits = action.snooze is not None and ticket.state in ("open", "pending")
-    return adds or raises or moves or waits
+    return adds or raises or moves or waits or bool(action.flags)
 
 
 def judge(ruleset: Ruleset, facts: Facts, chain: Chain | None) -> Judgement | None:

@@ -155,8 +155,6 @@ FUTURE_ACTIONS: Final[Mapping[str, str]] = {
     "hide": "hide it on the network",
     "delete": "delete it on the network",
     "like": "like it on the network",
-    "notify": "tell people or staff channels",
-    "webhook": "call an endpoint",
     "ask_approval": "ask for an approval before an answer leaves",
     "start_consult": "ask somebody who knows",
 }

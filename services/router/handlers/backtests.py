@@ -14,7 +14,7 @@ from services.router.domain import compile as index
 from services.router.domain.comparison import Difference, Tally
 from services.router.domain.compile import Verdict
 from services.router.domain.facts import LOOKED_UP, Facts, as_kept
-from services.router.domain.rules import Action
+from services.router.domain.rules import Outcome
 from services.router.handlers import compiling, deciding
 from services.router.store import history
 from services.router.store.history import Past, Place
@@ -215,4 +215,4 @@ async def _compiled(tx: Transaction, workspace_id: str, version: int) -> index.R
 def _then(past: Past) -> Verdict:
     # Evidence of the first release was places in the text.
     matched = tuple(name for name in past.matched if isinstance(name, str))
-    return Verdict(rule=past.rule, action=msgspec.convert(past.action, Action), matched=matched)
+    return Verdict(rule=past.rule, action=msgspec.convert(past.action, Outcome), matched=matched)

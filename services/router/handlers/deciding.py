@@ -38,7 +38,7 @@ from shared.events.messages import (
     MessageUndelivered,
 )
 from shared.events.routing import Decision, MessageRouted, RuleReply
-from shared.platform.store import agents, teams
+from shared.platform.store import agents, endpoints, teams
 
 
 class Router:
@@ -194,11 +194,14 @@ async def _analysed(
     parsed = await compiling.aside(document, lambda: rules.parse(document))
     on_shift = {name for _, name in rules.on_shift(parsed)}
     existing = await teams.existing(tx, workspace_id, rules.teams(parsed) | on_shift)
-    preferred = await agents.load_many(tx, workspace_id, rules.agents(parsed) | on_shift)
+    named = await agents.load_many(tx, workspace_id, rules.agents(parsed) | rules.told(parsed) | on_shift)
+    reached = await endpoints.existing(tx, workspace_id, rules.endpoints(parsed))
     try:
         found = await compiling.aside(
             document,
-            lambda: analyse(index.compile_rules(parsed), teams=existing, agents=preferred, untold=untold),
+            lambda: analyse(
+                index.compile_rules(parsed), teams=existing, agents=named, endpoints=reached, untold=untold
+            ),
         )
     except Unreadable as error:
         raise Invalid("the ruleset is too large", errors=[{"pointer": "/rules", "detail": str(error)}]) from error
@@ -273,6 +276,7 @@ def _decision(decided: Decided, said: tuple[RuleReply, ...]) -> Decision:
         lane=action.lane,
         reason=action.reason,
         replies=said,
+        flags=action.flags,
     )
 
 

@@ -9,7 +9,7 @@ import msgspec
 from services.router.domain.compile import Ruleset, joined
 from services.router.domain.explain import explain as why
 from services.router.domain.facts import Facts, as_kept
-from services.router.domain.rules import Action
+from services.router.domain.rules import Outcome
 from services.router.domain.standing import Standing, latest
 from services.router.domain.surging import Surging, may_concern
 from services.router.domain.triggers import (
@@ -232,7 +232,7 @@ def _tell(tx: Transaction, now: Standing, effective: Sequence[tuple[Occasion, Ti
     return Awaited(ticket_id=now.ticket.id, event_id=event_id, version=now.version, tries=tries, decisions=made)
 
 
-def _decision(decided: TicketDecided, action: Action) -> Decision:
+def _decision(decided: TicketDecided, action: Outcome) -> Decision:
     return Decision(
         id=decided.id,
         outcome="route",
@@ -241,6 +241,7 @@ def _decision(decided: TicketDecided, action: Action) -> Decision:
         # Priorities only rise: the lowest says nothing.
         priority=action.priority or "low",
         tags=action.tags,
+        flags=action.flags,
     )
 
 

@@ -143,6 +143,7 @@ def _hold(scene: Scene, ticket: Ticket | None, stored: Stored, event: MessageRou
             cause = Cause(changes.cause, changes.tx.traceparent)
             scene.asked.append(Asked(ticket.id, stored, decision.replies, cause))
     changes.emit(kind, ticket.id, author, message=stored.message, **extra)
+    changes.flag(ticket.id, decision)
     return stored
 
 

@@ -12,9 +12,9 @@ from services.tickets.domain.ticket import Entry, Ticket
 from services.tickets.store import assignments, entries, staff, tickets, timers
 from services.tickets.store.timers import Timer
 from shared.db.transaction import Transaction
-from shared.events.payload import Actor
-from shared.events.routing import Chain
-from shared.events.tickets import Home, TicketEvent
+from shared.events.payload import SYSTEM, Actor
+from shared.events.routing import Chain, Decision
+from shared.events.tickets import Home, TicketEvent, TicketFlagged
 from shared.ids import Ids
 from shared.platform.models import WorkspaceSettings
 from shared.platform.store import workspaces
@@ -116,6 +116,12 @@ class Changes:
     def because(self, cause: Cause) -> None:
         """What is told from here on is its doing."""
         self.cause, self.tx.traceparent = cause
+
+    def flag(self, ticket_id: str, decision: Decision) -> None:
+        """Tells what the rules of a decision have to tell, and notes it in the timeline."""
+        for flag in decision.flags:
+            self.record(ticket_id, "flagged", SYSTEM, data=msgspec.to_builtins(flag))
+            self.emit(TicketFlagged, ticket_id, SYSTEM, flag=flag)
 
     def set_timer(self, timer: Timer) -> None:
         """Something to look at later."""

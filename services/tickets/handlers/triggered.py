@@ -84,7 +84,7 @@ def _apply(changes: Changes, data: TicketRouted, event_id: str, moves: _Moves) -
     ticket_id, rule = data.ticket_id, data.decision.rule
     fields = tickets_.raised(changes[ticket_id], data.decision) | _snooze(changes, data)
     moves_on = data.reroute is not None and _is_elsewhere(changes, data, moves)
-    if not fields and not moves_on:
+    if not fields and not moves_on and not data.decision.flags:
         return
     told: dict[str, Any] = {"rule": rule, "trigger": data.trigger}
     if moves_on:
@@ -94,9 +94,12 @@ def _apply(changes: Changes, data: TicketRouted, event_id: str, moves: _Moves) -
         changes.set_timer(Timer(workspace_id=data.workspace_id, kind=SNOOZE_TIMER, subject=ticket_id, due_at=until))
     told = {name: value for name, value in told.items() if value is not None}
     changes.record(ticket_id, "triggered", SYSTEM, event_id=event_id, data=told)
-    if fields:
+    # What is told makes a version of its own, too: the same decision finds it passed when it comes again.
+    if fields or data.decision.flags:
         changes.change(ticket_id, SYSTEM, "triggered", **fields)
+    if fields:
         changes.emit(TicketUpdated, ticket_id, SYSTEM, changes=tickets_.shown(fields), reason=rule)
+    changes.flag(ticket_id, data.decision)
     if moves_on:
         _move(changes, data, moves)
 

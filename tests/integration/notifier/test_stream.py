@@ -18,8 +18,9 @@ from shared.db.transaction import Workspace
 from shared.errors import Retryable
 from shared.events import tickets
 from shared.events.deliveries import PresenceChanged
+from shared.events.routing import Flag
 from shared.log.postgres.log import PostgresLog
-from shared.platform.store import keys
+from shared.platform.store import agents, keys, teams
 from shared.web import server
 from tests.support import api
 from tests.support.outgoing import ANN, AT, happened, ticket, world
@@ -132,6 +133,19 @@ async def test_an_event_arrives_with_number_type_and_body(live):
         assert (event["id"], event["event"]) == ("1", "ticket.updated.v1")
         assert event["data"]["data"]["ticket"]["id"] == "tkt_1"
         assert event["data"]["sequence"] == 1
+
+
+async def test_who_follows_his_own_tickets_hears_what_rules_tell_him_or_his_team(live):
+    async with live.here.database.transaction(Workspace("w1")) as tx:
+        await teams.create(tx, "w1", team_id="crisis", name="Crisis")
+        await agents.create(tx, "w1", agent_id="agt_zoe", name="Zoe")
+        await teams.add_member(tx, "w1", "crisis", "agt_zoe")
+    async with live.listen("?mine=true", agent_id="agt_zoe") as zoe, live.listen("?team=crisis") as crisis:
+        for whom in {"agents": ("agt_bea",)}, {"agents": ("agt_zoe",)}, {"team": "crisis"}:
+            told = happened(tickets.TicketFlagged, flag=Flag(rule="r", text="Look", **whom))
+            await live.here.deliver(live.events.on_events, told)
+        assert await zoe.ids(2) == [2, 3]
+        assert await crisis.ids(1) == [3]
 
 
 async def test_a_client_that_comes_back_gets_exactly_what_it_missed(live):

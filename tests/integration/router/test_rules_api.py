@@ -79,11 +79,11 @@ async def test_a_ruleset_may_be_larger_than_other_bodies(admin):
 
 
 async def test_what_cannot_be_kept_is_a_problem_document_that_points_at_it(admin):
-    wrong = {"fallback": {"team": "care"}, "rules": [RULE | {"then": {"team": "care", "webhook": "x"}}]}
+    wrong = {"fallback": {"team": "care"}, "rules": [RULE | {"then": {"team": "care", "sla": "gold"}}]}
     refused = await admin.post("/v1/rulesets", json={"document": wrong})
     assert (refused.status_code, refused.headers["content-type"]) == (422, "application/problem+json")
     [error] = refused.json()["errors"]
-    assert (error["pointer"], error["unavailable"]) == ("/rules/0/then/webhook", "webhook")
+    assert (error["pointer"], error["unavailable"]) == ("/rules/0/then/sla", "sla")
 
 
 async def test_what_is_certainly_wrong_is_refused_and_what_is_doubtful_is_told(admin):

@@ -6,7 +6,7 @@ import secrets
 import pytest
 
 from services.router.domain.compile import Verdict
-from services.router.domain.rules import Action
+from services.router.domain.rules import Outcome
 from services.router.handlers.deciding import Router
 from services.router.handlers.shadows import RING, Shadows
 from services.router.store.shadows import KEPT_RUNS
@@ -110,7 +110,7 @@ class Broken:
         self.left -= 1
         if self.left < 0:
             raise RecursionError("too deep")
-        return Verdict(rule="r", action=Action(team="product"))
+        return Verdict(rule="r", action=Outcome(team="product"))
 
 
 async def test_a_candidate_that_fails_over_one_message_leaves_the_others_as_they_were_decided(admin, database):

@@ -103,3 +103,35 @@ def test_the_farewell_tells_nothing_of_where_it_went():
     assert (told["sequence"], told["type"]) == (7, "ticket.left.v1")
     # Somebody with two keys must not take one for the other.
     assert told["id"] != "evt_1"
+
+
+def flagged(*addressed, **changes):
+    """An event about a ticket of product that names some."""
+    fields = {"team": "product", "owner": "ben"} | changes
+    at = datetime(2026, 11, 22, tzinfo=UTC)
+    return Entry("w1", 7, "evt_1", "ticket.flagged.v1", "t1", at=at, data=b"{}", addressed=addressed, **fields)
+
+
+PRODUCT = frozenset({"product"})
+OTHERS = frozenset({"lease.acquired.v1"})
+
+
+@pytest.mark.parametrize(
+    ("chosen", "shows"),
+    [
+        (Filter(only_owner="ann"), False),
+        (Filter(only_owner="ann", follows=frozenset({"agent:ann"})), True),
+        (Filter(only_team="care", follows=frozenset({"team:care"})), True),
+        (Filter(only_owner="ann", follows=frozenset({"agent:ann"}), teams=PRODUCT), True),
+        (Filter(only_owner="ann", follows=frozenset({"agent:ann"}), teams=frozenset({"care"})), False),
+        (Filter(only_owner="ann", follows=frozenset({"agent:ann"}), types=OTHERS), False),
+        (Filter(types=OTHERS), False),
+        (Filter(types=OTHERS, endpoint="endpoint:end_2"), False),
+        (Filter(types=OTHERS, endpoint="endpoint:end_1"), True),
+        (Filter(types=OTHERS, endpoint="endpoint:end_1", teams=PRODUCT), True),
+        (Filter(types=OTHERS, endpoint="endpoint:end_1", teams=frozenset({"care"})), False),
+    ],
+)
+def test_whoever_is_named_gets_more_than_he_asked_for_and_never_more_than_he_may_see(chosen, shows):
+    entry = flagged("team:care", "agent:ann", "endpoint:end_1")
+    assert chosen.shown(entry) == (entry if shows else None)

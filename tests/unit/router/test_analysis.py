@@ -231,3 +231,18 @@ def test_what_is_said_to_follow_follows(document, facts):
         for wide in parsed:
             if implication.implies(narrow.when, wide.when) and narrow.name in held:
                 assert wide.name in held
+
+
+def test_whoever_would_be_told_and_is_not_there_is_an_error_and_points_at_the_name():
+    told_ = {"notify": {"text": "look", "team": "nobody", "agents": ["agt_1", "agt_gone"]}}
+    document = {
+        "fallback": {"team": "care", "webhook": {"endpoint": "end_gone"}},
+        "rules": [{"name": "r", "when": {"network": "x"}, "then": told_ | {"webhook": {"endpoint": "end_1"}}}],
+    }
+    ruleset = index.compile_rules(rules.parse(document))
+    found = analysis.analyse(ruleset, teams={"care"}, agents={"agt_1"}, endpoints={"end_1"})
+    assert told(found.errors) == [
+        ("unknown-team", "/rules/0/then/notify/team"),
+        ("unknown-endpoint", "/fallback/webhook/endpoint"),
+        ("unknown-agent", "/rules/0/then/notify/agents/1"),
+    ]

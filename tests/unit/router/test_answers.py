@@ -10,7 +10,7 @@ from services.router.domain.answers import MAX_NAME, Answer, filled
 from services.router.domain.comparison import Change
 from services.router.domain.explain import explain
 from services.router.domain.facts import Facts
-from services.router.domain.rules import Action
+from services.router.domain.rules import Outcome
 from services.router.domain.speaking import replies
 from services.router.domain.surge import Effects
 from services.router.domain.surging import Surging
@@ -125,10 +125,10 @@ def test_a_surge_whose_policy_does_not_pause_leaves_answers_alone():
 
 def test_another_text_or_another_meaning_of_it_is_a_difference_and_not_elsewhere():
     def action(text, **more):
-        return Action(team="care", auto_reply=Answer(text=text, **more))
+        return Outcome(team="care", auto_reply=Answer(text=text, **more))
 
     assert comparison.changes(action("Soon"), action("Now")) == [Change("auto_reply", "Soon", "Now")]
-    assert comparison.changes(action("Soon"), Action(team="care")) == [Change("auto_reply", "Soon", None)]
+    assert comparison.changes(action("Soon"), Outcome(team="care")) == [Change("auto_reply", "Soon", None)]
     [change] = comparison.changes(action("Soon"), action("Soon", answers=True, once_per="message"))
     assert change.after == "(each message, answers) Soon"
     assert not comparison.ELSEWHERE & {"auto_reply", "private_reply"}

@@ -11,21 +11,22 @@ from services.router.domain import compile as index
 from services.router.domain.comparison import EXAMPLES, EXCERPT, MAX_KINDS, MAX_RULES, MAX_SHOWN, Change, Tally
 from services.router.domain.compile import Verdict
 from services.router.domain.facts import Facts, as_kept
-from services.router.domain.rules import Action
+from services.router.domain.rules import Outcome
+from shared.events.routing import Flag
 from tests.support.random_rules import documents, messages
 
 AT = datetime(2026, 11, 22, tzinfo=UTC)
-NOTHING = Verdict(rule="fallback", action=Action(team="care"))
+NOTHING = Verdict(rule="fallback", action=Outcome(team="care"))
 actions = st.one_of(
     st.builds(
-        Action,
+        Outcome,
         team=st.sampled_from(["care", "product"]),
         agent=st.sampled_from([None, "agt_1"]),
         priority=st.sampled_from([None, "normal", "high"]),
         tags=st.lists(st.sampled_from("abc"), unique=True).map(tuple),
         lane=st.sampled_from([None, "care"]),
     ),
-    st.builds(Action, ignore=st.just(True), reason=st.sampled_from([None, "spam"])),
+    st.builds(Outcome, ignore=st.just(True), reason=st.sampled_from([None, "spam"])),
 )
 
 
@@ -34,7 +35,7 @@ def facts(text: str = "Hello") -> Facts:
 
 
 def add(tally: Tally, before: str, after: str, text: str = "Hello"):
-    sides = [Verdict(rule=f"to {team}", action=Action(team=team), matched=(f"to {team}",)) for team in (before, after)]
+    sides = [Verdict(rule=f"to {team}", action=Outcome(team=team), matched=(f"to {team}",)) for team in (before, after)]
     return tally.add("msg_1", AT, facts(text), *sides)
 
 
@@ -52,18 +53,18 @@ def test_changes_read_backwards_are_the_changes_of_the_way_back(one, other):
 
 
 def test_no_priority_is_a_normal_one_and_the_order_of_tags_means_nothing():
-    one = Action(team="care", tags=("a", "b"))
-    assert comparison.changes(one, Action(team="care", priority="normal", tags=("b", "a"))) == []
+    one = Outcome(team="care", tags=("a", "b"))
+    assert comparison.changes(one, Outcome(team="care", priority="normal", tags=("b", "a"))) == []
 
 
 def test_what_is_ignored_has_gone_elsewhere():
-    found = comparison.changes(Action(team="care", tags=("a",)), Action(ignore=True))
+    found = comparison.changes(Outcome(team="care", tags=("a",)), Outcome(ignore=True))
     assert found == [Change("outcome", "route", "ignore"), Change("team", "care", None), Change("tag", "a", None)]
 
 
 def test_another_priority_is_different_but_not_elsewhere():
     tally = Tally()
-    sides = [Verdict(rule="r", action=Action(team="care", priority=priority)) for priority in ("low", "high")]
+    sides = [Verdict(rule="r", action=Outcome(team="care", priority=priority)) for priority in ("low", "high")]
     tally.add("msg_1", AT, facts(), *sides)
     assert (tally.different, tally.elsewhere) == (1, 0)
 
@@ -86,8 +87,8 @@ def test_a_tally_keeps_a_few_examples_and_no_more_kinds_than_there_is_room_for()
 
 def test_a_rule_is_counted_for_what_it_decides_and_for_what_it_adds_to():
     tally = Tally()
-    before = Verdict(rule="owner", action=Action(team="care"), matched=("tagger", "owner"))
-    tally.add("msg_1", AT, facts(), before, Verdict(rule="fallback", action=Action(team="care"), matched=("tagger",)))
+    before = Verdict(rule="owner", action=Outcome(team="care"), matched=("tagger", "owner"))
+    tally.add("msg_1", AT, facts(), before, Verdict(rule="fallback", action=Outcome(team="care"), matched=("tagger",)))
     used = {
         row["rule"]: [(side.decided, side.added) for side in (row["before"], row["after"])]
         for row in tally.report()["rules"]
@@ -99,5 +100,16 @@ def test_of_a_long_past_so_many_rules_are_counted_and_no_more():
     tally = Tally()
     for start in range(0, MAX_RULES + 2_000, 1_000):
         held = tuple(f"rule {number}" for number in range(start, start + 1_000))
-        tally.add("msg_1", AT, facts(), Verdict(rule=held[0], action=Action(team="care"), matched=held), NOTHING)
+        tally.add("msg_1", AT, facts(), Verdict(rule=held[0], action=Outcome(team="care"), matched=held), NOTHING)
     assert (len(tally.used_before), len(tally.used_after)) == (MAX_RULES, 1)
+
+
+def test_what_is_told_to_others_or_otherwise_is_a_difference_and_by_which_rule_is_none():
+    one = Outcome(team="care", flags=(Flag(rule="a", text="look", team="care", agents=("agt_1",)),))
+    same = Outcome(team="care", flags=(Flag(rule="b", text="look", team="care", agents=("agt_1",)),))
+    other = Outcome(team="care", flags=(Flag(rule="a", endpoint="end_1"),))
+    assert comparison.changes(one, same) == []
+    assert comparison.changes(one, other) == [
+        Change("flag", "care, agt_1: look", None),
+        Change("flag", None, "end_1"),
+    ]

@@ -8,6 +8,7 @@ from jsonschema import Draft202012Validator
 from services.router.domain import answers, explain, rules, schema
 from services.router.domain import compile as index
 from services.router.domain.facts import Customer, Facts
+from shared.events.routing import Flag
 from tests.support import naive_rules
 from tests.support.random_rules import documents, messages
 
@@ -109,7 +110,7 @@ def test_the_first_rule_that_owns_decides_and_every_other_that_holds_adds():
         {"when": {"network": "x"}, "then": {"tags": ["late"], "lane": "care"}},
     ).decide(Facts(network="x", kind="dm"))
     assert (decided.rule, decided.matched) == ("r1", ("r0", "r1", "r3"))
-    assert decided.action == rules.Action(team="care", tags=("x", "private", "late"), priority="high", lane="care")
+    assert decided.action == rules.Outcome(team="care", tags=("x", "private", "late"), priority="high", lane="care")
 
 
 def test_a_rule_that_stops_keeps_the_later_ones_from_being_asked_and_the_fallback_owns():
@@ -154,3 +155,33 @@ def test_each_rule_is_filed_under_the_rarest_thing_that_it_asks_for():
     facts = [None if keys is None else [fact for fact, _ in keys] for keys in compiled.filed]
     assert facts == [["author.id"], ["keyword"], ["hashtags", "keyword"], None, None, ["pattern"]]
     assert compiled.filed[1] != compiled.filed[0]
+
+
+def test_what_rules_tell_is_added_up_with_their_names_and_said_once():
+    care = {"text": "look", "team": "care"}
+    decided = ruleset(
+        {"when": {"network": "x"}, "then": {"team": "care", "webhook": {"endpoint": "end_1"}}},
+        {"when": {"network": "x"}, "then": {"notify": care, "tags": ["told"]}},
+        {"when": {"network": "x"}, "then": {"notify": care}},
+        {"when": {"network": "y"}, "then": {"notify": {"text": "no", "agents": ["agt_1"]}}},
+    ).decide(Facts(network="x"))
+    assert decided.action.flags == (Flag(rule="r0", endpoint="end_1"), Flag(rule="r1", text="look", team="care"))
+    assert (decided.action.notify, decided.action.webhook) == (None, None)
+
+
+def test_one_decision_tells_so_much_and_no_more():
+    rules_ = [{"when": {"network": "x"}, "then": {"notify": {"text": str(n), "team": "care"}}} for n in range(20)]
+    flags = ruleset(*rules_).decide(Facts(network="x")).action.flags
+    assert [flag.text for flag in flags] == [str(n) for n in range(index.MAX_FLAGS)]
+
+
+@pytest.mark.parametrize(
+    ("facts", "owner"),
+    [(Facts(network="x", replayed=True), {"team": "care"}), (Facts(network="x"), {"ignore": True})],
+)
+def test_nobody_is_told_of_what_was_understood_afterwards_or_is_ignored(facts, owner):
+    decided = ruleset(
+        {"when": {"network": "x"}, "then": owner},
+        {"when": {"network": "x"}, "then": {"notify": {"text": "look", "team": "care"}}},
+    ).decide(facts)
+    assert (decided.matched, decided.action.flags) == (("r0", "r1"), ())

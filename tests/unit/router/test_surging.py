@@ -9,7 +9,7 @@ from services.router.domain import rules, surging
 from services.router.domain.classified import Classified
 from services.router.domain.explain import explain
 from services.router.domain.facts import Facts, as_kept
-from services.router.domain.rules import Action
+from services.router.domain.rules import Outcome
 from services.router.domain.surge import Effects
 from services.router.domain.surging import Surging
 
@@ -46,17 +46,17 @@ def test_a_topic_is_seen_by_rules_where_the_classifier_tells_it():
 def test_the_policy_lies_over_what_rules_decide():
     found = decide("refund", open_("channel:c1", team="crisis", priority="high", tags=("surge",)))
     assert found.rule == "money"
-    assert found.action == Action(team="crisis", priority="high", tags=("money", "all-hands", "surge"))
+    assert found.action == Outcome(team="crisis", priority="high", tags=("money", "all-hands", "surge"))
 
 
 def test_a_priority_is_raised_and_never_lowered():
-    action = Action(team="care", priority="urgent")
+    action = Outcome(team="care", priority="urgent")
     assert surging.laid_over(action, open_("workspace", priority="high"), lane=None).priority == "urgent"
-    assert surging.laid_over(Action(team="care"), open_("workspace", priority="low"), lane=None).priority == "normal"
+    assert surging.laid_over(Outcome(team="care"), open_("workspace", priority="low"), lane=None).priority == "normal"
 
 
 def test_an_agent_is_preferred_as_long_as_the_team_is_the_same():
-    action = Action(team="care", agent="agt_1")
+    action = Outcome(team="care", agent="agt_1")
     assert surging.laid_over(action, open_("workspace", team="care"), lane=None).agent == "agt_1"
     assert surging.laid_over(action, open_("workspace", team="crisis"), lane=None).agent is None
 

@@ -6,7 +6,7 @@ import pytest
 from services.router.domain import rules
 from services.router.domain.compile import compile_rules
 from services.router.domain.facts import Facts, Ticket
-from services.router.domain.rules import Action, Reroute, Snooze
+from services.router.domain.rules import Outcome, Reroute, Snooze
 from services.router.domain.standing import latest
 from services.router.domain.triggers import MAX_HOPS, changes_something, judge, link, occasions, silence, still_asks
 from shared.events.routing import Chain
@@ -169,7 +169,7 @@ def test_what_was_decided_too_late_is_asked_again_while_there_is_something_to_as
 )
 def test_only_what_is_sure_to_change_the_ticket_is_waited_for(then, ticket, changes):
     standing = latest([told(TicketUpdated, 1, ticket=ticket)])["tkt_1"]
-    assert changes_something(Action(**then), standing) is changes
+    assert changes_something(Outcome(**then), standing) is changes
 
 
 def test_nothing_is_said_where_no_rule_holds():
