@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from shared.events import customers, deliveries, messages, routing, surges, tickets
+from shared.events import customers, deliveries, duties, messages, routing, surges, tickets
 from shared.events.payload import Payload
 
 MESSAGES: Final = "baton.messages.v1"
@@ -16,7 +16,7 @@ SURGES: Final = "baton.surges.v1"
 TOPICS: Final[dict[str, str]] = {
     MESSAGES: "workspace, channel and conversation",
     ROUTING: "workspace, channel and conversation (`ticket.routed.v1`: ticket)",
-    TICKETS: "ticket (`customer.changed.v1`: customer)",
+    TICKETS: "ticket (`customer.changed.v1`: customer, `duty.changed.v1`: team, `availability.changed.v1`: agent)",
     DELIVERIES: "ticket",
     PRESENCE: "ticket",
     SURGES: "workspace",
@@ -85,6 +85,8 @@ EVENT_TYPES: Final[dict[str, EventType]] = {
             echo_matched=tickets.EchoMatched,
             answer_detected=tickets.AnswerDetected,
             customer_changed=customers.CustomerChanged,
+            duty_changed=duties.DutyChanged,
+            availability_changed=duties.AvailabilityChanged,
         ),
         *_types(
             DELIVERIES,

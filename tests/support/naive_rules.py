@@ -131,6 +131,7 @@ def operator(name: str, how: str, value, facts: Facts, document) -> bool:
         "customer.tags": lambda: several(how, values, list(facts.customer.tags) if facts.customer else []),
         "customer.attributes.plan": lambda: of_attribute(how, values, facts),
         "shift": lambda: several(how, values, list(facts.shift or ())),
+        "shift.change": lambda: several(how, values, list(facts.shifted)),
         "ticket.tags": lambda: several(how, values, list(facts.ticket.tags) if facts.ticket else []),
     }
     return by_name[name]() if name in by_name else scalar(how, values, value_of(name, facts))
@@ -164,6 +165,8 @@ def value_of(name: str, facts: Facts):
     }
     if name == "sentiment":
         return facts.classified.sentiment if facts.classified else None
+    if name in {"surge.change", "surge.subject"}:
+        return getattr(facts.surge, name.removeprefix("surge.")) if facts.surge else None
     if name == "volume.surge":
         lane = facts.classified.lane if facts.classified else None
         found = set(facts.surging.open) & {"workspace", "channel:c1", f"lane:{lane}"} if facts.surging else set()

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import strategies as st
 
 from services.router.domain.classified import Classified
-from services.router.domain.facts import Customer, Facts, Ticket
+from services.router.domain.facts import Customer, Facts, SurgeChange, Ticket
 from services.router.domain.surging import Surging
 from tests.support import naive_rules
 
@@ -95,6 +95,9 @@ FACTS = {
         ),
     ),
     "shift": st.one_of(some("care", "agt_1"), asking(none=some("care", "agt_1"), all=some("care", "agt_1"), set=st.booleans())),
+    "shift.change": st.one_of(some("owner-off", "team-off"), asking(none=some("team-off"), set=st.booleans())),
+    "surge.change": st.one_of(some("began", "ended"), asking(ne=st.just("began"), set=st.booleans())),
+    "surge.subject": st.one_of(some("workspace", "tag:x"), asking(starts=st.just("tag:"), set=st.booleans())),
     "ticket.answered": asking(gt=numbers, lte=numbers, set=st.booleans()),
     "author.id": asking(wildcard=st.sampled_from(["7?", "7*"]), set=st.booleans()),
     "post.ad": asking(set=st.booleans(), eq=st.just("ad1")),
@@ -191,6 +194,13 @@ messages = st.builds(
         ),
     ),
     shift=st.sampled_from([None, (), ("care",), ("agt_1", "care")]),
+    shifted=st.sampled_from([(), ("owner-off",), ("owner-on", "team-on"), ("team-off",)]),
+    surge=st.one_of(
+        st.none(),
+        st.builds(
+            SurgeChange, change=st.sampled_from(["began", "ended"]), subject=st.sampled_from(["workspace", "tag:x"])
+        ),
+    ),
     surging=st.one_of(
         st.none(),
         st.builds(

@@ -10,6 +10,7 @@ import msgspec
 from services.notifier.domain.event_types import LEFT, LeftTicket, TicketLeft
 from shared import ids
 from shared.events.customers import CustomerChanged
+from shared.events.duties import AvailabilityChanged, DutyChanged
 from shared.events.payload import Payload
 from shared.events.surges import SurgeEvent
 from shared.events.tickets import TicketEvent, TicketFlagged
@@ -77,20 +78,27 @@ def fact_of(event_id: str, type_name: str, data: Payload) -> Fact | None:
     match data:
         case TicketEvent():
             return _of_ticket(event_id, type_name, data)
-        case SurgeEvent() | CustomerChanged():
+        case SurgeEvent() | CustomerChanged() | AvailabilityChanged():
             return _of_no_ticket(event_id, type_name, data)
+        case DutyChanged(team=team):
+            return _of_no_ticket(event_id, type_name, data, team=team)
         case _:
             return None
 
 
-def _of_no_ticket(event_id: str, type_name: str, data: SurgeEvent | CustomerChanged) -> Fact:
-    # Surges and customers are of no team: whoever may see all of them hears of it.
+def _of_no_ticket(
+    event_id: str,
+    type_name: str,
+    data: SurgeEvent | CustomerChanged | AvailabilityChanged | DutyChanged,
+    team: str | None = None,
+) -> Fact:
+    # Surges, customers and agents are of no team: whoever may see all of them hears of it.
     return Fact(
         workspace_id=data.workspace_id,
         event_id=event_id,
         type=type_name,
         ticket_id=None,
-        team=None,
+        team=team,
         owner=None,
         at=data.at,
         data=_ENCODER.encode(data),

@@ -8,12 +8,12 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validato
 from starlette.responses import Response
 
 from services.router.domain.classified import Classified, Sentiment, Urgency
-from services.router.domain.facts import Customer, Facts, Ticket
+from services.router.domain.facts import Customer, Facts, SurgeChange, Ticket
 from services.router.domain.schema import schema
 from services.router.domain.standing import OPEN
 from services.router.domain.surge import WORKSPACE
 from services.router.domain.surging import Surging
-from services.router.domain.vocabulary import RECEIVED, Trigger
+from services.router.domain.vocabulary import RECEIVED, Change, ShiftChange, Trigger
 from services.router.handlers import deciding, triggering
 from services.router.handlers.gathering import Untold
 from services.router.store import rulesets
@@ -113,6 +113,9 @@ class Rehearsal(BaseModel):
     on: Trigger = Field(RECEIVED, description="what the rules are asked about")
     after_minutes: int | None = Field(None, ge=1, description="of a timer: which of them is asked")
     changed: tuple[Aspect, ...] = Field((), description="what of the ticket changed just now")
+    shift_change: tuple[ShiftChange, ...] = Field((), max_length=2, description="who came or went just now")
+    surge_change: Change | None = Field(None, description="whether a surge began or ended just now")
+    surge_subject: str = Field(WORKSPACE, max_length=500, description="of that surge")
     network: str | None = None
     kind: Kind = "dm"
     channel_id: str = ""
@@ -184,6 +187,8 @@ class Rehearsal(BaseModel):
             shift=self.shift,
             classified=self._classified(),
             changed=self.changed,
+            shifted=self.shift_change,
+            surge=SurgeChange(change=self.surge_change, subject=self.surge_subject) if self.surge_change else None,
             surging=Surging(open={WORKSPACE: ""} if self.surge else {}),
         )
 

@@ -14,7 +14,7 @@ from services.router.domain.compile import Compiled, Ruleset
 from services.router.domain.conditions import Criterion, Problem
 from services.router.domain.criteria import KEYWORD, PATTERN
 from services.router.domain.rules import MAX_PROBLEMS, Action, Document, Rule, named_agents, named_teams
-from services.router.domain.vocabulary import OF_MESSAGES, RECEIVED, TIMER, named
+from services.router.domain.vocabulary import OF_MESSAGES, RECEIVED, Trigger, named
 
 MAX_PAIRS: Final = 100_000
 """Pairs of rules that are compared; only a ruleset whose rules all look alike has more."""
@@ -37,8 +37,16 @@ _UNANSWERABLE: Final[Mapping[Kind, tuple[str, ...]]] = {
 }
 """What no network lets anybody answer in that way."""
 
-ASKED_FOR: Final = frozenset({"channel.purpose", "author.first", "sentiment", "urgency", "verb", "ticket.changed"})
+ASKED_FOR: Final = frozenset({"channel.purpose", "author.first", "sentiment", "urgency", "verb"})
 """Facts that are looked up for messages that come in, and for nothing else."""
+
+OF_TRIGGERS: Final[Mapping[str, Trigger]] = {
+    "ticket.changed": "ticket.changed",
+    "shift.change": "shift.changed",
+    "surge.change": "surge.changed",
+    "surge.subject": "surge.changed",
+}
+"""Facts that only one trigger tells."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,15 +230,7 @@ def _out_of_place(document: Document) -> Iterable[Problem]:
     """Facts that nothing tells of what the rule is asked about."""
     for rule in document.rules:
         for one in conditions.criteria(rule.when):
-            if rule.on == RECEIVED:
-                is_told = one.fact != "ticket.changed"
-            elif rule.on == "ticket.changed":
-                is_told = one.fact not in OF_MESSAGES
-            elif rule.on == TIMER:
-                is_told = one.fact not in OF_MESSAGES and one.fact != "ticket.changed"
-            else:
-                is_told = one.fact not in ASKED_FOR
-            if not is_told:
+            if not _is_told(one.fact, rule.on):
                 yield _problem(one.at, "never-told", f"{one.fact} is never set on {rule.on}")
 
 
@@ -241,6 +241,14 @@ def _never_said(document: Document) -> Iterable[Problem]:
             if getattr(rule.then, action) is not None and implication.implies(rule.when, asked):
                 why = f"no network takes such an answer to a {' or a '.join(kinds)}"
                 yield _problem(f"/rules/{index}/then/{action}", "never-said", why)
+
+
+def _is_told(fact: str, on: Trigger) -> bool:
+    if fact in OF_TRIGGERS:
+        return on == OF_TRIGGERS[fact]
+    if on == RECEIVED:
+        return True
+    return fact not in (ASKED_FOR if on in {"message.edited", "customer.replied"} else OF_MESSAGES)
 
 
 def _problem(at: str, code: str, detail: str) -> Problem:

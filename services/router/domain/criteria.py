@@ -313,6 +313,16 @@ _COMPARISONS: Final[Mapping[str, Callable[[float], Callable[[Any], bool]]]] = {
     "lte": lambda most: lambda value: value <= most,
 }
 SEVERAL: Final = frozenset(
-    {"hashtags", "mentions", "links", "media", "ticket.tags", "ticket.changed", "customer.tags", "shift"}
+    {
+        "hashtags",
+        "mentions",
+        "links",
+        "media",
+        "ticket.tags",
+        "ticket.changed",
+        "customer.tags",
+        "shift",
+        "shift.change",
+    }
 )
 """Facts with several values."""

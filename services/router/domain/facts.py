@@ -10,7 +10,7 @@ import re2
 from services.router.domain import conditions, language, surging, text
 from services.router.domain.classified import Classified
 from services.router.domain.surging import Surging
-from services.router.domain.vocabulary import ATTRIBUTE, ATTRIBUTES
+from services.router.domain.vocabulary import ATTRIBUTE, ATTRIBUTES, Change, ShiftChange
 from shared.events.routing import Lane
 
 _NAME: Final = r"[\pL\pN\pM_]+"
@@ -36,6 +36,13 @@ class Customer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc
 
     attributes: dict[str, str | int | float | bool] = {}
     tags: tuple[str, ...] = ()
+
+
+class SurgeChange(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A surge began, or ended."""
+
+    change: Change
+    subject: str
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -81,6 +88,10 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     """What of the ticket changed just now."""
     surging: Surging | None = None
     """What surged then; None: nobody asked, and nothing that would have changed the decision."""
+    surge: SurgeChange | None = None
+    """The surge that began or ended just now."""
+    shifted: tuple[ShiftChange, ...] = ()
+    """What changed just now of the duty of the ticket's owner or team."""
 
     @property
     def told_lane(self) -> Lane | None:
@@ -134,6 +145,9 @@ DERIVED: Final[Mapping[str, Derive]] = {
     "ticket.changed": lambda facts, _: frozenset(facts.changed),
     "ticket.answered": lambda facts, _: _since(facts.ticket.answered_at, facts.at) if facts.ticket else None,
     "shift": lambda facts, _: frozenset(facts.shift or ()),
+    "shift.change": lambda facts, _: frozenset(facts.shifted),
+    "surge.change": lambda facts, _: facts.surge.change if facts.surge else None,
+    "surge.subject": lambda facts, _: facts.surge.subject if facts.surge else None,
     "volume.surge": lambda facts, _: surging.is_surge(facts.surging, lane=facts.told_lane),
 }
 """Each fact as it is compared, from what came and its normalized text; None: not set. A lane is told by words, too."""

@@ -10,6 +10,7 @@ from services.router.domain.facts import Ticket
 from shared import ids
 from shared.events.messages import Message
 from shared.events.payload import Payload
+from shared.events.routing import Lane
 from shared.events.tickets import (
     Account,
     AnswerDetected,
@@ -21,6 +22,7 @@ from shared.events.tickets import (
 )
 from shared.networks.accounts import account_of
 
+NO_LANES: Final[Mapping[str, Lane]] = {}
 OPEN: Final = ("open", "pending", "snoozed")
 
 
@@ -34,6 +36,8 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     accounts: frozenset[str] | None = None
     silent_since: datetime | None = None
     """When the customer wrote the first message after the last answer, while the ticket is open."""
+    subjects: frozenset[str] = frozenset()
+    """Channels and lanes of its messages, as surges name them."""
     told: int = 0
     """The longest silence that rules were asked about since then, in minutes."""
 
@@ -43,19 +47,26 @@ def key_of(account: Account) -> str:
     return ids.digest("acc", account.network, account.scope, account.external_id)
 
 
-def latest(payloads: Iterable[Payload], before: Mapping[str, Standing] | None = None) -> dict[str, Standing]:
-    """How each ticket stands after its events, by id; one that comes late among them changes nothing."""
+def latest(
+    payloads: Iterable[Payload],
+    before: Mapping[str, Standing] | None = None,
+    lanes: Mapping[str, Lane] | None = None,
+) -> dict[str, Standing]:
+    """How each ticket stands after its events, by id; one that comes late among them changes nothing.
+
+    `lanes`: by message, of those whose lane is known.
+    """
     found: dict[str, Standing] = dict(before or {})
     for data in payloads:
         if not isinstance(data, TicketEvent):
             continue
         last = found.get(data.ticket.id)
         if last is None or last.version <= data.ticket.version:
-            found[data.ticket.id] = standing_of(data, last)
+            found[data.ticket.id] = standing_of(data, last, lanes or {})
     return found
 
 
-def standing_of(data: TicketEvent, before: Standing | None) -> Standing:
+def standing_of(data: TicketEvent, before: Standing | None, lanes: Mapping[str, Lane] = NO_LANES) -> Standing:
     """How a ticket stands after an event; `before`: how it stood before it."""
     view = data.ticket
     times = [before.ticket.answered_at if before else None, data.at if _is_answer(data) else None]
@@ -75,6 +86,7 @@ def standing_of(data: TicketEvent, before: Standing | None) -> Standing:
         is_open=view.state in OPEN,
         version=view.version,
         silent_since=silent_since,
+        subjects=(before.subjects if before else frozenset()) | _subjects(data, lanes),
         told=before.told if before and before.silent_since == silent_since else 0,
         accounts=accounts if accounts is not None or before is None else before.accounts,
     )
@@ -87,6 +99,20 @@ def _silent_since(data: TicketEvent, before: Standing | None) -> datetime | None
     message = customers_message(data)
     # A network's clock may run ahead of ours.
     return since if since is not None or message is None else min(message.occurred_at, data.at)
+
+
+def message_of(data: Payload) -> Message | None:
+    """The customer's message that came with an event, or that it tells of again."""
+    message = data.message if isinstance(data, TicketCreated | TicketReopened | TicketUpdated) else None
+    return message if message is not None and message.direction == "in" else None
+
+
+def _subjects(data: TicketEvent, lanes: Mapping[str, Lane]) -> frozenset[str]:
+    message = message_of(data)
+    if message is None:
+        return frozenset()
+    lane = lanes.get(message.id)
+    return frozenset({f"channel:{message.channel_id}"} | ({f"lane:{lane}"} if lane else set()))
 
 
 def customers_message(data: TicketEvent) -> Message | None:

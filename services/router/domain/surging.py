@@ -24,10 +24,9 @@ class Surging(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     during: Effects | None = None
 
 
-def may_concern(open_: Mapping[str, str], *, channel: str) -> dict[str, str]:
-    """What surges, without other channels."""
-    mine = f"channel:{channel}"
-    return {subject: id_ for subject, id_ in open_.items() if subject == mine or not subject.startswith("channel:")}
+def may_concern(open_: Mapping[str, str], *, subjects: Collection[str]) -> dict[str, str]:
+    """What surges, without channels that are not among these subjects."""
+    return {subject: id_ for subject, id_ in open_.items() if subject in subjects or not subject.startswith("channel:")}
 
 
 def is_surge(surging: Surging | None, *, lane: Lane | None) -> bool | None:

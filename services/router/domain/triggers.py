@@ -7,10 +7,10 @@ from typing import Any, Final, Literal, get_args
 import msgspec
 
 from services.router.domain.compile import Ruleset, Verdict
-from services.router.domain.facts import Facts
+from services.router.domain.facts import Facts, SurgeChange
 from services.router.domain.rules import Outcome
 from services.router.domain.standing import Standing, customers_message, standing_of
-from services.router.domain.vocabulary import ASPECTS, TIMER, Trigger
+from services.router.domain.vocabulary import ASPECTS, SHIFT_CHANGED, TIMER, ShiftChange, Trigger
 from shared import ids
 from shared.events.envelope import Event
 from shared.events.messages import Message
@@ -39,6 +39,8 @@ class Occasion(msgspec.Struct, frozen=True, kw_only=True):
     chain: Chain | None = None
     after: int | None = None
     """Minutes of silence."""
+    surge: SurgeChange | None = None
+    shifted: tuple[ShiftChange, ...] = ()
     facts: Facts | None = None
     """What the rules saw the first time, where the ticket had moved on by then."""
     tries: int = 0
@@ -146,7 +148,18 @@ def still_asks(occasion: Occasion, standing: Standing) -> bool:
     """Whether there is still something to decide: the silence may have ended, the ticket gone into another one."""
     if standing.ticket.state == "merged":
         return False
+    if occasion.trigger == SHIFT_CHANGED:
+        return bool(shifted(occasion, standing))
     return occasion.after is None or occasion.event_id == _silence_id(standing, occasion.after)
+
+
+def shifted(occasion: Occasion, standing: Standing) -> tuple[ShiftChange, ...]:
+    """What of a change of duty still concerns a ticket, which may have another owner or team by now."""
+    before = occasion.facts.ticket if occasion.facts else None
+    if before is None:
+        return occasion.shifted
+    has_same = {"owner": before.owner == standing.ticket.owner, "team": before.team == standing.ticket.team}
+    return tuple(change for change in occasion.shifted if has_same[change.partition("-")[0]])
 
 
 def _silence_id(standing: Standing, minutes: int) -> str:

@@ -13,25 +13,38 @@ from shared.events.messages import Kind
 from shared.events.routing import Lane, Priority
 from shared.events.tickets import TicketState
 
-Trigger = Literal["message.received", "message.edited", "customer.replied", "ticket.changed", "timer"]
+Trigger = Literal[
+    "message.received",
+    "message.edited",
+    "customer.replied",
+    "ticket.changed",
+    "surge.changed",
+    "shift.changed",
+    "timer",
+]
 TRIGGERS: Final[Mapping[Trigger, str]] = {
     "message.received": "a message came in",
     "message.edited": "its author changed a message of a ticket",
     "customer.replied": "a message of the customer came to a ticket that was open already",
     "ticket.changed": "the state, team, owner, priority or tags of a ticket changed",
+    "surge.changed": "a surge that concerns an open ticket began or ended",
+    "shift.changed": "the owner or the team of an open ticket came or went, by schedule or availability",
     "timer": "nobody has answered the customer of an open ticket for `after_minutes`",
 }
 """What rules are asked about. All but the first decide about a ticket that is there already."""
 
 RECEIVED: Final[Trigger] = "message.received"
 TIMER: Final[Trigger] = "timer"
+SURGE_CHANGED: Final[Trigger] = "surge.changed"
+SHIFT_CHANGED: Final[Trigger] = "shift.changed"
 FUTURE_TRIGGERS: Final[Mapping[str, str]] = {
     "sla.warning": "a promise is about to be broken",
-    "shift.changed": "people came on duty or left it",
-    "surge.changed": "more comes in than usual, or no longer",
 }
 ASPECTS: Final = ("state", "team", "owner", "priority", "tags")
 """What may change of a ticket, as rules tell it."""
+
+Change = Literal["began", "ended"]
+ShiftChange = Literal["owner-on", "owner-off", "owner-available", "owner-away", "team-on", "team-off"]
 
 Type = Literal["word", "words", "text", "number", "flag", "attribute", "time", "author"]
 
@@ -99,6 +112,14 @@ FACTS: Final[Mapping[str, Fact]] = {
     "ticket.changed": Fact("words", "what of it changed just now", ASPECTS),
     "ticket.answered": Fact("number", "minutes since its last answer"),
     "shift": Fact("words", "people on duty, by id, and the teams that have somebody on duty"),
+    "shift.change": Fact(
+        "words",
+        "who of the ticket's owner came on duty or left it, or became available or away; or that its team has "
+        "somebody on duty again, or nobody any more",
+        get_args(ShiftChange),
+    ),
+    "surge.change": Fact("word", "whether the surge began or ended", get_args(Change)),
+    "surge.subject": Fact("word", "what surges: `workspace`, `channel:<id>`, `lane:<lane>` or `tag:<tag>`"),
     "volume.surge": Fact(
         "flag", "whether far more comes in than usual, here or on its channel; or of the classifier's lane"
     ),
@@ -144,7 +165,9 @@ CHANGED: Final = "changed"
 """Known for every fact; told of a ticket's state, team, owner, priority and tags only."""
 
 OF_MESSAGES: Final = frozenset(
-    name for name in FACTS if name != "time" and not name.startswith(("ticket.", "shift", "volume.", "customer."))
+    name
+    for name in FACTS
+    if name != "time" and not name.startswith(("ticket.", "shift", "surge.", "volume.", "customer."))
 )
 """Facts that are not set where no message led to the question."""
 

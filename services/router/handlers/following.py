@@ -1,24 +1,25 @@
 """Follows the events of tickets and customers, so that rules can ask for them without asking anybody."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Final
 
 from services.router.domain import people
-from services.router.domain.standing import latest
+from services.router.domain.standing import NO_LANES, latest
 from services.router.store import awaited, customers, ticket_decisions, tickets
 from shared.db.pool import Database
 from shared.db.transaction import Transaction
 from shared.events.envelope import Event
+from shared.events.routing import Lane
 from shared.log.background import persevering
 
 EVERY: Final = timedelta(minutes=10)
 
 
-async def on_tickets(tx: Transaction, events: Sequence[Event]) -> None:
-    """A batch of events in one statement, or two; what comes again or late changes nothing."""
-    await tickets.put(tx, latest(event.data for event in events).values())
+async def on_tickets(tx: Transaction, events: Sequence[Event], lanes: Mapping[str, Lane] = NO_LANES) -> None:
+    """A batch of events in one statement, or two; what comes again or late changes nothing. `lanes`: by message."""
+    await tickets.put(tx, latest((event.data for event in events), lanes=lanes).values())
     await customers.put(tx, people.latest(event.data for event in events).values())
 
 

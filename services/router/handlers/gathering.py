@@ -120,7 +120,7 @@ def _surging(event: Event, watched: Watched | None, *, is_asked: bool) -> Surgin
     """What surges, where a rule asks or the policy wants something of it."""
     if watched is None or not watched.open:
         return Surging() if is_asked else None
-    found = may_concern(watched.open, channel=message_of(event).channel_id)
+    found = may_concern(watched.open, subjects=[f"channel:{message_of(event).channel_id}"])
     return Surging(open=found, during=watched.policy.during) if found or is_asked else None
 
 

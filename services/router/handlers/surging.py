@@ -6,11 +6,15 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from services.router.domain import surge, usual
+from services.router.domain.facts import SurgeChange
+from services.router.domain.rounds import of_surge
 from services.router.domain.surge import Followed, Policy, Reading, Step, Watched
 from services.router.domain.usual import ENOUGH_WEEKS, HOUR, Span
+from services.router.domain.vocabulary import Change
 from services.router.handlers.gathering import message_of
-from services.router.store import surge_counts, surge_policies, surges
+from services.router.store import rounds, surge_counts, surge_policies, surges
 from services.router.store.decisions import Decided
+from services.router.store.rounds import Leg
 from services.router.store.surge_counts import Place
 from services.router.store.surge_policies import Kept
 from services.router.store.surges import Ended, Noticed, Surge
@@ -92,6 +96,7 @@ class Surges:
                 tx, workspace, beginning, version=kept.version, policy=policy, author=kept.author
             )
             self._tell_begun(tx, begun)
+            await _ask(tx, begun, "began")
         for step, why in _ENDS.items():
             await self._end(tx, [noticed[subject] for subject, one in steps.items() if one == step], why=why)
         if any(one in _CHANGES for one in steps.values()):
@@ -142,6 +147,7 @@ class Surges:
                 ),
                 key=one.workspace_id,
             )
+        await _ask(tx, ended, "ended")
         self._count(tx, why, len(ended))
         return ended
 
@@ -173,6 +179,12 @@ class Surges:
 
 _ENDS: Final[Mapping[Step, Ended]] = {"end": "calm", "settle": "lasting"}
 _CHANGES: Final = frozenset({"start", *_ENDS})
+
+
+async def _ask(tx: Transaction, some: Sequence[Surge], change: Change) -> None:
+    """Rules are asked about the open tickets that these concern."""
+    asked = [(one, SurgeChange(change=change, subject=one.subject)) for one in some]
+    await rounds.go_on(tx, [Leg(one.workspace_id, of_surge(one.id, surge)) for one, surge in asked])
 
 
 def _noticed(surge_id: str, subject: str, reading: Reading) -> Noticed:

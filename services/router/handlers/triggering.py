@@ -9,8 +9,9 @@ import msgspec
 from services.router.domain.compile import Ruleset, joined
 from services.router.domain.explain import explain as why
 from services.router.domain.facts import Facts, as_kept
+from services.router.domain.rounds import about
 from services.router.domain.rules import Outcome
-from services.router.domain.standing import Standing, latest
+from services.router.domain.standing import Standing, latest, message_of
 from services.router.domain.surging import Surging, may_concern
 from services.router.domain.triggers import (
     MAX_TRIES,
@@ -21,17 +22,22 @@ from services.router.domain.triggers import (
     judge,
     link,
     occasions,
+    shifted,
     silence,
     still_asks,
     was_dropped,
 )
+from services.router.domain.vocabulary import SHIFT_CHANGED, SURGE_CHANGED, Trigger
 from services.router.handlers import besides
 from services.router.handlers.besides import Besides
 from services.router.handlers.following import on_tickets
 from services.router.handlers.gathering import facts_of
 from services.router.handlers.remembered import Versions
+from services.router.handlers.rounds import on_shifts
 from services.router.store import (
     awaited,
+    decisions,
+    rounds,
     rule_counts,
     rulesets,
     silences,
@@ -50,7 +56,7 @@ LISTED: Final = 100
 """Decisions about one ticket that are told."""
 
 AT_ONCE: Final = 200
-"""Silences that one transaction asks about."""
+"""Tickets that one transaction asks about."""
 
 _UNSAID: Final = Facts(network="", kind="", verb="")
 
@@ -76,10 +82,12 @@ class Triggers:
         listening = await self._listening(tx, {event.workspace_id for event in events})
         heard = [event for event in events if event.workspace_id in listening]
         before = await tickets.stood(tx, _tickets(heard)) if heard else {}
-        await on_tickets(tx, events)
+        lanes = await decisions.lanes(tx, _messages(_listening_to(SURGE_CHANGED, heard, listening)))
+        await on_tickets(tx, events, lanes)
         if not heard:
             return
-        now = latest((event.data for event in heard), before)
+        await on_shifts(tx, _listening_to(SHIFT_CHANGED, heard, listening))
+        now = latest((event.data for event in heard), before, lanes)
         await silences.look(tx, _dues(now.values(), listening))
         again = await _dropped(tx, heard, before, now)
         found = occasions(heard, before)
@@ -104,6 +112,18 @@ class Triggers:
             await silences.told(tx, {one.ticket.id: due[-1] for one, due in found})
         following = await silences.following(tx, timer.workspace_id, minutes)
         await silences.look(tx, {timer.workspace_id: following} if following else {})
+
+    async def on_round(self, tx: Transaction, timer: Timer) -> None:
+        """Asks about some of the tickets that a surge or a change of duty concerns; then somebody goes on."""
+        leg = rounds.leg_of(timer)
+        listening = (await self._listening(tx, [leg.workspace_id])).get(leg.workspace_id)
+        if listening is None or listening[1].listening(leg.round.trigger) is None:
+            return
+        found = await rounds.concerned(tx, leg, limit=AT_ONCE)
+        now = await tx.now()
+        await self._conclude(tx, [Asked(one, [about(leg.round, one, now)], *listening) for one in found])
+        if len(found) == AT_ONCE:
+            await rounds.go_on(tx, [leg._replace(after=found[-1].ticket.id)])
 
     async def _conclude(self, tx: Transaction, asked: Sequence[Asked]) -> None:
         seen = await besides.look(tx, [(one.now.workspace_id, one.now.ticket.id, one.compiled) for one in asked])
@@ -145,6 +165,17 @@ def _tickets(events: Iterable[Event]) -> list[str]:
     return sorted({event.data.ticket.id for event in events if isinstance(event.data, TicketEvent)})
 
 
+def _listening_to(
+    trigger: Trigger, events: Iterable[Event], listening: Mapping[str, tuple[int, Ruleset]]
+) -> list[Event]:
+    """The events of workspaces with rules on this."""
+    return [event for event in events if listening[event.workspace_id][1].listening(trigger) is not None]
+
+
+def _messages(events: Iterable[Event]) -> dict[str, str]:
+    return {message.id: event.workspace_id for event in events if (message := message_of(event.data)) is not None}
+
+
 def _dues(standings: Iterable[Standing], listening: Mapping[str, tuple[int, Ruleset]]) -> dict[str, datetime]:
     """By workspace, when the first of these silences is long enough for a rule."""
     found: dict[str, datetime] = {}
@@ -184,6 +215,8 @@ def _again(kept: TicketDecided, tries: int) -> Occasion:
         changed=facts.changed,
         chain=msgspec.convert(kept.chain, Chain | None),
         after=kept.after_minutes,
+        surge=facts.surge,
+        shifted=facts.shifted,
         facts=facts,
         tries=tries,
     )
@@ -251,13 +284,19 @@ def _facts(occasion: Occasion, now: Standing, seen: Besides) -> Facts:
         said = facts_of(occasion.message, verb="", at=occasion.at)
     # A surge's policy says what becomes of messages that come in; about tickets that are there rules decide alone.
     surges = seen.surges.get(now.workspace_id)
-    surging = None if surges is None else Surging(open=may_concern(surges, channel=said.channel))
+    surging = (
+        None
+        if surges is None
+        else Surging(open=may_concern(surges, subjects={f"channel:{said.channel}", *now.subjects}))
+    )
     return msgspec.structs.replace(
         said,
         at=occasion.at,
         has_ticket=now.is_open,
         ticket=now.ticket,
         changed=occasion.changed,
+        surge=occasion.surge,
+        shifted=shifted(occasion, now),
         customer=seen.known.get(now.ticket.id),
         shift=seen.shifts.get(now.workspace_id),
         surging=surging,

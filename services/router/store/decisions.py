@@ -1,12 +1,13 @@
 """Every decision with what it saw, one per message event, for as long as the workspace keeps its messages."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from shared.db.transaction import Transaction
 from shared.errors import Retryable
+from shared.events.routing import Lane
 
 _INSERT: Final = """
 INSERT INTO router.decision
@@ -14,6 +15,13 @@ INSERT INTO router.decision
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::int[], $6::text[], $7::text[], $8::jsonb[],
                      $9::jsonb[], $10::jsonb[])
 ON CONFLICT DO NOTHING
+"""
+
+
+_LANES: Final = """
+SELECT message_id, lane FROM router.decision
+CROSS JOIN LATERAL (SELECT coalesce(action ->> 'lane', facts -> 'classified' ->> 'lane') AS lane) AS told
+WHERE workspace_id = ANY($1::text[]) AND message_id = ANY($2::text[]) AND lane IS NOT NULL
 """
 
 
@@ -58,6 +66,14 @@ def keep(tx: Transaction, decided: Sequence[Decided]) -> None:
         [one.facts for one in decided],
         check=check,
     )
+
+
+async def lanes(tx: Transaction, messages: Mapping[str, str]) -> dict[str, Lane]:
+    """The lane of each of these messages (by id, with its workspace) that has one."""
+    if not messages:
+        return {}
+    rows = await tx.fetch(_LANES, sorted(set(messages.values())), list(messages))
+    return {row["message_id"]: row["lane"] for row in rows}
 
 
 async def of_message(tx: Transaction, message_id: str) -> list[Decided]:

@@ -25,7 +25,8 @@ _WAITS: Final = "m > t.told AND t.silent_since + make_interval(mins => m)"
 # What is locked changes at this moment, and is looked at once that is done: nobody here waits for a ticket.
 _DUE: Final = f"""
 SELECT t.id, t.workspace_id, t.is_open, t.team_id, t.owner_id, t.priority, t.tags, t.answered_at, t.version, t.state,
-    t.silent_since, t.told, ARRAY(SELECT m FROM unnest($2::int[]) AS m WHERE {_WAITS} <= now() ORDER BY m) AS due
+    t.silent_since, t.told, t.subjects,
+    ARRAY(SELECT m FROM unnest($2::int[]) AS m WHERE {_WAITS} <= now() ORDER BY m) AS due
 FROM router.ticket t
 WHERE t.workspace_id = $1 AND t.is_open AND t.silent_since IS NOT NULL
     AND EXISTS (SELECT FROM unnest($2::int[]) AS m WHERE {_WAITS} <= now())

@@ -72,8 +72,13 @@ ticket = sa.Table(
     column("told", sa.Integer, server_default="0", comment="minutes of that silence that rules were asked about"),
     column("version", sa.BigInteger, comment="what is not newer changes nothing"),
     column("closed_at", INSTANT, nullable=True),
+    column(
+        "subjects", pg.JSONB, server_default="[]", comment="channels and lanes of its messages, as surges name them"
+    ),
     # What is closed is kept until its events cannot come again.
     sa.Index("ix_ticket_closed", "workspace_id", "closed_at", postgresql_where=sa.text("closed_at IS NOT NULL")),
+    # Rounds go through what is open in this order.
+    sa.Index("ix_ticket_open", "workspace_id", "id", postgresql_where=sa.text("is_open")),
     sa.Index(
         "ix_ticket_silent",
         "workspace_id",

@@ -13,6 +13,10 @@ from shared.db.pool import Database
 from shared.db.transaction import Transaction
 from shared.platform.store import retention
 
+COLUMNS: Final = (
+    "id, workspace_id, is_open, team_id, owner_id, priority, tags, answered_at, version, state, silent_since, told, "
+    "subjects"
+)
 # An answer ends a silence, and so does whatever closes the ticket; what was there before goes on otherwise.
 _SILENT: Final = """CASE WHEN NOT excluded.is_open THEN NULL
     WHEN excluded.answered_at > coalesce(known.answered_at, '-infinity') THEN excluded.silent_since
@@ -23,15 +27,20 @@ _PUT: Final = f"""
 WITH applied AS (
     INSERT INTO router.ticket AS known
         (id, workspace_id, is_open, team_id, owner_id, priority, tags, answered_at, version, state,
-        silent_since, closed_at)
+        silent_since, subjects, closed_at)
     SELECT v.*, CASE WHEN NOT v.is_open THEN now() END
     FROM unnest($1::text[], $2::text[], $3::bool[], $4::text[], $5::text[], $6::text[], $7::jsonb[],
-                $8::timestamptz[], $9::bigint[], $10::text[], $11::timestamptz[])
-        AS v (id, workspace_id, is_open, team_id, owner_id, priority, tags, answered_at, version, state, silent_since)
+                $8::timestamptz[], $9::bigint[], $10::text[], $11::timestamptz[],
+                $15::jsonb[])
+        AS v (id, workspace_id, is_open, team_id, owner_id, priority, tags, answered_at, version, state, silent_since,
+            subjects)
     ON CONFLICT (id) DO UPDATE SET is_open = excluded.is_open, team_id = excluded.team_id,
         owner_id = excluded.owner_id, priority = excluded.priority, tags = excluded.tags,
         answered_at = greatest(known.answered_at, excluded.answered_at), version = excluded.version,
-        state = excluded.state, silent_since = {_SILENT},
+        state = excluded.state,
+        subjects = CASE WHEN known.subjects @> excluded.subjects THEN known.subjects
+            ELSE known.subjects || excluded.subjects END,
+        silent_since = {_SILENT},
         told = CASE WHEN known.silent_since IS NOT DISTINCT FROM {_SILENT} THEN known.told ELSE 0 END,
         closed_at = CASE WHEN NOT excluded.is_open THEN coalesce(known.closed_at, now()) END
     WHERE known.version < excluded.version
@@ -61,9 +70,8 @@ CROSS JOIN LATERAL (
 ) AS t
 """
 # Whoever else follows the same tickets waits here, and then finds them followed.
-_STOOD: Final = """
-SELECT id, workspace_id, is_open, team_id, owner_id, priority, tags, answered_at, version, state, silent_since, told
-FROM router.ticket WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE
+_STOOD: Final = f"""
+SELECT {COLUMNS} FROM router.ticket WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE
 """
 _CLOSED: Final = "closed_at < now() - $1::interval"
 
@@ -90,6 +98,7 @@ async def put(tx: Transaction, standings: Iterable[Standing]) -> None:
         [ticket_id for ticket_id, _ in told],
         [account for _, account in told],
         [one.ticket.id for one in rows if one.accounts is not None],
+        [sorted(one.subjects) for one in rows],
     )
 
 
@@ -114,6 +123,7 @@ def standing(row: asyncpg.Record) -> Standing:
         is_open=row["is_open"],
         version=row["version"],
         silent_since=row["silent_since"],
+        subjects=frozenset(row["subjects"]),
         told=row["told"],
     )
 

@@ -16,6 +16,7 @@ from services.tickets.store import assignments, tickets
 from services.tickets.store.timers import Timer
 from shared.db.transaction import Transaction
 from shared.errors import NotFound, VersionRequired
+from shared.events.duties import DutyChanged
 from shared.events.payload import SYSTEM
 from shared.platform.models import KeptSchedule
 from shared.platform.store import schedules, teams
@@ -121,7 +122,19 @@ async def turn(tx: Transaction, desk: Desk, workspace: str, team_id: str) -> Non
     stand_in = duty.stand_in(changes.now) if duty else None
     # The load of all members before what it is decided by: whoever assigns reads duty after the same locks.
     await changes.lock_roster(teams=[(workspace, team_id)])
-    await schedules.set_duty(tx, workspace, team_id, on_duty, stand_in=stand_in)
+    turned = await schedules.set_duty(tx, workspace, team_id, on_duty, stand_in=stand_in)
+    came, went = sorted(turned.came - bots), sorted(turned.went - bots)
+    if came or went:
+        told = DutyChanged(
+            workspace_id=workspace,
+            team=team_id,
+            actor=SYSTEM,
+            at=changes.now,
+            on_duty=len(on_duty - bots),
+            came=tuple(came),
+            went=tuple(went),
+        )
+        tx.emit(told, key=f"{workspace}:{team_id}")
     await changes.lock_roster(teams=[(workspace, team_id)])
     has_more = await share_out(changes, workspace, team_id)
     if schedule is not None and schedule.handover != "keep":

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from services.tickets.domain.assignment import Key
 from services.tickets.handlers import assigning, duties
+from services.tickets.handlers.access import actor_of
 from services.tickets.handlers.changes import Changes
 from services.tickets.handlers.ledger import Desk
 from services.tickets.handlers.queues import DRAIN_TIMER, MOST_AT_ONCE, fill
@@ -13,6 +14,7 @@ from services.tickets.store import assignments, tickets
 from services.tickets.store.timers import Timer
 from shared.db.transaction import Transaction
 from shared.errors import Conflict, Forbidden, NotFound
+from shared.events.duties import AvailabilityChanged
 from shared.events.payload import SYSTEM
 from shared.platform.models import Agent, Team
 from shared.platform.scopes import ROLES, Role
@@ -65,6 +67,16 @@ async def amend(
     saved = await agents.save(tx, replace(agent, **fields))
     if saved is None:
         raise stale(agent.version)
+    if saved.availability != agent.availability:
+        told = AvailabilityChanged(
+            workspace_id=who.workspace_id,
+            agent=agent_id,
+            actor=actor_of(who),
+            at=changes.now,
+            availability=saved.availability,
+            before=agent.availability,
+        )
+        tx.emit(told, key=agent_id)
     if saved.disabled_at is not None and agent.disabled_at is None:
         _set_timer(changes, UNLOAD_TIMER, key)
     else:

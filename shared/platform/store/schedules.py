@@ -1,7 +1,7 @@
 """Schedules of teams as documents, and who is on duty by them; whoever writes here holds the lock of the team's row."""
 
 from collections.abc import Collection, Iterable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import asyncpg
 
@@ -24,10 +24,18 @@ SELECT agent_id FROM platform.team_member WHERE workspace_id = $1 AND team_id = 
 _SET_DUTY: Final = """
 UPDATE platform.team_member SET on_duty = NOT on_duty
 WHERE workspace_id = $1 AND team_id = $2 AND on_duty <> (agent_id = ANY ($3::text[]))
+RETURNING agent_id, on_duty
 """
 _SET_STAND_IN: Final = """
 UPDATE platform.team SET stand_in = $3 WHERE workspace_id = $1 AND id = $2 AND stand_in IS DISTINCT FROM $3
 """
+
+
+class Turned(NamedTuple):
+    """Whose duty began, and whose ended."""
+
+    came: frozenset[str]
+    went: frozenset[str]
 
 
 async def load(tx: Transaction, workspace_id: str, team_id: str) -> KeptSchedule | None:
@@ -60,10 +68,12 @@ async def lock_members(tx: Transaction, workspace_id: str, team_id: str) -> froz
 
 async def set_duty(
     tx: Transaction, workspace_id: str, team_id: str, on_duty: Collection[str], *, stand_in: str | None
-) -> None:
+) -> Turned:
     """Who is on duty from now on, and which team stands in."""
-    await tx.execute(_SET_DUTY, workspace_id, team_id, list(on_duty))
+    rows = await tx.fetch(_SET_DUTY, workspace_id, team_id, list(on_duty))
     await tx.execute(_SET_STAND_IN, workspace_id, team_id, stand_in)
+    came = frozenset(row["agent_id"] for row in rows if row["on_duty"])
+    return Turned(came, frozenset(row["agent_id"] for row in rows) - came)
 
 
 def _kept(row: asyncpg.Record) -> KeptSchedule:

@@ -236,7 +236,7 @@ async def test_the_timer_looks_again_and_again_and_counts(admin, database):
     timers = Timers(database, "router", {LOOK_TIMER: desk.on_timer}, lock=desk.lock)
     await surges.say(database, 100)
     assert await timers.step() == 1
-    [timer] = await past.own(database, "SELECT due_at - now() AS within FROM router.timer")
+    [timer] = await past.own(database, "SELECT due_at - now() AS within FROM router.timer WHERE kind = $1", LOOK_TIMER)
     assert timedelta() < timer["within"] <= timedelta(seconds=15)
     assert b'baton_surges_total{change="began"} 1.0' in metrics.exposition()[0]
     assert len(await listed(admin, state="open")) == 1

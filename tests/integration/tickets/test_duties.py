@@ -6,6 +6,7 @@ from typing import Any
 from services.tickets.handlers import duties, lease, owning, staffing
 from services.tickets.handlers.duties import DUTY_TIMER
 from services.tickets.handlers.owning import Target
+from shared.events.duties import AvailabilityChanged, DutyChanged
 from tests.support import shifts
 from tests.support.answers import Answers
 from tests.support.floor import Floor, agent, message, routed
@@ -257,3 +258,40 @@ async def test_without_a_schedule_everybody_is_on_duty_again(floor: Floor) -> No
     async with person(floor, ann, role="manager") as boss:
         assert (await boss.delete(PATH, headers={"If-Match": '"1"'})).status_code == 204
     assert list((await shifts.owners(floor)).values()) == [ann]
+
+
+async def test_a_change_of_duty_is_told_once_with_who_came_and_who_went(floor: Floor) -> None:
+    ann, bea = await floor.add_agent("ann"), await floor.add_agent("bea")
+    await shifts.schedule(floor, on=[ann])
+    await shifts.reschedule(floor, on=[bea])
+    await shifts.hurry(floor)
+    await shifts.reschedule(floor, on=[])
+    await shifts.hurry(floor)
+    told = [event.data for event in await floor.events() if isinstance(event.data, DutyChanged)]
+    assert [(one.team, one.came, one.went, one.on_duty) for one in told] == [
+        ("care", (), (bea,), 1),
+        ("care", (bea,), (ann,), 1),
+        ("care", (), (bea,), 0),
+    ]
+    assert await floor.told() == ["duty.changed.v1"] * 3
+
+
+async def test_bots_are_always_on_duty_and_not_told_of(floor: Floor) -> None:
+    ann, bot = await floor.add_agent("ann"), await floor.add_agent("bot")
+    await floor.rows("UPDATE platform.agent SET kind = 'bot' WHERE id = $1", bot)
+    await shifts.schedule(floor, on=[])
+    [told] = [event.data for event in await floor.events() if isinstance(event.data, DutyChanged)]
+    assert (told.went, told.on_duty) == ((ann,), 0)
+
+
+async def test_who_becomes_available_or_away_is_told_once(floor: Floor) -> None:
+    ann = await floor.add_agent("ann")
+    async with person(floor, ann) as self:
+        for availability in ("away", "away", "available"):
+            answer = await self.put(f"/v1/agents/{ann}/availability", json={"availability": availability})
+            assert answer.status_code == 200, answer.text
+    told = [event.data for event in await floor.events() if isinstance(event.data, AvailabilityChanged)]
+    assert [(one.agent, one.before, one.availability, one.actor.id) for one in told] == [
+        (ann, "available", "away", ann),
+        (ann, "away", "available", ann),
+    ]

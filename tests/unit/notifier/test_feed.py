@@ -7,6 +7,8 @@ import pytest
 
 from services.notifier.domain import feed
 from services.notifier.domain.feed import Entry, Filter
+from shared.events.duties import AvailabilityChanged, DutyChanged
+from shared.events.payload import SYSTEM
 
 KNOWN = ("ticket.created.v1", "ticket.updated.v1", "lease.acquired.v1", "lease.acquired.v2")
 
@@ -135,3 +137,17 @@ OTHERS = frozenset({"lease.acquired.v1"})
 def test_whoever_is_named_gets_more_than_he_asked_for_and_never_more_than_he_may_see(chosen, shows):
     entry = flagged("team:care", "agent:ann", "endpoint:end_1")
     assert chosen.shown(entry) == (entry if shows else None)
+
+
+def test_a_team_hears_who_of_it_is_there_and_of_an_agent_only_who_sees_all_teams():
+    at = datetime(2026, 11, 22, tzinfo=UTC)
+    who = {"workspace_id": "w1", "actor": SYSTEM, "at": at}
+    duty = DutyChanged(team="care", on_duty=1, came=("ann",), **who)
+    away = AvailabilityChanged(agent="ann", availability="away", before="available", **who)
+    facts = [feed.fact_of("evt_1", "duty.changed.v1", duty), feed.fact_of("evt_2", "availability.changed.v1", away)]
+    seen = [Filter(teams=teams) for teams in (None, frozenset({"care"}), frozenset({"product"}))]
+    assert [[one.sees(fact.team, fact.owner) for fact in facts] for one in seen] == [
+        [True, True],
+        [True, False],
+        [False, False],
+    ]

@@ -75,7 +75,7 @@ def test_what_rules_ignore_stays_ignored():
 
 
 def test_other_channels_are_left_out():
-    assert surging.may_concern({"channel:c1": "a", "channel:c2": "b", "tag:x": "c"}, channel="c1") == {
+    assert surging.may_concern({"channel:c1": "a", "channel:c2": "b", "tag:x": "c"}, subjects={"channel:c1"}) == {
         "channel:c1": "a",
         "tag:x": "c",
     }

@@ -6,8 +6,8 @@ from sqlalchemy.dialects import postgresql
 
 from shared.db.roles import block
 
-revision = "0005"
-down_revision = "0004"
+revision = "0006"
+down_revision = "0005"
 
 # Row security is forced upon the owner, too: it is put off while the owner copies.
 _COPY = """
