@@ -7,6 +7,7 @@ from fastapi import APIRouter
 
 from services.router import NAME
 from services.router.api import rulesets, shadows, structures, surge_policies, surges, trials, usage
+from services.router.handlers import duplicates
 from services.router.handlers.backtests import Backtests
 from services.router.handlers.classifying import Classifier
 from services.router.handlers.deciding import Router
@@ -17,7 +18,7 @@ from services.router.handlers.shadows import Shadows
 from services.router.handlers.surging import LOOK_TIMER, Surges
 from services.router.handlers.triggering import Triggers
 from services.router.settings import RouterSettings
-from services.router.store import rounds, silences
+from services.router.store import rounds, sayings, silences
 from services.router.store.rule_counts import writer_of
 from shared.db.timers import Timers
 from shared.events.catalogue import MESSAGES, TICKETS
@@ -45,7 +46,12 @@ def build(runtime: Runtime) -> Service:
     closed_for = timedelta(days=runtime.settings.log_retention_days + 1)
     forgetting = Forgetting(runtime.database, closed_for=closed_for)
     surging = Surges(runtime.ids, runtime.metrics)
-    effects = {silences.KIND: triggers.on_silence, rounds.KIND: triggers.on_round, LOOK_TIMER: surging.on_timer}
+    effects = {
+        silences.KIND: triggers.on_silence,
+        rounds.KIND: triggers.on_round,
+        LOOK_TIMER: surging.on_timer,
+        sayings.KIND: duplicates.on_timer,
+    }
     router = APIRouter()
     for part in (rulesets, structures, shadows, surge_policies, surges, trials, usage):
         router.include_router(part.router)

@@ -1,19 +1,18 @@
 """`/v1/surge-policy`: what a workspace calls a surge, and who said so."""
 
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from services.router.domain.surge import FUTURE_EFFECTS, KINDS, SURGE_TAG, Effects, Kind, Policy
+from services.router.domain.surge import KINDS, SURGE_TAG, Effects, Kind, Policy
 from services.router.handlers import surge_policies
 from services.router.handlers.surging import Surges
 from services.router.store import surge_policies as store
 from services.router.store.surge_policies import Change, Kept
 from shared.db.transaction import Transaction
-from shared.errors import Invalid
 from shared.events.payload import Actor
 from shared.events.routing import Priority
 from shared.web.auth import Principal
@@ -24,7 +23,6 @@ from shared.web.problems import problems
 Reader = Annotated[Call, requires("rules:read")]
 Writer = Annotated[Call, requires("rules:write")]
 Tag = Annotated[str, Field(pattern=r"^[^\s,\x00-\x1f\x7f]{1,64}$")]
-LATER: Final = "Not available yet: refused."
 
 router = APIRouter(tags=["surges"])
 
@@ -58,7 +56,9 @@ class DuringBody(_Body):
     )
     tags: list[Tag] = Field(default=[SURGE_TAG], max_length=10, description="They get these tags")
     pause_bots: bool = Field(default=False, description="Rules do not answer them by themselves")
-    group_duplicates: Any = Field(default=None, description=LATER)
+    group_duplicates: bool = Field(
+        default=False, description="Those of different customers that say the same get one tag, `duplicate:…`"
+    )
 
 
 class PolicyBody(_Body):
@@ -74,20 +74,7 @@ class PolicyBody(_Body):
     during: DuringBody = DuringBody()
 
     def policy(self) -> Policy:
-        """As it is kept; Invalid names effects that have no other half yet."""
-        named = [name for name in FUTURE_EFFECTS if name in self.during.model_fields_set]
-        if named:
-            raise Invalid(
-                "the policy asks for what is not available yet",
-                errors=[
-                    {
-                        "pointer": f"#/during/{name}",
-                        "detail": f"{name!r} ({FUTURE_EFFECTS[name]}) is known, but not available yet",
-                        "unavailable": name,
-                    }
-                    for name in named
-                ],
-            )
+        """As it is kept."""
         during = self.during
         return Policy(
             watch=tuple(dict.fromkeys(self.watch)),
@@ -102,6 +89,7 @@ class PolicyBody(_Body):
                 team=during.team,
                 tags=tuple(dict.fromkeys(during.tags)),
                 pause_bots=during.pause_bots,
+                group_duplicates=during.group_duplicates,
             ),
         )
 
@@ -127,6 +115,7 @@ class DuringView(BaseModel):
     team: str | None
     tags: list[str]
     pause_bots: bool
+    group_duplicates: bool
 
 
 class PolicyRules(BaseModel):
@@ -235,6 +224,7 @@ def written(policy: Policy) -> dict[str, Any]:
             team=policy.during.team,
             tags=list(policy.during.tags),
             pause_bots=policy.during.pause_bots,
+            group_duplicates=policy.during.group_duplicates,
         ),
     }
 

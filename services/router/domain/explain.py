@@ -12,9 +12,9 @@ from services.router.domain.compile import Ruleset
 from services.router.domain.conditions import Criterion
 from services.router.domain.criteria import Leaf, Node, Seen
 from services.router.domain.facts import DERIVED, SLOW, Facts
-from services.router.domain.rules import Action
+from services.router.domain.rules import Outcome
 from services.router.domain.speaking import explained
-from services.router.domain.surging import concerning
+from services.router.domain.surging import of_decision
 from services.router.domain.vocabulary import ATTRIBUTES
 
 MAX_MISSED: Final = 20
@@ -72,19 +72,18 @@ def _enrichment(facts: Facts) -> dict[str, Any]:
     return {"classifier": {"outcome": facts.classified.outcome, "milliseconds": facts.classified.milliseconds}}
 
 
-def _surge(facts: Facts, action: Action) -> dict[str, Any]:
+def _surge(facts: Facts, action: Outcome) -> dict[str, Any]:
     """The surges that concerned it, and what their policy made of what rules had decided."""
     if facts.surging is None:
         return {}
     during = facts.surging.during
-    # Tags that a surge gave are no subject of one.
-    tags = [tag for tag in action.tags if during is None or tag not in during.tags]
-    found = concerning(facts.surging, lane=action.lane or facts.told_lane, tags=tags)
+    found = of_decision(action, facts.surging, lane=facts.told_lane)
     if not found:
         return {}
     made = {} if during is None or action.ignore else msgspec.to_builtins(during)
     made = {name: value for name, value in made.items() if value}
-    return {"surges": found, "during": made}
+    told = {"surges": found, "during": made}
+    return told | {"duplicate": facts.surging.duplicate} if facts.surging.duplicate else told
 
 
 def _failed(node: Node, seen: Seen) -> list[Leaf]:

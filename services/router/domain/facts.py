@@ -122,7 +122,7 @@ DERIVED: Final[Mapping[str, Derive]] = {
     "urgency": lambda facts, _: facts.classified.urgency if facts.classified else None,
     "hashtags": lambda _, words: frozenset(_HASHTAG.findall(words)) if "#" in words else frozenset(),
     "mentions": lambda _, words: frozenset(_MENTION.findall(words)) if "@" in words else frozenset(),
-    "links": lambda _, words: frozenset(_LINK.findall(words)) if "." in words else frozenset(),
+    "links": lambda _, words: links(words),
     "media": lambda facts, _: frozenset(map(text.normalize, facts.media)),
     "rating": lambda facts, _: facts.rating,
     "author.id": lambda facts, _: facts.author_id,
@@ -151,6 +151,17 @@ DERIVED: Final[Mapping[str, Derive]] = {
     "volume.surge": lambda facts, _: surging.is_surge(facts.surging, lane=facts.told_lane),
 }
 """Each fact as it is compared, from what came and its normalized text; None: not set. A lane is told by words, too."""
+
+
+def links(words: str) -> frozenset[str]:
+    """Links in a normalized text, as facts name them."""
+    return frozenset(_LINK.findall(words)) if "." in words else frozenset()
+
+
+def without_mentions(words: str) -> str:
+    """A normalized text without the accounts that it mentions."""
+    return _MENTION.sub(" ", words) if "@" in words else words
+
 
 LOOKED_UP: Final[Mapping[str, Callable[[Facts], bool]]] = {
     "author.first": lambda facts: facts.first is not None,

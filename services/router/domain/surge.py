@@ -17,17 +17,14 @@ WORKSPACE: Final = "workspace"
 """The subject of everything that comes."""
 
 SURGE_TAG: Final = "surge"
+DUPLICATE_TAG: Final = "duplicate:"
+"""What the tags begin with of those who say the same; the name of what they say follows."""
 
 UNLIKELY: Final = 1e-6
 """A hundred subjects have some ten thousand windows a day: chance alone makes one surge in a hundred days."""
 
 LONGEST: Final = timedelta(days=7)
 """What goes on for longer is how things are now: it ends, and is not begun again before it was calm once."""
-
-FUTURE_EFFECTS: Final[Mapping[str, str]] = {
-    "group_duplicates": "group messages that say the same",
-}
-"""What surge mode should do and has no other half yet: refused by name."""
 
 
 class Effects(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +37,8 @@ class Effects(msgspec.Struct, frozen=True, kw_only=True):
     tags: tuple[str, ...] = (SURGE_TAG,)
     pause_bots: bool = False
     """Rules say nothing by themselves."""
+    group_duplicates: bool = False
+    """A tag for all who say the same."""
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,9 +128,15 @@ def subjects(policy: Policy, *, channel: str, lane: Lane | None, tags: Collectio
         "workspace": (WORKSPACE,),
         "channel": (f"channel:{channel}",) if channel else (),
         "lane": (f"lane:{lane}",) if lane else (),
-        "tag": (f"tag:{tag}" for tag in dict.fromkeys(tags) if tag not in policy.during.tags),
+        "tag": (f"tag:{tag}" for tag in topics(tags, policy.during)),
     }
     return (subject for kind in policy.watch for subject in named[kind])
+
+
+def topics(tags: Collection[str], during: Effects | None) -> Iterable[str]:
+    """Tags without those that a surge gives: these are no subject of one."""
+    given = during.tags if during else ()
+    return (tag for tag in dict.fromkeys(tags) if tag not in given and not tag.startswith(DUPLICATE_TAG))
 
 
 def problems(policy: Policy) -> list[dict[str, str]]:

@@ -7,7 +7,7 @@ import msgspec
 
 from services.router.domain.answers import KINDS
 from services.router.domain.rules import Outcome
-from services.router.domain.surge import WORKSPACE, Effects
+from services.router.domain.surge import DUPLICATE_TAG, WORKSPACE, Effects, topics
 from shared.events.routing import Lane, Priority
 
 _RANKS: Final = {name: rank for rank, name in enumerate(get_args(Priority))}
@@ -22,6 +22,8 @@ class Surging(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
 
     open: dict[str, str] = {}
     during: Effects | None = None
+    duplicate: str | None = None
+    """The name of what the message says, where other customers said it as well."""
 
 
 def may_concern(open_: Mapping[str, str], *, subjects: Collection[str]) -> dict[str, str]:
@@ -48,6 +50,11 @@ def concerning(surging: Surging, *, lane: Lane | None, tags: Collection[str]) ->
     }
 
 
+def of_decision(action: Outcome, surging: Surging, *, lane: Lane | None) -> dict[str, str]:
+    """The surges that concern a decision, also one that they were laid over."""
+    return concerning(surging, lane=action.lane or lane, tags=list(topics(action.tags, surging.during)))
+
+
 def laid_over(action: Outcome, surging: Surging, *, lane: Lane | None) -> Outcome:
     """The decision during a surge that concerns it; what rules ignore stays ignored."""
     during = surging.during
@@ -55,7 +62,8 @@ def laid_over(action: Outcome, surging: Surging, *, lane: Lane | None) -> Outcom
         return action
     if not concerning(surging, lane=action.lane or lane, tags=action.tags):
         return action
-    changes: dict[str, object] = {"tags": tuple(dict.fromkeys((*action.tags, *during.tags)))}
+    group = (f"{DUPLICATE_TAG}{surging.duplicate}",) if surging.duplicate else ()
+    changes: dict[str, object] = {"tags": tuple(dict.fromkeys((*action.tags, *during.tags, *group)))}
     if during.team is not None and during.team != action.team:
         # An agent is preferred within the team that rules decided.
         changes |= {"team": during.team, "agent": None}

@@ -15,7 +15,7 @@ from services.router.domain.patterns import Unreadable
 from services.router.domain.speaking import replies
 from services.router.domain.triggers import answer
 from services.router.domain.vocabulary import RECEIVED, Trigger
-from services.router.handlers import compiling
+from services.router.handlers import compiling, duplicates
 from services.router.handlers.besides import SURGE
 from services.router.handlers.classifying import Classifier
 from services.router.handlers.gathering import gather, message_of
@@ -67,6 +67,8 @@ class Router:
         asking = _asking(compiled, trial)
         facts = await gather(tx, fresh, asking, classifier=self._classifier, watched=standing.watched)
         verdicts = {id_: compiled[event.workspace_id].decide(facts[id_]) for id_, event in fresh.items()}
+        for id_, seen in (await duplicates.found(tx, fresh, facts, verdicts)).items():
+            facts[id_], verdicts[id_] = seen, compiled[fresh[id_].workspace_id].decide(seen)
         decided = {
             id_: _decided(event, versions[event.workspace_id], verdicts[id_], facts[id_])
             for id_, event in fresh.items()

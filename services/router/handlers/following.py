@@ -7,7 +7,8 @@ from typing import Final
 
 from services.router.domain import people
 from services.router.domain.standing import NO_LANES, latest
-from services.router.store import awaited, customers, ticket_decisions, tickets
+from services.router.domain.surge import LONGEST
+from services.router.store import awaited, customers, sayings, ticket_decisions, tickets
 from shared.db.pool import Database
 from shared.db.transaction import Transaction
 from shared.events.envelope import Event
@@ -39,6 +40,8 @@ class Forgetting:
         gone = await tickets.purge(self._database, closed_for=self._closed_for)
         for part in (awaited, ticket_decisions):
             await part.purge(self._database, older_than=self._closed_for)
+        # Whatever surges for longer is how things are.
+        await sayings.purge(self._database, older_than=LONGEST + timedelta(days=1))
         return gone
 
     async def _round(self) -> None:

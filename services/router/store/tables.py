@@ -258,5 +258,22 @@ surge = sa.Table(
     sa.Index("ix_surge_followed", "workspace_id", postgresql_where=sa.text("ended_at IS NULL OR calm_since IS NULL")),
     sa.Index("ix_surge_page", "workspace_id", "id"),
 )
+saying = sa.Table(
+    "saying",
+    METADATA,
+    column("workspace_id", sa.Text, primary_key=True),
+    column("surge_id", sa.Text, primary_key=True),
+    column("name", sa.Text, primary_key=True, comment="of what is said: a digest"),
+    column("account", sa.Text, primary_key=True, comment="who says it"),
+    column(
+        "state",
+        sa.Text,
+        comment="alone: nobody else said it; due: then somebody did; told: the ticket has the tag",
+    ),
+    stamp("said_at"),
+    sa.CheckConstraint("state IN ('alone', 'due', 'told')", name="state"),
+    sa.Index("ix_saying_due", "workspace_id", postgresql_where=sa.text("state = 'due'")),
+    postgresql_with={"fillfactor": "70"},
+)
 
 SCHEMA: Final = Schema(name="router", metadata=METADATA, folder=Path(__file__).parents[1] / "migrations")

@@ -100,3 +100,13 @@ def test_with_what_is_kept_it_is_decided_and_explained_the_same():
 def test_without_a_surge_there_is_nothing_to_explain():
     for one in (None, open_(), open_("tag:other", priority="high")):
         assert explain(COMPILED, Facts(network="x", text="refund", surging=one))["surge"] == {}
+
+
+def test_what_others_say_too_gets_a_tag_that_is_no_topic():
+    grouping = open_("channel:c1", group_duplicates=True)
+    alone = decide("refund", grouping)
+    found = decide("refund", msgspec.structs.replace(grouping, duplicate="0123456789"))
+    assert set(found.action.tags) - set(alone.action.tags) == {"duplicate:0123456789"}
+    topic = msgspec.structs.replace(grouping, open={"tag:duplicate:0123456789": "srg_1"})
+    assert surging.of_decision(found.action, topic, lane=None) == {}
+    assert surging.of_decision(found.action, grouping, lane=None) == {"channel:c1": "srg_channel:c1"}
