@@ -21,6 +21,8 @@ MAX_RULES: Final = 50_000
 """Rules whose use one report counts: of two versions there are no more, of a long past there may be."""
 
 MAX_SHOWN: Final = 100
+MAX_LABEL: Final = 300
+"""Characters of what is counted: counts are found by it."""
 
 Aspect = Literal["outcome", "team", "agent", "priority", "lane", "auto_reply", "private_reply", "tag", "flag"]
 _VALUED: Final[tuple[Aspect, ...]] = ("outcome", "team", "agent", "priority", "lane", "auto_reply", "private_reply")
@@ -197,8 +199,12 @@ def _use(used: dict[str, Use], verdict: Verdict) -> None:
 
 
 def _gone_and_come(aspect: Aspect, before: Sequence[str], after: Sequence[str]) -> list[Change]:
-    gone = [Change(aspect, one, None) for one in before if one not in after]
-    return gone + [Change(aspect, None, one) for one in after if one not in before]
+    gone = [Change(aspect, _cut(one), None) for one in before if one not in after]
+    return gone + [Change(aspect, None, _cut(one)) for one in after if one not in before]
+
+
+def _cut(label: str) -> str:
+    return label if len(label) <= MAX_LABEL else f"{label[: MAX_LABEL - 1]}…"
 
 
 def _flags(action: Outcome) -> tuple[str, ...]:

@@ -24,6 +24,23 @@ CHECKS: Final = (
         fix="put the policy again: PUT /v1/surge-policy",
     ),
     Check(
+        name="router: endpoints that rules tell exist",
+        sql="""
+            SELECT DISTINCT f.workspace_id || ' ' || (named.id #>> '{}') FROM (
+                SELECT DISTINCT ON (workspace_id) workspace_id, version FROM router.activation
+                ORDER BY workspace_id, number DESC
+            ) f JOIN router.ruleset r USING (workspace_id, version)
+            CROSS JOIN LATERAL (
+                SELECT jsonb_path_query(r.document, '$.rules[*].then.webhook.endpoint') AS id
+                UNION ALL SELECT r.document #> '{fallback,webhook,endpoint}'
+            ) named
+            WHERE named.id IS NOT NULL AND NOT EXISTS (
+                SELECT FROM platform.endpoint e WHERE e.workspace_id = f.workspace_id AND e.id = named.id #>> '{}')
+        """,
+        meaning="a rule that is in force tells an endpoint that was removed: nobody hears of it",
+        fix="put a version in force that names another endpoint, or none",
+    ),
+    Check(
         name="router: the fallback team exists",
         sql="""
             SELECT w.workspace_id FROM platform.workspace w

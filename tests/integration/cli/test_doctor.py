@@ -39,6 +39,12 @@ _LANE = """
 INSERT INTO notifier.lane (endpoint_id, workspace_id, cursor, is_open, failing_since)
 VALUES ('end_1', 'w1', 0, true, now() - interval '2 days')
 """
+_RULESET = """
+INSERT INTO router.ruleset (workspace_id, version, document) VALUES
+    ('w1', 1, '{"fallback": {}, "rules": [{"then": {"webhook": {"endpoint": "end_0"}}}]}'),
+    ('w1', 2, '{"fallback": {}, "rules": [{"then": {"webhook": {"endpoint": "end_1"}}}, {"then": {"team": "care"}}]}');
+INSERT INTO router.activation (workspace_id, number, version, reason) VALUES ('w1', 1, 1, 'x'), ('w1', 2, 2, 'x')
+"""
 
 
 async def broken(database: Database) -> dict[str, tuple[str, ...]]:
@@ -72,6 +78,7 @@ async def test_a_database_that_is_well_breaks_nothing(database: Database):
         ("notifier: due replies are looked at", [_TICKET.format(due="now() - interval '1 hour'")], "tkt_1"),
         ("notifier: the feed has no gaps", [_FEED], "w1"),
         ("notifier: endpoints answer", [_LANE], "end_1"),
+        ("router: endpoints that rules tell exist", [_RULESET], "w1 end_1"),
     ],
     ids=lambda value: value if isinstance(value, str) and ":" in value else "",
 )

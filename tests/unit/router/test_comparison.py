@@ -8,7 +8,16 @@ from hypothesis import strategies as st
 
 from services.router.domain import comparison, rules
 from services.router.domain import compile as index
-from services.router.domain.comparison import EXAMPLES, EXCERPT, MAX_KINDS, MAX_RULES, MAX_SHOWN, Change, Tally
+from services.router.domain.comparison import (
+    EXAMPLES,
+    EXCERPT,
+    MAX_KINDS,
+    MAX_LABEL,
+    MAX_RULES,
+    MAX_SHOWN,
+    Change,
+    Tally,
+)
 from services.router.domain.compile import Verdict
 from services.router.domain.facts import Facts, as_kept
 from services.router.domain.rules import Outcome
@@ -113,3 +122,11 @@ def test_what_is_told_to_others_or_otherwise_is_a_difference_and_by_which_rule_i
         Change("flag", "care, agt_1: look", None),
         Change("flag", None, "end_1"),
     ]
+
+
+def test_however_much_is_told_what_is_counted_stays_short():
+    many = Flag(rule="a", text="x" * 500, agents=tuple(f"agt_{number}" for number in range(50)))
+    other = Flag(rule="a", text="x" * 500, agents=(*many.agents[:-1], "agt_other"))
+    gone, come = comparison.changes(Outcome(team="care", flags=(many,)), Outcome(team="care", flags=(other,)))
+    assert (gone.after, come.before) == (None, None)
+    assert len(gone.before or "") == len(come.after or "") == MAX_LABEL
