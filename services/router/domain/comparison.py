@@ -8,7 +8,7 @@ from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar, get_args
 from services.router.domain.answers import summary
 from services.router.domain.compile import Verdict
 from services.router.domain.facts import Facts
-from services.router.domain.rules import Outcome
+from services.router.domain.outcome import Outcome
 
 EXCERPT: Final = 140
 """Characters of a text that an example shows."""

@@ -17,7 +17,8 @@ from services.router.domain import criteria, language, surging, text
 from services.router.domain.answers import KINDS
 from services.router.domain.criteria import KEYWORD, PATTERN, SEVERAL, Binder, Check, Keys, Node, Seen
 from services.router.domain.facts import SLOW, Derive, Facts, Told, derivation
-from services.router.domain.rules import Document, Outcome, Rule, outcome
+from services.router.domain.outcome import Outcome, of_rule
+from services.router.domain.rules import Document, Rule
 from services.router.domain.vocabulary import ATTRIBUTE, ATTRIBUTES, RECEIVED, TIMER, TRIGGERS, Trigger
 from shared.events.routing import Flag, Priority
 
@@ -200,7 +201,7 @@ def compile_rules(document: Document) -> Ruleset:
         enabled = [rule for rule in document.rules if rule.enabled]
         on = {one: [rule for rule in enabled if rule.on == one] for one in TRIGGERS}
         timers = sorted({rule.after_minutes or 0 for rule in on[TIMER]})
-        ruleset = _index(document, on[RECEIVED], outcome(FALLBACK, document.fallback))
+        ruleset = _index(document, on[RECEIVED], of_rule(FALLBACK, document.fallback))
         ruleset.triggered = {
             one: _index(document, some, Outcome()) for one, some in on.items() if some and one not in {RECEIVED, TIMER}
         }
@@ -219,7 +220,7 @@ def _index(document: Document, some: Iterable[Rule], fallback: Outcome) -> Rules
     rules = []
     for rank, rule in enumerate(some):
         node = binder.bind(rule.when)
-        rules.append(Compiled(rank, rule, node, outcome(rule.name, rule.then), rule.then.owns))
+        rules.append(Compiled(rank, rule, node, of_rule(rule.name, rule.then), rule.then.owns))
     binder.keywords.build()
     binder.patterns.build()
     return Ruleset(document, rules, binder, fallback)

@@ -12,7 +12,7 @@ from services.router.domain.compile import Ruleset
 from services.router.domain.conditions import Criterion
 from services.router.domain.criteria import Leaf, Node, Seen
 from services.router.domain.facts import DERIVED, SLOW, Facts
-from services.router.domain.rules import Outcome
+from services.router.domain.outcome import Outcome
 from services.router.domain.speaking import explained
 from services.router.domain.surging import of_decision
 from services.router.domain.vocabulary import ATTRIBUTES

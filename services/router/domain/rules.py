@@ -13,7 +13,7 @@ from services.router.domain.vocabulary import FUTURE_ACTIONS, FUTURE_TRIGGERS, R
 from shared import calendars
 from shared.calendars import Calendar
 from shared.errors import Invalid
-from shared.events.routing import Flag, Lane, Priority
+from shared.events.routing import Lane, Priority
 
 MAX_RULES: Final = 20_000
 MAX_LANE_WORDS: Final = 2_000
@@ -96,28 +96,6 @@ class Action(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def owns(self) -> bool:
         """Whether it decides the owner."""
         return self.team is not None or self.ignore or self.reroute is not None
-
-
-class Outcome(Action, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What rules come to: `flags` stand for what each of them tells, by the rule's name."""
-
-    flags: tuple[Flag, ...] = ()
-
-
-def outcome(name: str, action: Action) -> Outcome:
-    """What one rule comes to."""
-    fields = {one: getattr(action, one) for one in Action.__struct_fields__}
-    notify, webhook = fields.pop("notify"), fields.pop("webhook")
-    if notify is None and webhook is None:
-        return Outcome(**fields)
-    flag = Flag(
-        rule=name,
-        text=notify.text if notify else None,
-        team=notify.team if notify else None,
-        agents=notify.agents if notify else (),
-        endpoint=webhook.endpoint if webhook else None,
-    )
-    return Outcome(**fields, flags=(flag,))
 
 
 class People(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):

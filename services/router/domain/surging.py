@@ -6,7 +6,7 @@ from typing import Final, get_args
 import msgspec
 
 from services.router.domain.answers import KINDS
-from services.router.domain.rules import Outcome
+from services.router.domain.outcome import Outcome
 from services.router.domain.surge import DUPLICATE_TAG, WORKSPACE, Effects, topics
 from shared.events.routing import Lane, Priority
 

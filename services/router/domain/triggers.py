@@ -8,7 +8,7 @@ import msgspec
 
 from services.router.domain.compile import Ruleset, Verdict
 from services.router.domain.facts import Facts, SurgeChange
-from services.router.domain.rules import Outcome
+from services.router.domain.outcome import Outcome
 from services.router.domain.standing import Standing, customers_message, standing_of
 from services.router.domain.vocabulary import ASPECTS, SHIFT_CHANGED, TIMER, ShiftChange, Trigger
 from shared import ids

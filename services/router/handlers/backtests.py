@@ -14,7 +14,7 @@ from services.router.domain import compile as index
 from services.router.domain.comparison import Difference, Tally
 from services.router.domain.compile import Verdict
 from services.router.domain.facts import LOOKED_UP, Facts, as_kept
-from services.router.domain.rules import Outcome
+from services.router.domain.outcome import Outcome
 from services.router.handlers import compiling, deciding
 from services.router.store import history
 from services.router.store.history import Past, Place

@@ -9,8 +9,8 @@ import msgspec
 from services.router.domain.compile import Ruleset, joined
 from services.router.domain.explain import explain as why
 from services.router.domain.facts import Facts, as_kept
+from services.router.domain.outcome import Outcome
 from services.router.domain.rounds import about
-from services.router.domain.rules import Outcome
 from services.router.domain.standing import Standing, latest, message_of
 from services.router.domain.surging import Surging, may_concern
 from services.router.domain.triggers import (

@@ -6,7 +6,7 @@ import secrets
 import pytest
 
 from services.router.domain.compile import Verdict
-from services.router.domain.rules import Outcome
+from services.router.domain.outcome import Outcome
 from services.router.handlers.deciding import Router
 from services.router.handlers.shadows import RING, Shadows
 from services.router.store.shadows import KEPT_RUNS

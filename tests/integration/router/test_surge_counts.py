@@ -180,7 +180,6 @@ async def test_who_changed_the_policy_to_what_stays_to_be_read_when_it_is_gone(a
     ("body", "pointer"),
     [
         ({"during": {"group_duplicates": {"within": 5}}}, "#/during/group_duplicates"),
-        ({"during": {"group_duplicates": {"within": 5}}}, "#/during/group_duplicates"),
         ({"during": {"team": "nobody"}}, "#/during/team"),
         ({"during": {"sing": True}}, "#/during/sing"),
         ({"during": {"tags": ["two words"]}}, "#/during/tags/0"),

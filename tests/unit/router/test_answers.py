@@ -10,7 +10,7 @@ from services.router.domain.answers import MAX_NAME, Answer, filled
 from services.router.domain.comparison import Change
 from services.router.domain.explain import explain
 from services.router.domain.facts import Facts
-from services.router.domain.rules import Outcome
+from services.router.domain.outcome import Outcome
 from services.router.domain.speaking import replies
 from services.router.domain.surge import Effects
 from services.router.domain.surging import Surging

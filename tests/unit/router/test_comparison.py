@@ -20,7 +20,7 @@ from services.router.domain.comparison import (
 )
 from services.router.domain.compile import Verdict
 from services.router.domain.facts import Facts, as_kept
-from services.router.domain.rules import Outcome
+from services.router.domain.outcome import Outcome
 from shared.events.routing import Flag
 from tests.support.random_rules import documents, messages
 

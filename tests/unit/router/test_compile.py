@@ -8,6 +8,7 @@ from jsonschema import Draft202012Validator
 from services.router.domain import answers, explain, rules, schema
 from services.router.domain import compile as index
 from services.router.domain.facts import Customer, Facts
+from services.router.domain.outcome import Outcome
 from shared.events.routing import Flag
 from tests.support import naive_rules
 from tests.support.random_rules import documents, messages
@@ -110,7 +111,7 @@ def test_the_first_rule_that_owns_decides_and_every_other_that_holds_adds():
         {"when": {"network": "x"}, "then": {"tags": ["late"], "lane": "care"}},
     ).decide(Facts(network="x", kind="dm"))
     assert (decided.rule, decided.matched) == ("r1", ("r0", "r1", "r3"))
-    assert decided.action == rules.Outcome(team="care", tags=("x", "private", "late"), priority="high", lane="care")
+    assert decided.action == Outcome(team="care", tags=("x", "private", "late"), priority="high", lane="care")
 
 
 def test_a_rule_that_stops_keeps_the_later_ones_from_being_asked_and_the_fallback_owns():

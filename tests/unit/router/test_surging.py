@@ -9,7 +9,7 @@ from services.router.domain import rules, surging
 from services.router.domain.classified import Classified
 from services.router.domain.explain import explain
 from services.router.domain.facts import Facts, as_kept
-from services.router.domain.rules import Outcome
+from services.router.domain.outcome import Outcome
 from services.router.domain.surge import Effects
 from services.router.domain.surging import Surging
 

@@ -6,7 +6,8 @@ import pytest
 from services.router.domain import rules
 from services.router.domain.compile import compile_rules
 from services.router.domain.facts import Facts, Ticket
-from services.router.domain.rules import Outcome, Reroute, Snooze
+from services.router.domain.outcome import Outcome
+from services.router.domain.rules import Reroute, Snooze
 from services.router.domain.standing import latest
 from services.router.domain.triggers import MAX_HOPS, changes_something, judge, link, occasions, silence, still_asks
 from shared.events.routing import Chain
