@@ -6,11 +6,13 @@ import pytest
 
 from services.router.domain.triggers import MAX_HOPS
 from services.router.handlers.triggering import Triggers
+from services.router.store import rounds
 from services.tickets.handlers import owning, states
+from shared.db.timers import Timers
 from shared.db.transaction import Batch, Scan, decode_headers
 from shared.events import envelope
 from shared.events.catalogue import ROUTING, TICKETS
-from tests.support import past
+from tests.support import past, shifts
 from tests.support.floor import HOME, Floor, agent, message, open_floor, routed
 
 TO_PRODUCT = {"name": "to product", "when": {"ticket.team": "care"}, "then": {"reroute": {"team": "product"}}}
@@ -129,3 +131,48 @@ async def test_everything_once_more_changes_nothing(both):
     await both.settle()
     assert await both.floor.ticket() == before
     assert both.decided == decided
+
+
+async def flags(both):
+    return [event.data.flag.text for event in await both.floor.events() if event.type == "ticket.flagged.v1"]
+
+
+async def test_what_a_rule_tells_is_told_once_whatever_people_do_meanwhile(both):
+    await both.rules(ANGRY | {"then": {"notify": {"text": "Still waiting", "team": "care"}}})
+    await both.floor.deliver(routed(message()))
+    await both.settle()
+    await both.floor.deliver(routed(message("m2", text="Still waiting")))
+    await both.decide()
+    ticket, ann = await both.floor.ticket(), await both.floor.add_agent("ann")
+    await both.floor.act(
+        lambda tx: owning.claim(tx, both.floor.desk, agent(ann), ticket["id"], agent=ann, version=ticket["version"])
+    )
+    await both.settle()
+    assert (both.decided, await flags(both)) == (["angry", "angry"], ["Still waiting"])
+
+
+async def test_a_rule_that_tells_of_every_change_does_not_hear_itself(both):
+    every = {"name": "every", "on": "ticket.changed", "when": {"ticket.open": True}}
+    await both.rules(every | {"then": {"notify": {"text": "Changed", "team": "care"}}})
+    await both.floor.deliver(routed(message()))
+    await both.settle()
+    assert await flags(both) == []
+    await both.floor.deliver(routed(message("m2"), tags=("new",)))
+    await both.settle()
+    assert await flags(both) == ["Changed"]
+
+
+async def test_who_goes_off_duty_is_told_of_by_way_of_the_schedule(both):
+    ann, bea = await both.floor.add_agent("ann"), await both.floor.add_agent("bea")
+    await shifts.schedule(both.floor, on=[ann])
+    left = {"name": "left", "on": "shift.changed", "when": {"shift.change": "owner-off"}}
+    await both.rules(left | {"then": {"notify": {"text": "Its owner went home", "agents": [bea]}}})
+    await both.floor.deliver(routed(message()))
+    await both.settle()
+    assert (await both.floor.ticket())["owner_id"] == ann
+    await shifts.reschedule(both.floor, on=[bea])
+    await shifts.hurry(both.floor)
+    await both.settle()
+    await Timers(both.floor.database, "router", {rounds.KIND: Triggers().on_round}).step()
+    await both.settle()
+    assert await flags(both) == ["Its owner went home"]
