@@ -30,6 +30,8 @@ class Answer:
 
     id: str
     author_id: str | None
+    is_told: bool = True
+    """Tickets has told of it; until then only we know that it left, and whatever tickets tells comes before it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """What the events of a ticket ask of its replies: to wait, to stop, or to be taken for sent."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -34,8 +34,8 @@ class Desk:
 
     now: datetime
     replies: dict[str, Reply]
-    answers: dict[str, Answer] = field(default_factory=dict)
-    """By turn: the latest finished answer that these events tell of."""
+    answers: dict[str, list[Answer]] = field(default_factory=dict)
+    """By turn: the finished answers that these events tell of, in their order."""
     workspaces: dict[str, str] = field(default_factory=dict)
     """By turn, for those in `answers`."""
     added: list[str] = field(default_factory=list)
@@ -52,10 +52,26 @@ class Desk:
         self.answer(reply.takes, Answer(id=reply.id, author_id=reply.author_id), reply.workspace_id)
 
     def answer(self, turns: Iterable[str], answer: Answer, workspace_id: str) -> None:
-        """These turns have a new latest answer."""
+        """These turns have an answer, behind all that was told of before."""
         for turn_id in turns:
-            self.answers[turn_id] = answer
+            self.answers.setdefault(turn_id, []).append(answer)
             self.workspaces[turn_id] = workspace_id
+
+    def latest(self, known: Mapping[str, Answer]) -> dict[str, Answer]:
+        """The latest answer of each turn that these events tell of; `known`: the latest before them.
+
+        Tickets hears later than we what has left. So an answer that it has not told of yet comes behind all that it
+        tells until then: whoever saw those had not seen this one.
+        """
+        found: dict[str, Answer] = {}
+        for turn_id, told in self.answers.items():
+            latest = known.get(turn_id)
+            for answer in told:
+                if latest is None or latest.is_told or latest.id == answer.id:
+                    latest = answer
+            if latest is not None:
+                found[turn_id] = latest
+        return found
 
     def stoppable(self, ticket_id: str) -> list[Reply]:
         """What has not left yet, or may turn out not to have."""
@@ -100,7 +116,7 @@ def apply(desk: Desk, event: Payload, *, encode: Encode) -> None:
             desk.answer(event.turns, Answer(id=event.message_id, author_id=None), event.workspace_id)
         case tickets.EchoMatched(reply_id=reply_id, external_id=external_id):
             if reply := desk.replies.get(reply_id):
-                desk.put(replies.echoed(reply, external_id))
+                _echo(desk, reply, external_id)
         case tickets.ReplySettled():
             _settle(desk, event)
         case tickets.TicketCreated() | tickets.TicketUpdated() | tickets.TicketReopened():
@@ -139,6 +155,13 @@ def _revoke(desk: Desk, event: tickets.LeaseRevoked) -> None:
     for reply in desk.stoppable(event.ticket.id):
         if reply.fence <= event.lease.fence:
             desk.put(replies.held(reply, HOLD_REASONS[event.reason]))
+
+
+def _echo(desk: Desk, reply: Reply, external_id: str) -> None:
+    desk.put(replies.echoed(reply, external_id))
+    if reply.state in {"sending", "sent"}:
+        # It has left, whatever its sender will hear; this is its place in the order that writers see.
+        desk.is_answered_by(reply)
 
 
 def _settle(desk: Desk, event: tickets.ReplySettled) -> None:

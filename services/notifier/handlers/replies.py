@@ -158,8 +158,9 @@ async def _write(
     answers: dict[str, Answer] = {}
     workspaces: dict[str, str] = {}
     for before, after in changed:
-        if after.state == "sent" and before.state != "sent":
-            answers |= dict.fromkeys(after.takes, Answer(id=after.id, author_id=after.author_id))
+        # An echo that came before has given it its place already.
+        if after.state == "sent" and before.state != "sent" and after.echo_id is None:
+            answers |= dict.fromkeys(after.takes, Answer(id=after.id, author_id=after.author_id, is_told=False))
             workspaces |= dict.fromkeys(after.takes, after.workspace_id)
         if told := replies.news(before, after, at=now):
             tx.traceparent = after.traceparent

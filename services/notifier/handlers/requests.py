@@ -48,7 +48,8 @@ async def _work(tx: Transaction, events: Sequence[Event], locked: Sequence[str])
     await store.insert(tx, [replace(desk.replies[name], traceparent=traced[name]) for name in desk.added])
     changed = [reply for reply in desk.replies.values() if before.get(reply.id) != reply]
     await store.save(tx, changed)
-    await store.answer(tx, desk.answers, workspaces=desk.workspaces)
+    known = await store.lock_turns(tx, desk.workspaces)
+    await store.answer(tx, desk.latest(known), workspaces=desk.workspaces)
     await store.refresh(tx, locked, release=True)
     for reply in changed:
         if told := replies.news(before.get(reply.id), reply, at=desk.now):

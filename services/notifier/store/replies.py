@@ -74,15 +74,16 @@ INSERT INTO notifier.turn (message_id, workspace_id)
 SELECT m, w FROM unnest($1::text[], $2::text[]) AS t(m, w) ORDER BY m ON CONFLICT DO NOTHING
 """
 _LOCK_TURNS: Final = """
-SELECT message_id, answer_id, author_id FROM notifier.turn WHERE message_id = ANY ($1::text[])
+SELECT message_id, answer_id, author_id, is_told FROM notifier.turn WHERE message_id = ANY ($1::text[])
 ORDER BY message_id FOR UPDATE
 """
 # An answer that the current one was written after is no news, however late it is told (a merge has two orders).
 _ANSWER: Final = """
-INSERT INTO notifier.turn AS t (message_id, workspace_id, answer_id, author_id)
-SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS v(m, w, a, b) ORDER BY m
-ON CONFLICT (message_id) DO UPDATE SET answer_id = EXCLUDED.answer_id, author_id = EXCLUDED.author_id
-WHERE t.answer_id IS DISTINCT FROM EXCLUDED.answer_id AND NOT EXISTS (
+INSERT INTO notifier.turn AS t (message_id, workspace_id, answer_id, author_id, is_told)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bool[]) AS v(m, w, a, b, t) ORDER BY m
+ON CONFLICT (message_id) DO UPDATE
+SET answer_id = EXCLUDED.answer_id, author_id = EXCLUDED.author_id, is_told = EXCLUDED.is_told
+WHERE (t.answer_id, t.is_told) IS DISTINCT FROM (EXCLUDED.answer_id, EXCLUDED.is_told) AND NOT EXISTS (
     SELECT FROM notifier.reply_turn rt
     WHERE rt.message_id = t.message_id AND rt.reply_id = t.answer_id AND rt.after = EXCLUDED.answer_id
 )
@@ -202,7 +203,7 @@ async def lock_turns(tx: Transaction, turns: Mapping[str, str]) -> dict[str, Ans
         return {}
     await tx.execute(_ADD_TURNS, list(turns), list(turns.values()))
     return {
-        row["message_id"]: Answer(id=row["answer_id"], author_id=row["author_id"])
+        row["message_id"]: Answer(id=row["answer_id"], author_id=row["author_id"], is_told=row["is_told"])
         for row in await tx.fetch(_LOCK_TURNS, list(turns))
         if row["answer_id"] is not None
     }
@@ -218,6 +219,7 @@ async def answer(tx: Transaction, answers: Mapping[str, Answer], *, workspaces: 
         [workspaces[turn] for turn in answers],
         [answer.id for answer in answers.values()],
         [answer.author_id for answer in answers.values()],
+        [answer.is_told for answer in answers.values()],
     )
 
 

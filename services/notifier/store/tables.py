@@ -90,6 +90,7 @@ turn = sa.Table(
     column("workspace_id", sa.Text),
     column("answer_id", sa.Text, nullable=True, comment="latest finished answer: a reply's id or a native message's"),
     column("author_id", sa.Text, nullable=True, comment="who wrote it; null for a native one"),
+    column("is_told", sa.Boolean, server_default="true", comment="false: it left, and tickets has not told of it yet"),
 )
 feed_counter = sa.Table(
     "feed_counter",

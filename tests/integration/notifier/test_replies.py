@@ -10,7 +10,7 @@ from services.notifier.handlers.sender import Sender
 from shared.events import deliveries, tickets
 from shared.events.payload import Actor
 from tests.support.messages import message
-from tests.support.outgoing import BEN, answered, happened, http, queued, revoked, settled, world
+from tests.support.outgoing import BEN, answered, echoed, happened, http, queued, revoked, settled, world
 from tests.support.sending import sender, told, work
 
 
@@ -141,6 +141,49 @@ async def test_tickets_order_of_two_answers_is_the_one_that_later_writers_saw(he
     await here.deliver(requests.apply, queued("rpl_2", seq=9, author=BEN, after="rpl_1"))
     await work(here)
     assert (await here.states())["rpl_2"] == "sent"
+
+
+async def test_an_answer_that_is_told_late_does_not_hide_one_that_left_after_it(here):
+    await here.deliver(requests.apply, queued("rpl_1", seq=2), queued("rpl_2", seq=3))
+    await work(here)
+    await here.deliver(requests.apply, settled("rpl_1", "sent"))
+    await here.deliver(requests.apply, queued("rpl_3", seq=9, author=BEN, after="rpl_1"))
+    await work(here)
+    held = (await here.told())[-1]
+    assert (held.reply_id, held.reason, held.other) == ("rpl_3", "turn-taken", "rpl_2")
+
+
+async def test_an_answer_in_the_app_does_not_hide_one_that_nobody_was_told_of_yet(here):
+    await here.deliver(requests.apply, queued("rpl_1"))
+    await work(here)
+    await here.deliver(requests.apply, answered("msg_native"), queued("rpl_2", seq=9, author=BEN, after="msg_native"))
+    await work(here)
+    held = (await here.told())[-1]
+    assert (held.reply_id, held.reason, held.other) == ("rpl_2", "turn-taken", "rpl_1")
+
+
+async def test_an_answer_in_the_app_after_one_that_was_told_stops_who_saw_only_the_first(here):
+    await here.deliver(requests.apply, queued("rpl_1"))
+    await work(here)
+    await here.deliver(requests.apply, settled("rpl_1", "sent"), answered("msg_native"))
+    await here.deliver(requests.apply, queued("rpl_2", seq=8, author=BEN, after="rpl_1"))
+    await here.deliver(requests.apply, queued("rpl_3", seq=9, author=BEN, after="msg_native"))
+    await work(here)
+    assert (await here.states()) == {"rpl_1": "sent", "rpl_2": "held", "rpl_3": "sent"}
+
+
+async def test_an_echo_while_it_is_sent_gives_the_answer_its_place_among_others(here):
+    async def echo_then_answer(peer, body):
+        here.network.answer = None
+        await here.deliver(requests.apply, echoed("rpl_1", "mid.1"), answered("msg_native"))
+        await peer.send(http(200, {"recipient_id": "psid-1", "message_id": "mid.1"}))
+
+    here.network.answer = echo_then_answer
+    await here.deliver(requests.apply, queued("rpl_1"))
+    await work(here)
+    await here.deliver(requests.apply, queued("rpl_2", seq=9, author=BEN, after="msg_native"))
+    await work(here)
+    assert (await here.states()) == {"rpl_1": "sent", "rpl_2": "sent"}
 
 
 async def test_a_takeover_read_before_the_claim_holds_the_reply(here):
