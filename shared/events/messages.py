@@ -9,6 +9,8 @@ Kind = Literal["comment", "reply", "mention", "review", "dm", "story_reply", "ad
 Direction = Literal["in", "out"]
 Origin = Literal["customer", "agent", "bot", "native"]
 Verb = Literal["received", "edited", "deleted", "hidden", "unhidden", "reacted", "corrected", "undelivered"]
+Operation = Literal["hide", "unhide", "delete", "like"]
+"""What the brand may do to an item on its network. Whatever it is, done twice it is done once."""
 
 
 class Author(Value, frozen=True, kw_only=True):

@@ -1,13 +1,14 @@
-"""What every network must offer: verify, handshake, parse, reply, interpret, and the flags that say what it can do."""
+"""What every network must offer: verify, handshake, parse, reply, moderate, interpret, and what it can do at all."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import ClassVar, Literal, Protocol, Self
+from typing import ClassVar, Final, Literal, Protocol, Self, assert_never
 
 import msgspec
 
-from shared.events.messages import Attachment, Author, Direction, Kind, Origin, Post, Reaction, Verb
+from shared.errors import Rejected
+from shared.events.messages import Attachment, Author, Direction, Kind, Operation, Origin, Post, Reaction, Verb
 
 DeliveryState = Literal["normalized", "ignored", "not-understood"]
 """What a delivery came to, once parsed."""
@@ -19,8 +20,14 @@ class Capabilities:
 
     public_reply: bool = False
     private_reply: bool = False
-    hide: bool = False
-    delete: bool = False
+    hide: frozenset[Kind] = frozenset()
+    """Kinds of customers' items that can be hidden from the public, and shown again."""
+    delete: frozenset[Kind] = frozenset()
+    """Kinds of customers' items that can be deleted."""
+    delete_own: frozenset[Kind] = frozenset()
+    """The same, of items that were written for the brand."""
+    like: frozenset[Kind] = frozenset()
+    """Kinds of customers' items that can be liked."""
     echo: bool = False
     """Our own replies come back as webhook items."""
     correlation: bool = False
@@ -44,6 +51,19 @@ class Capabilities:
     """How long after sending "not there" does not count yet."""
     identity_scope: Literal["channel", "network"] = "channel"
     """Whether an author's id means the same person in every channel of the network, or only in one."""
+
+    def moderates(self, operation: Operation, kind: str, *, own: bool = False) -> bool:
+        """Whether this can be done to an item of this kind; `own`: it was written for the brand."""
+        if own:
+            return operation == "delete" and kind in self.delete_own
+        match operation:
+            case "hide" | "unhide":
+                return kind in self.hide
+            case "delete":
+                return kind in self.delete
+            case "like":
+                return kind in self.like
+        assert_never(operation)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,6 +199,21 @@ class OutboundReply:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OutboundModeration:
+    """Something to be done to an item, as a network needs it to build the request."""
+
+    id: str
+    operation: Operation
+    message_kind: str
+    external_id: str
+    own: bool = False
+    """The item was written for the brand."""
+    author_external_id: str | None = None
+    attempted_at: datetime | None = None
+    """When this attempt was claimed, by the database's clock: stamps signed requests."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HttpRequest:
     """A request to be made by the egress client; headers, and some URLs, hold secrets and are never logged."""
 
@@ -230,6 +265,12 @@ class Unknown:
 
 Outcome = Sent | Failed | Throttled | Unknown
 
+NOT_THERE: Final = "not-there"
+"""Why an operation failed: the network has no such item. Of a deletion that was tried before, it is the proof."""
+
+NOT_SUPPORTED: Final = "not-supported"
+"""Why an operation failed: nobody can do that there, however often it is tried."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotThere:
@@ -273,6 +314,14 @@ class Network(Protocol):
         """What a response to `reply` means."""
         ...
 
+    def moderate(self, account: Account, moderation: OutboundModeration) -> HttpRequest:
+        """The request that does this to an item; Rejected where `capabilities` say that it cannot be done."""
+        ...
+
+    def interpret_moderation(self, response: HttpResponse, moderation: OutboundModeration) -> Outcome:
+        """What a response to `moderate` means; `Sent`: it is done."""
+        ...
+
     def query(self, account: Account, reply: OutboundReply) -> HttpRequest | None:
         """The request that asks whether this reply arrived, or None where the network cannot be asked."""
         ...
@@ -280,3 +329,10 @@ class Network(Protocol):
     def interpret_query(self, response: HttpResponse, reply: OutboundReply) -> Sent | NotThere | Unknown:
         """What a response to `query` means."""
         ...
+
+
+def check_moderation(network: Network, moderation: OutboundModeration) -> None:
+    """Rejected where the network cannot do this to such an item."""
+    if not network.capabilities.moderates(moderation.operation, moderation.message_kind, own=moderation.own):
+        whose = "of the brand" if moderation.own else "of a customer"
+        raise Rejected(f"{network.name} cannot {moderation.operation} a {moderation.message_kind} {whose}")

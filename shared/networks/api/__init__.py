@@ -1,8 +1,9 @@
 """The generic channel: any source that posts signed JSON, and takes replies as signed JSON (Standard Webhooks)."""
 
 from datetime import datetime, timedelta
-from typing import ClassVar
+from typing import ClassVar, Final, get_args
 
+from shared.events.messages import Kind
 from shared.networks.api import inbound, outbound
 from shared.networks.port import (
     Account,
@@ -10,6 +11,7 @@ from shared.networks.port import (
     HttpRequest,
     HttpResponse,
     NotThere,
+    OutboundModeration,
     OutboundReply,
     Outcome,
     Parsed,
@@ -17,7 +19,10 @@ from shared.networks.port import (
     Unknown,
     WebhookAnswer,
     WebhookRequest,
+    check_moderation,
 )
+
+_ITEMS: Final[frozenset[Kind]] = frozenset(get_args(Kind)) - {"reaction"}
 
 
 class Api:
@@ -27,6 +32,11 @@ class Api:
     capabilities: ClassVar[Capabilities] = Capabilities(
         public_reply=True,
         private_reply=True,
+        # By contract: an integration answers 405 or 501 to what it does not do.
+        hide=_ITEMS,
+        delete=_ITEMS,
+        delete_own=_ITEMS,
+        like=_ITEMS,
         # By contract: an integration posts what it sends, with the id that we gave it.
         echo=True,
         correlation=True,
@@ -63,6 +73,15 @@ class Api:
     def interpret(self, response: HttpResponse) -> Outcome:
         """Reads the integration's status code, and its id for the reply if it tells one."""
         return outbound.interpret(response)
+
+    def moderate(self, account: Account, moderation: OutboundModeration) -> HttpRequest:
+        """Needs `attempted_at`, which the signature covers."""
+        check_moderation(self, moderation)
+        return outbound.moderate(account, moderation)
+
+    def interpret_moderation(self, response: HttpResponse, moderation: OutboundModeration) -> Outcome:  # noqa: ARG002
+        """Reads the integration's status code."""
+        return outbound.interpret_moderation(response)
 
     def query(self, account: Account, reply: OutboundReply) -> HttpRequest | None:  # noqa: ARG002
         """An integration cannot be asked; sending again under the same id is harmless instead."""

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from shared.events.messages import Kind
+from shared.events.messages import Kind, Operation
 
 _ID_LENGTH: Final = 255
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=_ID_LENGTH)] | int
@@ -99,6 +99,22 @@ class ReplyRequested(msgspec.Struct, frozen=True):
     type: Literal["reply.requested"]
     timestamp: str
     data: ReplyData
+
+
+class ModerationData(msgspec.Struct, frozen=True):
+    """The operation; `message` is the id that the item was posted with."""
+
+    id: str
+    operation: Operation
+    message: str
+
+
+class ModerationRequested(msgspec.Struct, frozen=True):
+    """What is posted to the channel's `reply_url` when something is to be done to an item."""
+
+    type: Literal["moderation.requested"]
+    timestamp: str
+    data: ModerationData
 
 
 MESSAGE: Final = msgspec.json.Decoder(InboundMessage)

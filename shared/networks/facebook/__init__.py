@@ -11,11 +11,13 @@ from shared.networks.port import (
     HttpRequest,
     HttpResponse,
     NotThere,
+    OutboundModeration,
     OutboundReply,
     Outcome,
     Parsed,
     Sent,
     Unknown,
+    check_moderation,
 )
 
 
@@ -26,6 +28,10 @@ class Facebook(MetaWebhooks):
     capabilities: ClassVar[Capabilities] = Capabilities(
         public_reply=True,
         private_reply=True,
+        hide=outbound.COMMENTS,
+        delete=outbound.COMMENTS,
+        delete_own=outbound.COMMENTS,
+        like=outbound.COMMENTS,
         echo=True,
         # In direct messages; the echo of a comment carries the id that our request was answered with.
         correlation=True,
@@ -47,6 +53,15 @@ class Facebook(MetaWebhooks):
     def interpret(self, response: HttpResponse) -> Outcome:
         """Reads the Graph API's answer."""
         return graph.interpret(response)
+
+    def moderate(self, account: Account, moderation: OutboundModeration) -> HttpRequest:
+        """Of comments only: a visitor's post, a review and a message are theirs."""
+        check_moderation(self, moderation)
+        return outbound.moderate(account, moderation)
+
+    def interpret_moderation(self, response: HttpResponse, moderation: OutboundModeration) -> Outcome:  # noqa: ARG002
+        """Reads the Graph API's answer."""
+        return graph.interpret_change(response)
 
     def query(self, account: Account, reply: OutboundReply) -> HttpRequest | None:
         """None for attachments without text and for private answers to comments: no list would show them."""

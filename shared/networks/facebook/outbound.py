@@ -1,14 +1,16 @@
-"""To Facebook: the request that sends a reply."""
+"""To Facebook: the requests that send a reply and moderate a comment."""
 
 from typing import Any, Final
 
 from shared.errors import Rejected
+from shared.events.messages import Kind
 from shared.networks.meta import sending
-from shared.networks.meta.graph import link, path_id, post
-from shared.networks.port import Account, HttpRequest, OutboundReply
+from shared.networks.meta.graph import change, link, path_id, post
+from shared.networks.port import Account, HttpRequest, OutboundModeration, OutboundReply
 
 TEXT_LIMIT: Final = 2000
 PUBLIC: Final = frozenset({"comment", "reply", "ad_comment", "mention", "review"})
+COMMENTS: Final[frozenset[Kind]] = frozenset({"comment", "reply", "ad_comment"})
 
 
 def reply(account: Account, reply: OutboundReply) -> HttpRequest:
@@ -21,6 +23,18 @@ def reply(account: Account, reply: OutboundReply) -> HttpRequest:
     if reply.message_kind not in PUBLIC:
         raise Rejected(f"a {reply.message_kind} has no public answer")
     return post(account, f"{path_id(reply.in_reply_to_external_id)}/comments", _comment(reply))
+
+
+def moderate(account: Account, moderation: OutboundModeration) -> HttpRequest:
+    """The request that does this to a comment."""
+    comment = path_id(moderation.external_id)
+    match moderation.operation:
+        case "delete":
+            return change(account, "DELETE", comment)
+        case "like":
+            return change(account, "POST", f"{comment}/likes")
+        case operation:
+            return change(account, "POST", comment, {"is_hidden": "true" if operation == "hide" else "false"})
 
 
 def _comment(reply: OutboundReply) -> dict[str, Any]:

@@ -11,11 +11,13 @@ from shared.networks.port import (
     HttpRequest,
     HttpResponse,
     NotThere,
+    OutboundModeration,
     OutboundReply,
     Outcome,
     Parsed,
     Sent,
     Unknown,
+    check_moderation,
 )
 
 
@@ -26,6 +28,9 @@ class Instagram(MetaWebhooks):
     capabilities: ClassVar[Capabilities] = Capabilities(
         public_reply=True,
         private_reply=True,
+        hide=outbound.COMMENTS,
+        delete=outbound.COMMENTS,
+        delete_own=outbound.COMMENTS,
         # It carries the id that our request was answered with, and nothing else of ours.
         echo=True,
         query=True,
@@ -47,6 +52,15 @@ class Instagram(MetaWebhooks):
     def interpret(self, response: HttpResponse) -> Outcome:
         """Reads the Graph API's answer."""
         return graph.interpret(response, codes=outbound.CODES)
+
+    def moderate(self, account: Account, moderation: OutboundModeration) -> HttpRequest:
+        """Hides and deletes comments; of the rest nothing is the account's to change."""
+        check_moderation(self, moderation)
+        return outbound.moderate(account, moderation)
+
+    def interpret_moderation(self, response: HttpResponse, moderation: OutboundModeration) -> Outcome:  # noqa: ARG002
+        """Reads the Graph API's answer."""
+        return graph.interpret_change(response, codes=outbound.CODES)
 
     def query(self, account: Account, reply: OutboundReply) -> HttpRequest | None:
         """None where no list would show it: under a reply, at a mention, in private to a comment, without text."""

@@ -1,19 +1,20 @@
-"""To Instagram: the request that sends a reply."""
+"""To Instagram: the requests that send a reply and moderate a comment."""
 
 from typing import Any, Final
 
 from shared.errors import Rejected
+from shared.events.messages import Kind
 from shared.networks.instagram.inbound import BETWEEN
 from shared.networks.meta import graph, sending
 from shared.networks.meta.graph import path_id
-from shared.networks.port import Account, HttpRequest, OutboundReply
+from shared.networks.port import Account, HttpRequest, OutboundModeration, OutboundReply
 
 BASE_URL: Final = "https://graph.instagram.com/v24.0"
 """For tokens of Instagram's own login; those of a Facebook Page name the other host in the channel's address."""
 
 TEXT_LIMIT: Final = 2200
 DIRECT_TEXT_BYTES: Final = 1000
-COMMENTS: Final = frozenset({"comment", "reply", "ad_comment"})
+COMMENTS: Final[frozenset[Kind]] = frozenset({"comment", "reply", "ad_comment"})
 
 CODES: Final = graph.Codes(outside_window=graph.CODES.outside_window | {2534022})
 
@@ -34,6 +35,15 @@ def reply(account: Account, reply: OutboundReply) -> HttpRequest:
         raise Rejected(f"a {reply.message_kind} has no public answer")
     path = f"{path_id(reply.in_reply_to_external_id)}/replies"
     return graph.post(account, path, {"message": reply.text}, base_url=BASE_URL)
+
+
+def moderate(account: Account, moderation: OutboundModeration) -> HttpRequest:
+    """The request that does this to a comment."""
+    comment = path_id(moderation.external_id)
+    if moderation.operation == "delete":
+        return graph.change(account, "DELETE", comment, base_url=BASE_URL)
+    hide = "true" if moderation.operation == "hide" else "false"
+    return graph.change(account, "POST", comment, {"hide": hide}, base_url=BASE_URL)
 
 
 def _mention(reply: OutboundReply) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import urlencode
 
 import msgspec
@@ -11,7 +11,17 @@ import msgspec
 from shared.errors import Rejected
 from shared.events.messages import Attachment
 from shared.networks import bodies, responses
-from shared.networks.port import Account, Failed, HttpRequest, HttpResponse, Outcome, Sent, Throttled, Unknown
+from shared.networks.port import (
+    NOT_THERE,
+    Account,
+    Failed,
+    HttpRequest,
+    HttpResponse,
+    Outcome,
+    Sent,
+    Throttled,
+    Unknown,
+)
 
 BASE_URL: Final = "https://graph.facebook.com/v24.0"
 
@@ -30,6 +40,9 @@ class Codes:
 
 CODES: Final = Codes()
 
+_NO_SUCH_OBJECT: Final = 33
+"""The subcode for what is not there, or not for us."""
+
 _ID: Final = re.compile(r"[A-Za-z0-9_:\-]+")
 _JSON: Final = msgspec.json.Decoder(dict[str, Any])
 
@@ -39,6 +52,19 @@ def post(account: Account, path: str, body: Mapping[str, Any], *, base_url: str 
     headers = {**_authorization(account), "content-type": "application/json"}
     url = f"{_base(account, base_url)}/{path}"
     return HttpRequest(method="POST", url=url, headers=headers, body=msgspec.json.encode(body))
+
+
+def change(
+    account: Account,
+    method: Literal["POST", "DELETE"],
+    path: str,
+    fields: Mapping[str, str] | None = None,
+    *,
+    base_url: str = BASE_URL,
+) -> HttpRequest:
+    """A request that changes what is there; all that it says stands in its URL."""
+    url = f"{_base(account, base_url)}/{path}{f'?{urlencode(fields)}' if fields else ''}"
+    return HttpRequest(method=method, url=url, headers=_authorization(account))
 
 
 def get(account: Account, path: str, fields: Mapping[str, str], *, base_url: str = BASE_URL) -> HttpRequest:
@@ -102,6 +128,21 @@ def interpret(
     if {code, subcode} & codes.outside_window:
         return Failed(code="window-closed", reason=reason)
     return Failed(code=str(code) if code is not None else f"http-{response.status}", reason=reason)
+
+
+def interpret_change(response: HttpResponse, *, codes: Codes = CODES) -> Outcome:
+    """What the answer to a change means; it makes nothing, so that a success has no id."""
+    body = read(response)
+    outcome = interpret(response, codes=codes, made=lambda answer: "done" if answer.get("success") is True else None)
+    match outcome:
+        case Sent():
+            return Sent(external_id=None)
+        case Unknown() if body.get("success") is False:
+            return Failed(code="refused", reason=f"HTTP {response.status}: the network says that it did not do it")
+        case Failed() if _number(bodies.mapping(body.get("error")).get("error_subcode")) == _NO_SUCH_OBJECT:
+            return Failed(code=NOT_THERE, reason=outcome.reason)
+        case _:
+            return outcome
 
 
 def read(response: HttpResponse) -> dict[str, Any]:

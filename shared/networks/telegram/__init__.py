@@ -9,6 +9,7 @@ from shared.networks.port import (
     HttpRequest,
     HttpResponse,
     NotThere,
+    OutboundModeration,
     OutboundReply,
     Outcome,
     Parsed,
@@ -16,6 +17,7 @@ from shared.networks.port import (
     Unknown,
     WebhookAnswer,
     WebhookRequest,
+    check_moderation,
 )
 from shared.networks.telegram import inbound, outbound
 
@@ -30,6 +32,8 @@ class Telegram:
     capabilities: ClassVar[Capabilities] = Capabilities(
         public_reply=True,
         private_reply=True,
+        delete=outbound.IN_GROUPS,
+        like=outbound.IN_GROUPS,
         text_limit=outbound.TEXT_LIMIT,
         identity_scope="network",
     )
@@ -63,6 +67,15 @@ class Telegram:
     def interpret(self, response: HttpResponse) -> Outcome:
         """Reads the Bot API's answer."""
         return outbound.interpret(response)
+
+    def moderate(self, account: Account, moderation: OutboundModeration) -> HttpRequest:
+        """Deletes messages in groups, where the bot may, and likes them."""
+        check_moderation(self, moderation)
+        return outbound.moderate(account, moderation)
+
+    def interpret_moderation(self, response: HttpResponse, moderation: OutboundModeration) -> Outcome:  # noqa: ARG002
+        """Reads the Bot API's answer."""
+        return outbound.interpret_moderation(response)
 
     def query(self, account: Account, reply: OutboundReply) -> HttpRequest | None:  # noqa: ARG002
         """A bot cannot look up what it sent."""

@@ -1,4 +1,4 @@
-"""To Telegram: the request that sends a reply, and what the answer to it means."""
+"""To Telegram: the requests that send a reply and moderate a message, and what the answers to them mean."""
 
 import re
 from collections.abc import Mapping
@@ -7,13 +7,15 @@ from typing import Any, Final
 import msgspec
 
 from shared.errors import Rejected
-from shared.events.messages import Attachment
+from shared.events.messages import Attachment, Kind
 from shared.networks import bodies, responses
 from shared.networks.port import (
+    NOT_THERE,
     Account,
     Failed,
     HttpRequest,
     HttpResponse,
+    OutboundModeration,
     OutboundReply,
     Outcome,
     Sent,
@@ -26,8 +28,11 @@ from shared.networks.telegram.places import Place
 BASE_URL: Final = "https://api.telegram.org"
 TEXT_LIMIT: Final = 4096
 CAPTION_LIMIT: Final = 1024
+IN_GROUPS: Final[frozenset[Kind]] = frozenset({"comment", "reply"})
+LIKE: Final = "👍"
 
 _METHODS: Final = {"image": "Photo", "photo": "Photo", "video": "Video", "audio": "Audio"}
+_GONE: Final = ("message to delete not found", "message to react not found")
 _JSON: Final = msgspec.json.Decoder(dict[str, Any])
 _TOKEN: Final = re.compile(r"[0-9]{1,20}:[A-Za-z0-9_-]{1,200}")
 _NUMBER: Final = re.compile(r"-?[0-9]{1,19}")
@@ -44,6 +49,17 @@ def reply(account: Account, reply: OutboundReply) -> HttpRequest:
         return _send(account, *_file(attachment, reply.text), target)
     _check(reply.text, TEXT_LIMIT)
     return _send(account, "Message", {"text": reply.text}, target)
+
+
+def moderate(account: Account, moderation: OutboundModeration) -> HttpRequest:
+    """The request that does this to a message in a group."""
+    found = Place.read(moderation.external_id)
+    if found is None or found[0].connection or not _NUMBER.fullmatch(found[1]):
+        raise Rejected("the message has no id of a group")
+    target = {"chat_id": _number(found[0].chat), "message_id": int(found[1])}
+    if moderation.operation == "delete":
+        return _call(account, "deleteMessage", target)
+    return _call(account, "setMessageReaction", {**target, "reaction": [{"type": "emoji", "emoji": LIKE}]})
 
 
 def _target(reply: OutboundReply) -> dict[str, Any]:
@@ -97,6 +113,19 @@ def interpret(response: HttpResponse) -> Outcome:
     if 200 <= response.status < 300:
         external_id = _sent(bodies.mapping(body.get("result"))) if body.get("ok") is True else None
         return Sent(external_id=external_id) if external_id else Unknown(reason="a success without an id")
+    return _unsent(response, body)
+
+
+def interpret_moderation(response: HttpResponse) -> Outcome:
+    """What the answer to an operation means: a success says `true`."""
+    body = _body(response)
+    if not 200 <= response.status < 300:
+        return _unsent(response, body)
+    is_done = body.get("ok") is True and body.get("result") is True
+    return Sent(external_id=None) if is_done else Unknown(reason="a success that does not say what was done")
+
+
+def _unsent(response: HttpResponse, body: Mapping[str, Any]) -> Outcome:
     said = bodies.text(body.get("description")) or "no reason given"
     reason = f"HTTP {response.status}: {said[: responses.LONGEST_REASON]}"
     parameters = bodies.mapping(body.get("parameters"))
@@ -115,6 +144,8 @@ def _refused(status: int, said: str, parameters: Mapping[str, Any], reason: str)
         return Failed(code="chat-migrated", reason=reason)
     if "chat not found" in said:
         return Failed(code="chat-not-found", reason=reason)
+    if any(words in said for words in _GONE):
+        return Failed(code=NOT_THERE, reason=reason)
     return Failed(code="blocked" if status == 403 else f"http-{status}", reason=reason)
 
 
@@ -140,6 +171,10 @@ def _body(response: HttpResponse) -> dict[str, Any]:
 
 
 def _send(account: Account, method: str, content: Mapping[str, Any], target: Mapping[str, Any]) -> HttpRequest:
+    return _call(account, f"send{method}", {**target, **content})
+
+
+def _call(account: Account, method: str, content: Mapping[str, Any]) -> HttpRequest:
     token = account.credentials.get("bot_token", "")
     if not _TOKEN.fullmatch(token):
         raise Rejected("the channel has no bot_token that could be one")
@@ -147,9 +182,9 @@ def _send(account: Account, method: str, content: Mapping[str, Any], target: Map
     return HttpRequest(
         method="POST",
         # Telegram takes the token nowhere else.
-        url=f"{base}/bot{token}/send{method}",
+        url=f"{base}/bot{token}/{method}",
         headers={"content-type": "application/json"},
-        body=msgspec.json.encode({**target, **content}),
+        body=msgspec.json.encode(content),
     )
 
 

@@ -10,11 +10,13 @@ from shared.networks.port import (
     HttpRequest,
     HttpResponse,
     NotThere,
+    OutboundModeration,
     OutboundReply,
     Outcome,
     Parsed,
     Sent,
     Unknown,
+    check_moderation,
 )
 from shared.networks.whatsapp import inbound, outbound
 
@@ -25,6 +27,7 @@ class WhatsApp(MetaWebhooks):
     name: ClassVar[str] = "whatsapp"
     capabilities: ClassVar[Capabilities] = Capabilities(
         private_reply=True,
+        like=frozenset({"dm"}),
         # Statuses carry what we sent along: the first one is the echo.
         echo=True,
         correlation=True,
@@ -44,6 +47,15 @@ class WhatsApp(MetaWebhooks):
 
     def interpret(self, response: HttpResponse) -> Outcome:
         """Reads the Graph API's answer."""
+        return outbound.interpret(response)
+
+    def moderate(self, account: Account, moderation: OutboundModeration) -> HttpRequest:
+        """Likes a message, for as long as WhatsApp takes replies; what a customer wrote cannot be removed."""
+        check_moderation(self, moderation)
+        return outbound.moderate(account, moderation)
+
+    def interpret_moderation(self, response: HttpResponse, moderation: OutboundModeration) -> Outcome:  # noqa: ARG002
+        """Reads the Graph API's answer: a reaction is a message."""
         return outbound.interpret(response)
 
     def query(self, account: Account, reply: OutboundReply) -> HttpRequest | None:  # noqa: ARG002

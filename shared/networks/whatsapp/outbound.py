@@ -1,4 +1,4 @@
-"""To WhatsApp: the request that sends a reply, and what the answer to it means."""
+"""To WhatsApp: the requests that send a reply or a reaction, and what the answer to them means."""
 
 import re
 from collections.abc import Mapping
@@ -10,13 +10,23 @@ from shared.errors import Rejected
 from shared.events.messages import Attachment
 from shared.networks import bodies
 from shared.networks.meta import graph
-from shared.networks.port import Account, HttpRequest, HttpResponse, OutboundReply, Outcome, Throttled
+from shared.networks.port import (
+    Account,
+    HttpRequest,
+    HttpResponse,
+    OutboundModeration,
+    OutboundReply,
+    Outcome,
+    Throttled,
+)
 from shared.networks.whatsapp.people import USER_ID
 
 TEXT_LIMIT: Final = 4096
 CAPTION_LIMIT: Final = 1024
 WINDOW: Final = timedelta(hours=24)
 """Since the customer's last message; afterwards only templates, whoever writes."""
+
+LIKE: Final = "👍"
 
 DEFAULT_LANGUAGE: Final = "en_US"
 PAIR_WAIT: Final = 6.0
@@ -57,7 +67,7 @@ def reply(account: Account, reply: OutboundReply) -> HttpRequest:
     body = {
         "messaging_product": "whatsapp",
         "recipient_type": "individual",
-        **_recipient(reply),
+        **_recipient(reply.recipient_external_id),
         **_message(reply),
         "biz_opaque_callback_data": f"{_CORRELATION}{reply.correlation_id}",
     }
@@ -70,9 +80,21 @@ def correlation_of(callback_data: object) -> str | None:
     return said.removeprefix(_CORRELATION) or None if said.startswith(_CORRELATION) else None
 
 
-def _recipient(reply: OutboundReply) -> dict[str, str]:
+def moderate(account: Account, moderation: OutboundModeration) -> HttpRequest:
+    """A like is a message that reacts; a second one takes the place of the first."""
+    body = {
+        "messaging_product": "whatsapp",
+        "recipient_type": "individual",
+        **_recipient(moderation.author_external_id),
+        "type": "reaction",
+        "reaction": {"message_id": moderation.external_id, "emoji": LIKE},
+    }
+    return graph.post(account, f"{graph.path_id(account.external_id)}/messages", body)
+
+
+def _recipient(external_id: str | None) -> dict[str, str]:
     """A user id goes into a field of its own: in `to` it is taken with a 200, and nobody gets the message."""
-    recipient = reply.recipient_external_id or ""
+    recipient = external_id or ""
     if USER_ID.fullmatch(recipient):
         return {"recipient": recipient}
     if _PHONE.fullmatch(recipient):

@@ -10,6 +10,7 @@ from shared.networks.port import (
     HttpRequest,
     HttpResponse,
     NotThere,
+    OutboundModeration,
     OutboundReply,
     Outcome,
     Parsed,
@@ -17,6 +18,7 @@ from shared.networks.port import (
     Unknown,
     WebhookAnswer,
     WebhookRequest,
+    check_moderation,
 )
 from shared.networks.x import inbound, outbound, queries, words
 
@@ -28,6 +30,9 @@ class X:
     capabilities: ClassVar[Capabilities] = Capabilities(
         public_reply=True,
         private_reply=True,
+        hide=frozenset({"reply"}),
+        delete_own=frozenset({"reply"}),
+        like=frozenset({"reply", "mention"}),
         echo=True,
         # Of direct messages; a public answer is settled by its echo.
         query=True,
@@ -67,6 +72,15 @@ class X:
     def interpret(self, response: HttpResponse) -> Outcome:
         """Reads the API's answer."""
         return outbound.interpret(response)
+
+    def moderate(self, account: Account, moderation: OutboundModeration) -> HttpRequest:
+        """Hides an answer to a post of ours, deletes what the account wrote, and likes any post."""
+        check_moderation(self, moderation)
+        return outbound.moderate(account, moderation)
+
+    def interpret_moderation(self, response: HttpResponse, moderation: OutboundModeration) -> Outcome:
+        """Reads how the post is now."""
+        return outbound.interpret_moderation(response, moderation)
 
     def query(self, account: Account, reply: OutboundReply) -> HttpRequest | None:
         """None for public answers."""

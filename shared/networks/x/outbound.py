@@ -1,18 +1,21 @@
-"""To X: the request that sends a reply, and what the answer to it means."""
+"""To X: the requests that send a reply and moderate a post, and what the answers to them mean."""
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
 from shared.errors import Rejected
+from shared.events.messages import Operation
 from shared.networks import bodies, responses
 from shared.networks.port import (
+    NOT_THERE,
     Account,
     Failed,
     HttpRequest,
     HttpResponse,
+    OutboundModeration,
     OutboundReply,
     Outcome,
     Sent,
@@ -32,6 +35,14 @@ DUPLICATE: Final = 187
 
 _JSON: Final = msgspec.json.Decoder(dict[str, Any])
 _ID: Final = re.compile(r"[0-9]{1,20}")
+_EFFECTS: Final[Mapping[Operation, tuple[str, bool]]] = {
+    "hide": ("hidden", True),
+    "unhide": ("hidden", False),
+    "delete": ("deleted", True),
+    "like": ("liked", True),
+}
+"""What the answer says of a post once it is done."""
+
 _WINDOWS: Final = ("x-rate-limit", "x-user-limit-24hour", "x-app-limit-24hour")
 
 
@@ -49,14 +60,28 @@ def reply(account: Account, reply: OutboundReply) -> HttpRequest:
     if weight > POST_LIMIT:
         raise Rejected(f"as X counts, the text has {weight} characters; a post takes {POST_LIMIT}")
     answered = number(reply.in_reply_to_external_id, "the post")
-    return _post(account, "tweets", {"text": reply.text, "reply": {"in_reply_to_tweet_id": answered}})
+    return _call(account, "POST", "tweets", {"text": reply.text, "reply": {"in_reply_to_tweet_id": answered}})
+
+
+def moderate(account: Account, moderation: OutboundModeration) -> HttpRequest:
+    """The request that does this to a post."""
+    post = number(moderation.external_id, "the post")
+    match moderation.operation:
+        case "delete":
+            return _call(account, "DELETE", f"tweets/{post}")
+        case "like":
+            return _call(
+                account, "POST", f"users/{number(account.external_id, 'the account')}/likes", {"tweet_id": post}
+            )
+        case operation:
+            return _call(account, "PUT", f"tweets/{post}/hidden", {"hidden": operation == "hide"})
 
 
 def _message(account: Account, reply: OutboundReply) -> HttpRequest:
     if len(reply.text) > MESSAGE_LIMIT:
         raise Rejected(f"text has {len(reply.text)} characters, a direct message takes {MESSAGE_LIMIT}")
     recipient = number(reply.recipient_external_id or "", "the recipient")
-    return _post(account, f"dm_conversations/with/{recipient}/messages", {"text": reply.text})
+    return _call(account, "POST", f"dm_conversations/with/{recipient}/messages", {"text": reply.text})
 
 
 def interpret(response: HttpResponse) -> Outcome:
@@ -82,6 +107,23 @@ def interpret(response: HttpResponse) -> Outcome:
         hint = "the account has posted these words already; look for that answer before writing another one"
         return Failed(code="duplicate-content", reason=f"{reason} ({hint})")
     return Failed(code=str(code) if code is not None else f"http-{response.status}", reason=reason)
+
+
+def interpret_moderation(response: HttpResponse, moderation: OutboundModeration) -> Outcome:
+    """What the answer to an operation means: a success says how the post is now."""
+    if not 200 <= response.status < 300:
+        outcome = interpret(response)
+        if isinstance(outcome, Failed) and response.status == 404:
+            return Failed(code=NOT_THERE, reason=outcome.reason)
+        return outcome
+    name, wanted = _EFFECTS[moderation.operation]
+    match bodies.mapping(body_of(response).get("data")).get(name):
+        case bool(is_so) if is_so is wanted:
+            return Sent(external_id=None)
+        case bool():
+            return Failed(code="refused", reason=f"HTTP {response.status}: X says that it did not do it")
+        case _:
+            return Unknown(reason="a success that does not say what was done")
 
 
 def body_of(response: HttpResponse) -> dict[str, Any]:
@@ -111,9 +153,14 @@ def _wait(response: HttpResponse) -> float:
     return max(waits, default=responses.DEFAULT_WAIT)
 
 
-def _post(account: Account, path: str, body: Mapping[str, Any]) -> HttpRequest:
-    headers = {**authorization(account), "content-type": "application/json"}
-    return HttpRequest(method="POST", url=f"{base(account)}/2/{path}", headers=headers, body=msgspec.json.encode(body))
+def _call(
+    account: Account, method: Literal["POST", "PUT", "DELETE"], path: str, body: Mapping[str, Any] | None = None
+) -> HttpRequest:
+    url, headers = f"{base(account)}/2/{path}", authorization(account)
+    if body is None:
+        return HttpRequest(method=method, url=url, headers=headers)
+    headers["content-type"] = "application/json"
+    return HttpRequest(method=method, url=url, headers=headers, body=msgspec.json.encode(body))
 
 
 def base(account: Account) -> str:
