@@ -22,6 +22,8 @@ REGISTERED: Final[dict[str, str]] = {
     "reply.checked": "the claim was fresh at the last look, before the request is sent",
     "reply.sent": "the network has answered, before the outcome is recorded",
     "reply.recorded": "after the outcome of a reply is committed",
+    "moderation.claimed": "an operation on an item is claimed and committed, before the request is sent",
+    "moderation.sent": "the network has answered, before the outcome of an operation is recorded",
     "delivery.claimed": "a webhook delivery is claimed, before the request is sent",
     "delivery.sent": "the endpoint has answered, before the attempt is recorded",
 }

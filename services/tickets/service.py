@@ -14,6 +14,7 @@ from services.tickets.api import (
     duties,
     keys,
     lease,
+    moderation,
     reply,
     staff,
     structures,
@@ -42,7 +43,21 @@ def build(runtime: Runtime) -> Service:
     desk = Desk(ids=runtime.ids, metrics=runtime.metrics)
     timers = Timers(runtime.database, NAME, ticks.handlers(desk), lock=ticks.lock)
     router = APIRouter()
-    for part in (bulk, tickets, acting, lease, reply, collision, customers, staff, duties, structures, keys, views):
+    for part in (
+        bulk,
+        tickets,
+        acting,
+        lease,
+        reply,
+        moderation,
+        collision,
+        customers,
+        staff,
+        duties,
+        structures,
+        keys,
+        views,
+    ):
         router.include_router(part.router)
     return Service(
         name=NAME,

@@ -16,8 +16,9 @@ SURGES: Final = "baton.surges.v1"
 TOPICS: Final[dict[str, str]] = {
     MESSAGES: "workspace, channel and conversation",
     ROUTING: "workspace, channel and conversation (`ticket.routed.v1`: ticket)",
-    TICKETS: "ticket (`customer.changed.v1`: customer, `duty.changed.v1`: team, `availability.changed.v1`: agent)",
-    DELIVERIES: "ticket",
+    TICKETS: "ticket (`customer.changed.v1`: customer, `duty.changed.v1`: team, `availability.changed.v1`: agent, "
+    "`moderation.*` of an item that no ticket holds: message)",
+    DELIVERIES: "ticket (`moderation.settled.v1`: message)",
     PRESENCE: "ticket",
     SURGES: "workspace",
 }
@@ -84,6 +85,8 @@ EVENT_TYPES: Final[dict[str, EventType]] = {
             collision_happened=tickets.CollisionHappened,
             echo_matched=tickets.EchoMatched,
             answer_detected=tickets.AnswerDetected,
+            moderation_requested=tickets.ModerationRequested,
+            moderation_concluded=tickets.ModerationConcluded,
             customer_changed=customers.CustomerChanged,
             duty_changed=duties.DutyChanged,
             availability_changed=duties.AvailabilityChanged,
@@ -95,6 +98,7 @@ EVENT_TYPES: Final[dict[str, EventType]] = {
             reply_failed=deliveries.ReplyFailed,
             reply_unknown=deliveries.ReplyUnknown,
             reply_held=deliveries.ReplyHeld,
+            moderation_settled=deliveries.ModerationSettled,
         ),
         *_types(PRESENCE, "tickets", presence_changed=deliveries.PresenceChanged),
         *_types(SURGES, "router", surge_began=surges.SurgeBegan, surge_ended=surges.SurgeEnded),

@@ -1,10 +1,11 @@
-"""Topics `baton.deliveries.v1` (what became of each reply) and `baton.presence.v1` (who looks at what)."""
+"""Topics `baton.deliveries.v1` (what became of what left) and `baton.presence.v1` (who looks at what)."""
 
 from datetime import datetime
 from typing import Literal
 
+from shared.events.messages import Operation
 from shared.events.payload import Actor, Payload
-from shared.events.tickets import HoldReason
+from shared.events.tickets import HoldReason, ModerationOutcome
 
 
 class DeliveryEvent(Payload, frozen=True, kw_only=True):
@@ -42,6 +43,18 @@ class ReplyHeld(DeliveryEvent, frozen=True, kw_only=True):
     reason: HoldReason
     other: str | None = None
     """Id of the answer that stood in the way."""
+
+
+class ModerationSettled(Payload, frozen=True, kw_only=True):
+    """What the network made of an operation on an item."""
+
+    moderation_id: str
+    message_id: str
+    operation: Operation
+    at: datetime
+    outcome: ModerationOutcome
+    reason: str | None = None
+    code: str | None = None
 
 
 class PresenceChanged(Payload, frozen=True, kw_only=True):

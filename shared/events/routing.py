@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from shared.events.messages import Message, Reaction, Verb
+from shared.events.messages import Message, Operation, Reaction, Verb
 from shared.events.payload import Payload, Value
 
 Priority = Literal["low", "normal", "high", "urgent"]
@@ -37,6 +37,15 @@ class Flag(Value, frozen=True, kw_only=True):
     """It gets this also where it is not subscribed to it."""
 
 
+class Moderation(Value, frozen=True, kw_only=True):
+    """Something that is to be done to an item on its network, and the rule that asks for it."""
+
+    operation: Operation
+    rule: str
+    message_id: str | None = None
+    """None: the message that was routed."""
+
+
 class Decision(Value, frozen=True, kw_only=True):
     """What the ruleset decided for one message event. `team` is None only when `outcome` is ignore."""
 
@@ -56,6 +65,7 @@ class Decision(Value, frozen=True, kw_only=True):
     """What is said to it by itself; one of each kind at most."""
     flags: tuple[Flag, ...] = ()
     """Who is told of the ticket."""
+    moderation: tuple[Moderation, ...] = ()
 
 
 class MessageRouted(Payload, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ Scope = Literal[
     "tickets:write",
     "tickets:override",
     "tickets:supervise",
+    "tickets:moderate",
     "customers:write",
     "reports:read",
     "channels:read",
@@ -31,6 +32,7 @@ SCOPES: Final[dict[Scope, str]] = {
     "tickets:write": "claim, answer, note, tag, snooze and resolve tickets",
     "tickets:override": "answer although a turn is taken or a lease is held; every use is audited",
     "tickets:supervise": "force takeovers, assign beyond capacity, merge, approve, settle replies of others",
+    "tickets:moderate": "hide, show, delete and like messages on their networks",
     "customers:write": "set attributes and tags of customers",
     "reports:read": "read reports",
     "channels:read": "read channels and their health, never their secrets",
@@ -51,7 +53,7 @@ SCOPES: Final[dict[Scope, str]] = {
 ALL_SCOPES: Final[frozenset[Scope]] = frozenset(get_args(Scope))
 
 _AGENT: Final[frozenset[Scope]] = frozenset(
-    {"tickets:read", "tickets:write", "customers:write", "channels:read", "stream:read"}
+    {"tickets:read", "tickets:write", "tickets:moderate", "customers:write", "channels:read", "stream:read"}
 )
 _LEAD: Final[frozenset[Scope]] = _AGENT | {
     "tickets:override",

@@ -15,6 +15,7 @@ CounterName = Literal[
     "baton_events_total",
     "baton_dead_letters_total",
     "baton_replies_total",
+    "baton_moderations_total",
     "baton_collisions_total",
     "baton_rule_replies_total",
     "baton_lease_total",
@@ -54,6 +55,7 @@ METRICS: Final[Mapping[MetricName, Metric]] = {
     "baton_dead_letters_total": Metric("counter", "Events that a group gave up on.", ("group",)),
     "baton_parked_keys": Metric("gauge", "Keys that wait behind an event that fails.", ("group",)),
     "baton_replies_total": Metric("counter", "Replies, by the state they reached.", ("state",)),
+    "baton_moderations_total": Metric("counter", "Operations on items of networks, by outcome.", ("outcome",)),
     "baton_collisions_total": Metric(
         "counter", "Second answers: prevented, overridden, happened; by what stood in the way.", ("outcome", "kind")
     ),

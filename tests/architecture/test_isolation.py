@@ -18,6 +18,7 @@ SCANNED: Final = {
     "parked",
     "timer",
     "ingest.pending",
+    "notifier.item",
     "notifier.lane",
     "notifier.ticket",
     "notifier.worker",

@@ -28,6 +28,8 @@ CASES: Final = {
     "reply.checked": BOTH,
     "reply.sent": BOTH,
     "reply.recorded": BOTH,
+    "moderation.claimed": BOTH,
+    "moderation.sent": BOTH,
     "delivery.claimed": BOTH,
     "delivery.sent": BOTH,
 }

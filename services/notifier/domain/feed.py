@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Final, Literal
 
 import msgspec
+from msgspec import structs
 
 from services.notifier.domain.event_types import LEFT, LeftTicket, TicketLeft
 from shared import ids
@@ -13,7 +14,7 @@ from shared.events.customers import CustomerChanged
 from shared.events.duties import AvailabilityChanged, DutyChanged
 from shared.events.payload import Payload
 from shared.events.surges import SurgeEvent
-from shared.events.tickets import TicketEvent, TicketFlagged
+from shared.events.tickets import ModerationEvent, TicketEvent, TicketFlagged
 
 ALL: Final = "*"
 
@@ -78,6 +79,11 @@ def fact_of(event_id: str, type_name: str, data: Payload) -> Fact | None:
     match data:
         case TicketEvent():
             return _of_ticket(event_id, type_name, data)
+        case ModerationEvent(ticket=ticket):
+            fact = _of_no_ticket(event_id, type_name, data)
+            if ticket is None:
+                return fact
+            return structs.replace(fact, ticket_id=ticket.id, team=ticket.team, owner=ticket.owner)
         case SurgeEvent() | CustomerChanged() | AvailabilityChanged():
             return _of_no_ticket(event_id, type_name, data)
         case DutyChanged(team=team):
@@ -89,10 +95,10 @@ def fact_of(event_id: str, type_name: str, data: Payload) -> Fact | None:
 def _of_no_ticket(
     event_id: str,
     type_name: str,
-    data: SurgeEvent | CustomerChanged | AvailabilityChanged | DutyChanged,
+    data: SurgeEvent | CustomerChanged | AvailabilityChanged | DutyChanged | ModerationEvent,
     team: str | None = None,
 ) -> Fact:
-    # Surges, customers and agents are of no team: whoever may see all of them hears of it.
+    # Surges, customers, agents and items that a rule ignored are of no team: whoever may see all of them hears of it.
     return Fact(
         workspace_id=data.workspace_id,
         event_id=event_id,

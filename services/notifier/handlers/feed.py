@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from services.notifier.domain.feed import Entry, fact_of
-from services.notifier.handlers import requests
+from services.notifier.handlers import moderations, requests
 from services.notifier.store import feed
 from shared.db.transaction import Transaction
 from shared.events.envelope import Event
@@ -18,7 +18,8 @@ class TicketEvents:
 
     async def on_events(self, tx: Transaction, events: Sequence[Event]) -> None:
         """One batch: replies first, under their tickets' locks; the feed last, to hold its counters briefly."""
-        if await requests.apply(tx, events):
+        has_replies, has_moderations = await requests.apply(tx, events), await moderations.take(tx, events)
+        if has_replies or has_moderations:
             tx.after_commit(self._wake)
         facts = [fact for event in events if (fact := fact_of(event.id, event.type, event.data))]
         if not facts:

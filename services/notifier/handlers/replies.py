@@ -125,15 +125,12 @@ async def note(runtime: Runtime, claim: Claim, finding: Sent | NotThere | Unknow
     return await _advance(runtime, claim.reply, lambda reply, _: replies.answered(reply, finding))
 
 
-async def mark_unauthorized(runtime: Runtime, claim: Claim, reason: str) -> Reply | None:
+async def mark_unauthorized(runtime: Runtime, channel: Channel, reason: str) -> None:
     """Nothing more leaves by this channel until its credentials are changed."""
-    if claim.channel is None:
-        return None
-    async with runtime.transaction(claim.reply.workspace_id) as tx:
-        is_marked = await channels.mark_unauthorized(tx, claim.channel, reason)
+    async with runtime.transaction(channel.workspace_id) as tx:
+        is_marked = await channels.mark_unauthorized(tx, channel, reason)
     if is_marked:
-        structlog.get_logger().warning("channel_unauthorized", channel_id=claim.channel.id, reason=reason)
-    return claim.reply
+        structlog.get_logger().warning("channel_unauthorized", channel_id=channel.id, reason=reason)
 
 
 async def _advance(runtime: Runtime, claimed: Reply, step: Callable[[Reply, datetime], Reply]) -> Reply | None:

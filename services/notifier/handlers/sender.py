@@ -1,25 +1,29 @@
-"""The sender: looks for due replies, claims, sends while the claim is fresh, records. Any number may run."""
+"""The sender: looks for what is due, claims, sends while the claim is fresh, records. Any number may run."""
 
 import asyncio
-import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import timedelta
-from typing import Final
+from typing import Final, TypeVar
 
 import structlog
 
 from services.notifier.adapters import networks
+from services.notifier.domain.moderation import Moderation
 from services.notifier.domain.pacing import Pace
 from services.notifier.domain.replies import NotLeft, Outcome, Reply
-from services.notifier.handlers import replies
+from services.notifier.handlers import moderations, replies
 from services.notifier.handlers.replies import Claim, Rules, Work
 from services.notifier.settings import NotifierSettings
 from shared import failpoints
 from shared.errors import Retryable
 from shared.host import Runtime
 from shared.networks.port import Failed, Throttled
+from shared.platform.models import Channel
 from shared.retry import Backoff, retrying
 from shared.telemetry import traces
+
+T = TypeVar("T")
 
 _STILL_RECORDING: Final = timedelta(minutes=5)
 """How long an outcome is kept while the database is away; after that the end of the claim has made it unknown."""
@@ -27,8 +31,14 @@ _STILL_RECORDING: Final = timedelta(minutes=5)
 _BACKOFF: Final = Backoff(base=timedelta(milliseconds=100), cap=timedelta(seconds=5))
 
 
+_TOO_OLD: Final = NotLeft(reason="the claim was too old to send under")
+
+
 class Sender:
-    """One per process. `wake` makes it look at once; else it polls, because other processes queue replies too."""
+    """One per process, for replies and for operations on items, which share the pace of their channels.
+
+    `wake` makes it look at once; else it polls, because other processes take in orders too.
+    """
 
     def __init__(self, runtime: Runtime, settings: NotifierSettings) -> None:
         self._runtime = runtime
@@ -51,23 +61,33 @@ class Sender:
             while not self._runtime.stopping.is_set():
                 self._stirred.clear()
                 try:
-                    work = await self._look()
+                    is_busy = await self._look(group)
                     failures = 0
                 except Exception as error:  # noqa: BLE001 - the loop: whatever it is, replies in flight must finish
                     self._log.warning("reply_claim_failed", error=str(error), exc_info=not isinstance(error, Retryable))
                     await asyncio.sleep(_BACKOFF.delay(failures).total_seconds())
                     failures += 1
                     continue
-                self._begin(group, work)
-                if not work.looked_at:
+                if not is_busy:
                     await self._rest()
 
     async def claim(self, *, limit: int) -> Work:
         """Claims due replies of at most so many tickets; each takes its place on its channel."""
-        taken: list[str] = []
-        self._soonest = float("inf")
         # Before anything else: by our clock a claim may seem older than it is, and never younger.
         started = self._runtime.clock.elapsed()
+        with self._places() as pace:
+            return await replies.claim(self._runtime, self._rules, pace=pace, started=started, limit=limit)
+
+    async def claim_moderations(self, *, limit: int) -> list[moderations.Claim]:
+        """Claims so many due operations on items at most, in the same way."""
+        started = self._runtime.clock.elapsed()
+        with self._places() as pace:
+            return await moderations.claim(self._runtime, self._rules, pace=pace, started=started, limit=limit)
+
+    @contextmanager
+    def _places(self) -> Iterator[Callable[[str], float]]:
+        """Takes places on channels, and gives them back where nothing comes of it."""
+        taken: list[str] = []
 
         def pace(channel_id: str) -> float:
             wait = self._pace.take(channel_id, self._runtime.clock.elapsed())
@@ -78,7 +98,7 @@ class Sender:
             return wait
 
         try:
-            return await replies.claim(self._runtime, self._rules, pace=pace, started=started, limit=limit)
+            yield pace
         except BaseException:
             for channel_id in taken:
                 self._pace.give_back(channel_id)
@@ -94,13 +114,19 @@ class Sender:
         failpoints.hit("reply.sent")
         recorded = await self._surely(lambda: replies.record(self._runtime, claim, outcome, self._rules))
         failpoints.hit("reply.recorded")
-        match outcome:
-            case Throttled(retry_after=seconds):
-                self._pace.block(claim.reply.channel_id, until=self._runtime.clock.elapsed() + seconds)
-            case Failed(unauthorized=True, reason=reason):
-                await self._surely(lambda: replies.mark_unauthorized(self._runtime, claim, reason))
-            case _:
-                pass
+        await self._learn(claim.channel, outcome)
+        return recorded
+
+    async def moderate(self, claim: moderations.Claim) -> Moderation | None:
+        """Carries out an operation under a claim, and records what came of it; None as of a reply."""
+        try:
+            with traces.entered(traces.parse(claim.moderation.traceparent or "")):
+                outcome = await self._attempt_moderation(claim)
+        finally:
+            self._pace.give_back(claim.moderation.channel_id)
+        failpoints.hit("moderation.sent")
+        recorded = await self._surely(lambda: moderations.record(self._runtime, claim, outcome, self._rules))
+        await self._learn(claim.channel, outcome)
         return recorded
 
     async def ask(self, claim: Claim) -> Reply | None:
@@ -119,44 +145,78 @@ class Sender:
         request = prepared.request()
         if isinstance(request, Failed):
             return request
-        if self._runtime.clock.elapsed() - claim.started > self._rules.fresh.total_seconds():
-            # We slept, or were slow: the claim may be over, and somebody else may believe it unknown.
-            return NotLeft(reason="the claim was too old to send under")
+        if not self._is_fresh(claim.started):
+            return _TOO_OLD
         failpoints.hit("reply.checked")
         return await prepared.send(self._runtime.egress, request, within=self._rules.timeout)
 
-    async def _surely(self, step: Callable[[], Awaitable[Reply | None]]) -> Reply | None:
+    async def _attempt_moderation(self, claim: moderations.Claim) -> Outcome:
+        failpoints.hit("moderation.claimed")
+        prepared = networks.prepare_moderation(self._runtime.keyring, claim.channel, claim.moderation)
+        if isinstance(prepared, Failed):
+            return prepared
+        request = prepared.request()
+        if isinstance(request, Failed):
+            return request
+        if not self._is_fresh(claim.started):
+            return _TOO_OLD
+        return await prepared.send(self._runtime.egress, request, within=self._rules.timeout)
+
+    def _is_fresh(self, started: float) -> bool:
+        # If we slept, or were slow, the claim may be over, and somebody else may believe what it was for unknown.
+        return self._runtime.clock.elapsed() - started <= self._rules.fresh.total_seconds()
+
+    async def _learn(self, channel: Channel | None, outcome: Outcome) -> None:
+        """What an answer says of the channel: that it has to pause, or that its credentials no longer work."""
+        if channel is None:
+            return
+        match outcome:
+            case Throttled(retry_after=seconds):
+                self._pace.block(channel.id, until=self._runtime.clock.elapsed() + seconds)
+            case Failed(unauthorized=True, reason=reason):
+                await self._surely(lambda: replies.mark_unauthorized(self._runtime, channel, reason))
+            case _:
+                return
+
+    async def _surely(self, step: Callable[[], Awaitable[T]]) -> T:
         # Not stopped by the process leaving: what left must not become unknown for that.
         return await retrying(step, within=_STILL_RECORDING, stop=asyncio.Event(), backoff=_BACKOFF)
 
-    async def _look(self) -> Work:
-        free = self._settings.reply_concurrency - self._busy
-        return await self.claim(limit=free) if free > 0 else Work()
+    async def _look(self, group: asyncio.TaskGroup) -> bool:
+        """Begins what there is to do; whether there may be more."""
+        self._soonest = float("inf")
+        work = await self.claim(limit=self._free) if self._free > 0 else Work()
+        self._begin(group, self.send, work.claims)
+        self._begin(group, self.ask, work.questions)
+        claims = await self.claim_moderations(limit=self._free) if self._free > 0 else []
+        self._begin(group, self.moderate, claims)
+        return bool(work.looked_at or claims)
 
-    def _begin(self, group: asyncio.TaskGroup, work: Work) -> None:
-        for claim in work.claims:
-            self._busy += 1
-            group.create_task(self._guard(self.send, claim))
-        for claim in work.questions:
-            self._busy += 1
-            group.create_task(self._guard(self.ask, claim))
+    @property
+    def _free(self) -> int:
+        return self._settings.reply_concurrency - self._busy
 
-    async def _guard(self, step: Callable[[Claim], Awaitable[Reply | None]], claim: Claim) -> None:
+    def _begin(self, group: asyncio.TaskGroup, step: Callable[[T], Awaitable[object]], claims: Sequence[T]) -> None:
+        for claim in claims:
+            self._busy += 1
+            group.create_task(self._guard(step, claim))
+
+    async def _guard(self, step: Callable[[T], Awaitable[object]], claim: T) -> None:
         done = asyncio.Event()
         try:
             await asyncio.shield(self._whole(step, claim, done))
         except asyncio.CancelledError:
             # The process leaves. Half a send would be unknown, so it gets the time that the process has.
-            with contextlib.suppress(TimeoutError):
+            with suppress(TimeoutError):
                 async with asyncio.timeout(self._runtime.settings.shutdown_grace_ms / 1000):
                     await done.wait()
             raise
 
-    async def _whole(self, step: Callable[[Claim], Awaitable[Reply | None]], claim: Claim, done: asyncio.Event) -> None:
+    async def _whole(self, step: Callable[[T], Awaitable[object]], claim: T, done: asyncio.Event) -> None:
         try:
             await step(claim)
-        except Exception:  # noqa: BLE001 - the loop: one reply's trouble is not another's; its claim ends as unknown
-            self._log.exception("reply_step_failed", reply_id=claim.reply.id, ticket_id=claim.reply.ticket_id)
+        except Exception:  # noqa: BLE001 - the loop: one claim's trouble is not another's; it ends as unknown
+            self._log.exception("reply_step_failed", **_named(claim))
         finally:
             self._busy -= 1
             self._stirred.set()
@@ -168,3 +228,13 @@ class Sender:
                 await self._stirred.wait()
         except TimeoutError:
             return
+
+
+def _named(claim: object) -> dict[str, str]:
+    match claim:
+        case Claim(reply=reply):
+            return {"reply_id": reply.id, "ticket_id": reply.ticket_id}
+        case moderations.Claim(moderation=moderation):
+            return {"moderation_id": moderation.id, "message_id": moderation.message_id}
+        case _:
+            return {}

@@ -44,6 +44,15 @@ CHECKS: Final = (
         fix="see that a notifier runs (`baton run notifier`) and what its log says",
     ),
     Check(
+        name="notifier: an item is due when the first operation on it is",
+        sql="""
+            SELECT m.message_id FROM notifier.moderation m LEFT JOIN notifier.item i ON i.id = m.message_id
+            WHERE m.state = 'waiting' AND i.due_at IS NULL
+        """,
+        meaning="something is to be done to a message on its network, and no sender will look at it",
+        fix="report it with the message's id: no code path can do this",
+    ),
+    Check(
         name="notifier: the feed has no gaps",
         sql="""
             SELECT c.workspace_id FROM notifier.feed_counter c WHERE least(10000, c.last - c.first + 1) <> (

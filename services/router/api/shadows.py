@@ -21,9 +21,11 @@ router = APIRouter(tags=["routing"])
 
 
 class Changed(BaseModel):
-    """How many messages would go from one to the other; a tag comes from null when it is added."""
+    """How many messages would go from one to the other; a tag or an operation comes from null when it is added."""
 
-    aspect: str = Field(description="outcome, team, agent, priority, lane, auto_reply, private_reply or tag")
+    aspect: str = Field(
+        description="outcome, team, agent, priority, lane, auto_reply, private_reply, tag or moderation"
+    )
     before: str | None
     after: str | None
     messages: int

@@ -39,6 +39,7 @@ _COLUMNS: Final = (
     "lane",
     "tags",
     "flags",
+    "moderation",
     "rule",
     "auto_reply",
     "private_reply",
@@ -49,10 +50,10 @@ _BACKTEST: Final[dict[int | str, dict[str, Any]]] = {
         "description": "One JSON document a line, as they come: `progress` (`messages`, `different`, `share`), with "
         "`differences=true` each `difference` (`message_id`, `decided_at`, `network`, `text`, `changed`, `before`, "
         "`after`), and at last the `report` (`ended`: done, deadline or stopping; `messages`, `different`, "
-        "`elsewhere`; `changes` by outcome, team, agent, priority, lane, auto_reply, private_reply, tag and flag; "
-        "`decided_by`; `rules`; `unknown`: facts that are asked for, with the number of messages for which they were "
-        "not looked up then) or, where the database went away, a `problem`. As CSV: every difference, a line each. "
-        "Hanging up stops the work.",
+        "`elsewhere`; `changes` by outcome, team, agent, priority, lane, auto_reply, private_reply, tag, flag and "
+        "moderation; `decided_by`; `rules`; `unknown`: facts that are asked for, with the number of messages for which "
+        "they were not looked up then) or, where the database went away, a `problem`. As CSV: every difference, a line "
+        "each. Hanging up stops the work.",
         "content": {NDJSON: {"schema": {"type": "string"}}, CSV: {"schema": {"type": "string"}}},
     }
 }

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import chain, islice
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import msgspec
 
@@ -15,6 +15,10 @@ from services.router.domain.conditions import Criterion, Problem
 from services.router.domain.criteria import KEYWORD, PATTERN
 from services.router.domain.rules import MAX_PROBLEMS, Action, Document, Rule, named_agents, named_teams
 from services.router.domain.vocabulary import OF_MESSAGES, RECEIVED, Trigger, named
+from shared.events import messages
+from shared.events.messages import Operation
+from shared.networks.port import Capabilities
+from shared.networks.registry import NETWORKS
 
 MAX_PAIRS: Final = 100_000
 """Pairs of rules that are compared; only a ruleset whose rules all look alike has more."""
@@ -72,6 +76,7 @@ def analyse(
         *_unknown_teams(document, teams),
         *_nobody_told(document, agents, endpoints),
         *_contradictions(document),
+        *_impossible(document),
     ]
     warnings = chain(
         _unused(document),
@@ -140,6 +145,29 @@ def _contradictions(document: Document) -> Iterable[Problem]:
     for index, rule in enumerate(document.rules):
         if rule.enabled and (why := implication.contradiction(rule.when)):
             yield _problem(f"/rules/{index}/when", "contradictory", f"this can never hold: {why}")
+
+
+def _impossible(document: Document) -> Iterable[Problem]:
+    """What a rule does to messages although no network that it asks for can do that to any."""
+    for index, rule in enumerate(document.rules):
+        if not rule.enabled or implication.contradiction(rule.when):
+            continue
+        for operation in rule.then.operations:
+            able = [(name, _able(network.capabilities, operation)) for name, network in NETWORKS.items()]
+            if all(implication.contradiction(rule.when, _items(name, kinds)) for name, kinds in able if kinds):
+                detail = f"no network that it asks for can {operation} such a message"
+                yield _problem(f"/rules/{index}/then/{operation}", "never-done", detail)
+
+
+def _able(capabilities: Capabilities, operation: Operation) -> tuple[str, ...]:
+    return tuple(kind for kind in get_args(messages.Kind) if capabilities.moderates(operation, kind))
+
+
+def _items(network: str, kinds: tuple[str, ...]) -> list[Criterion]:
+    return [
+        Criterion(fact="network", operator="in", values=(network,)),
+        Criterion(fact="kind", operator="in", values=kinds),
+    ]
 
 
 def _shadowed(ruleset: Ruleset) -> Iterable[Problem]:

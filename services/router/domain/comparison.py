@@ -24,14 +24,16 @@ MAX_SHOWN: Final = 100
 MAX_LABEL: Final = 300
 """Characters of what is counted: counts are found by it."""
 
-Aspect = Literal["outcome", "team", "agent", "priority", "lane", "auto_reply", "private_reply", "tag", "flag"]
+Aspect = Literal[
+    "outcome", "team", "agent", "priority", "lane", "auto_reply", "private_reply", "tag", "flag", "moderation"
+]
 _VALUED: Final[tuple[Aspect, ...]] = ("outcome", "team", "agent", "priority", "lane", "auto_reply", "private_reply")
 ELSEWHERE: Final = frozenset({"outcome", "team", "agent"})
 """What decides where a message goes; the others are about how it is treated there."""
 
 
 class Change(NamedTuple):
-    """One thing that is otherwise; a tag or a flag that was added comes from None, a removed one goes to None."""
+    """One thing that is otherwise; a tag, flag or operation that is new comes from None, a removed one goes there."""
 
     aspect: Aspect
     before: str | None
@@ -66,6 +68,7 @@ def changes(before: Outcome, after: Outcome) -> list[Change]:
     one, other = _values(before), _values(after)
     found = [Change(aspect, one[aspect], other[aspect]) for aspect in _VALUED if one[aspect] != other[aspect]]
     found += _gone_and_come("tag", before.tags, after.tags)
+    found += _gone_and_come("moderation", before.operations, after.operations)
     return found + _gone_and_come("flag", _flags(before), _flags(after)) if before.flags or after.flags else found
 
 
@@ -229,10 +232,12 @@ def _values(action: Outcome) -> dict[str, str | None]:
 
 
 def _side(verdict: Verdict) -> dict[str, Any]:
+    action = verdict.action
     return {
-        **_values(verdict.action),
-        "tags": verdict.action.tags,
-        "flags": _flags(verdict.action),
+        **_values(action),
+        "tags": action.tags,
+        "flags": _flags(action),
+        "moderation": action.operations,
         "rule": verdict.rule,
         "rules": verdict.matched,
     }

@@ -18,9 +18,10 @@ from services.router.domain.answers import KINDS
 from services.router.domain.criteria import KEYWORD, PATTERN, SEVERAL, Binder, Check, Keys, Node, Seen
 from services.router.domain.facts import SLOW, Derive, Facts, Told, derivation
 from services.router.domain.outcome import Outcome, of_rule
-from services.router.domain.rules import Document, Rule
+from services.router.domain.rules import OPERATIONS, Document, Rule
 from services.router.domain.vocabulary import ATTRIBUTE, ATTRIBUTES, RECEIVED, TIMER, TRIGGERS, Trigger
-from shared.events.routing import Flag, Priority
+from shared.events.messages import Operation
+from shared.events.routing import Flag, Moderation, Priority
 
 FALLBACK: Final = "fallback"
 MAX_FLAGS: Final = 10
@@ -76,6 +77,8 @@ class Ruleset:
     _last_adding: int = -1
     _has_attributes: bool = False
     _speaks: bool = False
+    _moderating: Mapping[str, tuple[Operation, ...]] = field(default_factory=dict)
+    """What each rule does to the message on its network, of those that do anything."""
     _quick: list[tuple[str, Derive]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -95,6 +98,7 @@ class Ruleset:
                 self._last_adding = rank
         self._quick = [(fact, derivation(fact)) for fact in self._binder.asked if fact not in SLOW]
         self._speaks = self.fallback.speaks or any(one.rule.then.speaks for one in self.rules)
+        self._moderating = {one.rule.name: asked for one in self.rules if (asked := one.rule.then.operations)}
         self._has_attributes = any(fact.startswith(ATTRIBUTES) for fact in self._binder.asked)
         if self.asks("language"):
             language.model()
@@ -132,6 +136,16 @@ class Ruleset:
                 held.append(compiled)
                 if compiled.rule.then.stop:
                     return
+
+    def moderation(self, matched: Sequence[str]) -> tuple[Moderation, ...]:
+        """What rules that hold do to the message on its network; of several the first that asks."""
+        if not self._moderating:
+            return ()
+        first: dict[Operation, str] = {}
+        for name in matched:
+            for operation in self._moderating.get(name, ()):
+                first.setdefault(operation, name)
+        return tuple(Moderation(operation=one, rule=first[one]) for one in OPERATIONS if one in first)
 
     @property
     def weight(self) -> int:
@@ -282,6 +296,9 @@ def _sum(deciding: Outcome, adding: list[Outcome]) -> Outcome:
         snooze=next((action.snooze for action in actions if action.snooze is not None), None),
         lane=next((action.lane for action in actions if action.lane is not None), None),
         flags=() if deciding.ignore else _flags(actions),
+        like=any(action.like for action in actions),
+        hide=any(action.hide for action in actions),
+        delete=any(action.delete for action in actions),
     )
 
 

@@ -40,6 +40,9 @@ ACTIONS: Final[Mapping[str, str]] = {
     "notify": "`text` for a `team`, some `agents` or both: `ticket.flagged`, by every rule that holds",
     "webhook": "`endpoint`: the id of one that gets that `ticket.flagged`, whatever it is subscribed to",
     "stop": "no rule after this one is asked",
+    "like": "likes the message on its network; this and the next two only where a message leads to it",
+    "hide": "hides it there from the public",
+    "delete": "deletes it there",
 }
 
 

@@ -9,10 +9,11 @@ import msgspec
 from services.router.domain import answers, conditions, text
 from services.router.domain.answers import Answer
 from services.router.domain.conditions import Condition, Problem
-from services.router.domain.vocabulary import FUTURE_ACTIONS, FUTURE_TRIGGERS, RECEIVED, TIMER, Trigger
+from services.router.domain.vocabulary import BY_MESSAGES, FUTURE_ACTIONS, FUTURE_TRIGGERS, RECEIVED, TIMER, Trigger
 from shared import calendars
 from shared.calendars import Calendar
 from shared.errors import Invalid
+from shared.events.messages import Operation
 from shared.events.routing import Lane, Priority
 
 MAX_RULES: Final = 20_000
@@ -21,6 +22,9 @@ MAX_PEOPLE: Final = 50_000
 MAX_PROBLEMS: Final = 100
 MAX_TOLD: Final = 50
 """Agents that one rule tells by name; of more it tells the team."""
+
+OPERATIONS: Final[tuple[Operation, ...]] = ("like", "hide", "delete")
+"""What rules do to messages on their networks, in this order: what is deleted can no longer be liked."""
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=120)]
 TeamId = Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9-]{0,62}$")]
@@ -86,6 +90,17 @@ class Action(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """An endpoint that is told of the ticket: by all rules that hold."""
     stop: bool = False
     """No rule after this one is asked."""
+    like: bool = False
+    """Likes the message on its network."""
+    hide: bool = False
+    """Hides it there from the public."""
+    delete: bool = False
+    """Deletes it there."""
+
+    @property
+    def operations(self) -> tuple[Operation, ...]:
+        """What is done to the message on its network."""
+        return tuple(name for name in OPERATIONS if getattr(self, name))
 
     @property
     def speaks(self) -> bool:
@@ -251,6 +266,8 @@ def _part_problems(document: _Document) -> Iterable[Problem]:
     fallback = document.fallback
     if fallback.ignore or fallback.team is None:
         yield {"pointer": "/fallback", "detail": "the fallback needs a team: it must always own"}
+    elif fallback.operations:
+        yield {"pointer": "/fallback", "detail": "what no rule asks for is not to be liked, hidden or deleted"}
     elif wrong := _action_problem(fallback) or _telling_problem(fallback) or _misplaced(fallback, RECEIVED):
         yield {"pointer": "/fallback", "detail": wrong}
     yield from _text_problems(fallback, "/fallback")
@@ -297,7 +314,10 @@ def _action_problem(action: Action) -> str | None:
     if action.reroute == Reroute():
         return "reroute names a team, an agent, or both"
     if action == Action():
-        return "a rule does something: it names a team, ignores, answers, tells, or adds tags, a priority or a lane"
+        return (
+            "a rule does something: it names a team, ignores, answers, tells, likes, hides, deletes, or adds tags, a "
+            "priority or a lane"
+        )
     return None
 
 
@@ -317,6 +337,8 @@ def _misplaced(action: Action, on: Trigger) -> str | None:
         return "a ticket that is there is moved by reroute; it is neither ignored nor given a lane"
     if action.speaks and (on != RECEIVED or action.ignore):
         return "rules answer messages that come in and are not ignored; such a rule may ask for `ticket.open`"
+    if on not in BY_MESSAGES and action.operations:
+        return f"no message leads to {on}: there is nothing to {action.operations[0]}"
     return None
 
 

@@ -164,6 +164,9 @@ MAY_BE_EMPTY: Final = ("network", "channel", "kind")
 CHANGED: Final = "changed"
 """Known for every fact; told of a ticket's state, team, owner, priority and tags only."""
 
+BY_MESSAGES: Final[tuple[Trigger, ...]] = (RECEIVED, "message.edited", "customer.replied")
+"""Triggers that a message leads to: to the others there is none that something could be done to."""
+
 OF_MESSAGES: Final = frozenset(
     name
     for name in FACTS
@@ -175,9 +178,6 @@ FUTURE_ACTIONS: Final[Mapping[str, str]] = {
     "assignment": "how the team's queue is shared out",
     "skills": "what the agent must be able to do",
     "sla": "the promise that holds for it",
-    "hide": "hide it on the network",
-    "delete": "delete it on the network",
-    "like": "like it on the network",
     "ask_approval": "ask for an approval before an answer leaves",
     "start_consult": "ask somebody who knows",
 }

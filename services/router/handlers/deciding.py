@@ -37,7 +37,7 @@ from shared.events.messages import (
     MessageReceived,
     MessageUndelivered,
 )
-from shared.events.routing import Decision, MessageRouted, RuleReply
+from shared.events.routing import Decision, MessageRouted, Moderation, RuleReply
 from shared.platform.store import agents, endpoints, teams
 
 
@@ -83,7 +83,10 @@ class Router:
             # An event that was decided before was also passed on before, in the same transaction.
             if made is None and _is_due(event):
                 continue
-            decision = _decision(made, replies(verdicts[id_], facts[id_])) if made else None
+            decision = None
+            if made is not None:
+                moderation = compiled[event.workspace_id].moderation(made.matched)
+                decision = _decision(made, replies(verdicts[id_], facts[id_]), moderation)
             tx.traceparent = event.traceparent
             tx.emit(_routed(event, decision), key=event.key, event_id=ids.digest("evt", "routed", event.id))
 
@@ -264,7 +267,7 @@ def _routed(event: Event, decision: Decision | None) -> MessageRouted:
     )
 
 
-def _decision(decided: Decided, said: tuple[RuleReply, ...]) -> Decision:
+def _decision(decided: Decided, said: tuple[RuleReply, ...], moderation: tuple[Moderation, ...]) -> Decision:
     action = decided.action
     return Decision(
         id=decided.id,
@@ -279,6 +282,7 @@ def _decision(decided: Decided, said: tuple[RuleReply, ...]) -> Decision:
         reason=action.reason,
         replies=said,
         flags=action.flags,
+        moderation=moderation,
     )
 
 

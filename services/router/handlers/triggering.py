@@ -49,7 +49,7 @@ from shared import ids
 from shared.db.timers import Timer
 from shared.db.transaction import Transaction
 from shared.events.envelope import Event
-from shared.events.routing import Chain, Decision, Reroute, TicketRouted
+from shared.events.routing import Chain, Decision, Moderation, Reroute, TicketRouted
 from shared.events.tickets import TicketEvent
 
 LISTED: Final = 100
@@ -226,6 +226,7 @@ def _decide(tx: Transaction, asked: Asked, seen: Besides) -> tuple[list[TicketDe
     """Every occasion is judged by how the ticket stands now, because that is what the decision is about."""
     made: list[TicketDecided] = []
     effective: list[tuple[Occasion, TicketDecided]] = []
+    moderation: list[Moderation] = []
     for occasion in asked.occasions:
         ruleset = asked.compiled.listening(occasion.trigger, occasion.after)
         facts = _facts(occasion, asked.now, seen)
@@ -236,10 +237,24 @@ def _decide(tx: Transaction, asked: Asked, seen: Besides) -> tuple[list[TicketDe
         made.append(decided)
         if judgement.held is None:
             effective.append((occasion, decided))
-    return made, _tell(tx, asked.now, effective) if effective else None
+            moderation += _moderation(occasion, ruleset, decided)
+    return made, _tell(tx, asked.now, effective, moderation) if effective else None
 
 
-def _tell(tx: Transaction, now: Standing, effective: Sequence[tuple[Occasion, TicketDecided]]) -> Awaited | None:
+def _moderation(occasion: Occasion, ruleset: Ruleset | None, decided: TicketDecided) -> Iterable[Moderation]:
+    # Asked about again, the occasion has no message any more: what was wanted of that was asked for the first time.
+    if ruleset is None or occasion.message is None:
+        return []
+    asked = ruleset.moderation(decided.matched)
+    return [msgspec.structs.replace(one, message_id=occasion.message.id) for one in asked]
+
+
+def _tell(
+    tx: Transaction,
+    now: Standing,
+    effective: Sequence[tuple[Occasion, TicketDecided]],
+    moderation: Sequence[Moderation],
+) -> Awaited | None:
     """One event for all that was decided about one version: a second one would find the ticket changed."""
     first, decided = effective[0]
     action = joined([one.action for _, one in effective])
@@ -250,7 +265,7 @@ def _tell(tx: Transaction, now: Standing, effective: Sequence[tuple[Occasion, Ti
         workspace_id=decided.workspace_id,
         ticket_id=decided.ticket_id,
         ticket_version=decided.ticket_version,
-        decision=_decision(decided, action),
+        decision=_decision(decided, action, moderation),
         trigger=decided.trigger,
         reroute=Reroute(team=move.team, agent=move.agent) if move else None,
         snooze_minutes=action.snooze.minutes if action.snooze else None,
@@ -265,7 +280,7 @@ def _tell(tx: Transaction, now: Standing, effective: Sequence[tuple[Occasion, Ti
     return Awaited(ticket_id=now.ticket.id, event_id=event_id, version=now.version, tries=tries, decisions=made)
 
 
-def _decision(decided: TicketDecided, action: Outcome) -> Decision:
+def _decision(decided: TicketDecided, action: Outcome, moderation: Sequence[Moderation]) -> Decision:
     return Decision(
         id=decided.id,
         outcome="route",
@@ -275,6 +290,7 @@ def _decision(decided: TicketDecided, action: Outcome) -> Decision:
         priority=action.priority or "low",
         tags=action.tags,
         flags=action.flags,
+        moderation=tuple(moderation),
     )
 
 

@@ -4,7 +4,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from shared.events.messages import Message
+from shared.events.messages import Message, Verb
 from shared.events.payload import Actor
 from shared.events.routing import MessageRouted
 
@@ -62,16 +62,23 @@ def revised(event: MessageRouted, stored: Stored) -> Stored | None:
     A deletion is final. An older version never replaces a newer one.
     """
     match event.verb:
-        case "deleted" if stored.state != "deleted":
-            return _emptied(msgspec.structs.replace(stored, state="deleted"))
         case "edited" | "corrected" if stored.state != "deleted":
             return _rewritten(event, stored)
+        case "reacted":
+            return _reacted(event, stored)
+        case verb:
+            return turned(verb, stored)
+
+
+def turned(verb: Verb, stored: Stored) -> Stored | None:
+    """The item once it is hidden, shown again or deleted, whoever tells; None where it is so already."""
+    match verb:
+        case "deleted" if stored.state != "deleted":
+            return _emptied(msgspec.structs.replace(stored, state="deleted"))
         case "hidden" if stored.state == "visible":
             return msgspec.structs.replace(stored, state="hidden")
         case "unhidden" if stored.state == "hidden":
             return msgspec.structs.replace(stored, state="visible")
-        case "reacted":
-            return _reacted(event, stored)
         case _:
             return None
 

@@ -10,6 +10,7 @@ from services.tickets.domain import ticket as tickets_
 from services.tickets.domain.assignment import Key, Terms
 from services.tickets.domain.message import Stored
 from services.tickets.domain.ticket import Ticket
+from services.tickets.handlers import moderating
 from services.tickets.handlers.changes import Cause, Changes
 from shared.errors import Rejected
 from shared.events.payload import Actor
@@ -66,6 +67,8 @@ class Scene:
     """Tickets that need an owner."""
     asked: list[Asked] = field(default_factory=list)
     """What rules say to the messages that arrived, in order."""
+    moderation: list[moderating.Asked] = field(default_factory=list)
+    """What rules want done to items on their networks."""
     silenced: set[str] = field(default_factory=set)
     """Tickets of which a message was deleted: since when their customer waits must be found out again."""
 
@@ -94,6 +97,9 @@ def _receive(scene: Scene, event: MessageRouted, event_id: str) -> None:
         scene.changes.cause = event_id
         stored = _hold(scene, ticket, stored, event, decision)
     scene.known[stored.id] = stored
+    scene.moderation += moderating.by_rules(
+        decision, stored, ticket_id=stored.ticket_id, cause=event_id, traceparent=scene.changes.tx.traceparent
+    )
     if before is None:
         scene.arrived.append(stored)
     else:

@@ -5,10 +5,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from services.tickets.domain import ticket as tickets_
 from services.tickets.domain.batch import phases
 from services.tickets.domain.message import blank
-from services.tickets.handlers import answering, arrivals, assigning, echo, undelivered
+from services.tickets.handlers import answering, arrivals, assigning, echo, moderating, undelivered
 from services.tickets.handlers.arrivals import Scene
 from services.tickets.handlers.changes import Changes
 from services.tickets.handlers.ledger import Desk
+from services.tickets.handlers.moderating import Asked
 from services.tickets.handlers.triggered import on_triggered
 from services.tickets.store import assignments, customers, entries, messages, search, staff, tickets
 from services.tickets.store.customers import Account, Found, Profile
@@ -156,7 +157,14 @@ async def _store(tx: Transaction, scene: Scene) -> None:
     if scene.silenced:
         for ticket_id, since in (await messages.waiting(tx, scene.silenced)).items():
             scene.changes.amend(ticket_id, waiting_since=since)
+    await moderating.request(scene.changes, _still_asked(scene))
     await scene.changes.flush()
+
+
+def _still_asked(scene: Scene) -> list[Asked]:
+    """Of items as they are now: what came and was taken back in the same batch is left alone."""
+    now = [one._replace(stored=scene.known[one.stored.id]) for one in scene.moderation]
+    return [one for one in now if one.stored.state != "deleted"]
 
 
 def _texts(scene: Scene) -> Iterator[Text]:

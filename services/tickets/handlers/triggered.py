@@ -7,11 +7,12 @@ from typing import Any, Final
 
 from services.tickets.domain import ticket as tickets_
 from services.tickets.domain.assignment import DECLINE_HOLDS, Key, Terms
-from services.tickets.handlers import assigning
+from services.tickets.domain.ticket import Ticket
+from services.tickets.handlers import assigning, moderating
 from services.tickets.handlers.changes import Changes
 from services.tickets.handlers.queues import DRAIN_TIMER
 from services.tickets.handlers.states import SNOOZE_TIMER
-from services.tickets.store import assignments, staff, tickets
+from services.tickets.store import assignments, messages, staff, tickets
 from services.tickets.store.timers import Timer
 from shared.db.transaction import Transaction
 from shared.events.envelope import Event
@@ -45,7 +46,31 @@ async def on_triggered(tx: Transaction, events: Sequence[Event], ids: Ids) -> No
             tx.traceparent = event.traceparent
             changes.cause, changes.chain = event.id, data.chain
             _apply(changes, data, event.id, moves)
+    await _moderate(changes, decisions, found)
     await changes.flush()
+
+
+async def _moderate(
+    changes: Changes, decisions: Sequence[tuple[Event, TicketRouted]], locked: Mapping[str, Ticket]
+) -> None:
+    """What they want done to items, which is no matter of the ticket's version: it is asked for once all the same."""
+    wanted = {one.message_id for _, data in decisions for one in data.decision.moderation if one.message_id is not None}
+    stored = await messages.load(changes.tx, wanted, lock=True) if wanted else {}
+    asked = [
+        one
+        for event, data in decisions
+        for message_id in dict.fromkeys(each.message_id for each in data.decision.moderation)
+        if message_id in stored and data.ticket_id in locked
+        for one in moderating.by_rules(
+            data.decision,
+            stored[message_id],
+            ticket_id=locked[data.ticket_id].id,
+            cause=event.id,
+            traceparent=event.traceparent,
+            chain=data.chain,
+        )
+    ]
+    await moderating.request(changes, asked)
 
 
 def _is_current(changes: Changes, data: TicketRouted) -> bool:

@@ -401,6 +401,27 @@ collision = sa.Table(
     sa.Index("ix_collision_ticket", "ticket_id"),
 )
 
+moderation = sa.Table(
+    "moderation",
+    METADATA,
+    column("id", sa.Text, primary_key=True, comment="of a rule: made of its decision, the message and the operation"),
+    column("number", sa.BigInteger, sa.Identity(always=True), comment="the later of two that contradict each other"),
+    column("workspace_id", sa.Text),
+    column("message_id", sa.Text),
+    column("operation", sa.Text),
+    column("actor", pg.JSONB),
+    column("rule", sa.Text, nullable=True, comment="which rule asked for it; null: the actor did"),
+    column("state", sa.Text, server_default="requested"),
+    column("stands", sa.Boolean, server_default=sa.text("true"), comment="it waits, or is done and was not undone"),
+    column("reason", sa.Text, nullable=True),
+    column("code", sa.Text, nullable=True),
+    stamp(),
+    column("settled_at", INSTANT, nullable=True),
+    sa.CheckConstraint("operation IN ('hide', 'unhide', 'delete', 'like')", name="operation"),
+    sa.CheckConstraint("state IN ('requested', 'done', 'failed', 'unsupported')", name="state"),
+    sa.Index("uq_moderation_standing", "message_id", "operation", unique=True, postgresql_where=sa.text("stands")),
+    sa.Index("ix_moderation_message", "message_id", "number"),
+)
 saved_view = sa.Table(
     "saved_view",
     METADATA,
