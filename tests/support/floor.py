@@ -213,8 +213,8 @@ def routed(given: Message, *, verb: str = "received", version: str = "", event: 
 
 
 def triggered(ticket: dict[str, Any], *, version: int | None = None, event: str = "", **fields: Any) -> Event:
-    """`ticket.routed` about a ticket as it is stored; what is decided besides tags, priority and flags comes by name."""
-    decided = {name: fields.pop(name) for name in ("tags", "priority", "flags") if name in fields}
+    """`ticket.routed` about a ticket as it is stored; what else the event says comes by name."""
+    decided = {name: fields.pop(name) for name in ("tags", "priority", "flags", "moderation") if name in fields}
     event_id = ids.digest("evt", "ticket-routed", ticket["id"], str(ticket["version"]), event)
     decision = Decision(
         id=ids.digest("dec", event_id),

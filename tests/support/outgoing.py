@@ -133,6 +133,10 @@ class Network:
     """For what is sent; by default it takes the message and names it `mid.<number>`."""
     listing: list[dict[str, Any]] = field(default_factory=list)
     """What it shows when it is asked about a conversation."""
+    changed: list[str] = field(default_factory=list)
+    """What it was asked to do to items: method and path."""
+    verdicts: list[bytes | None] = field(default_factory=list)
+    """What it answers to that instead of success; None: nothing, although it does it."""
 
     @property
     def texts(self) -> list[str]:
@@ -146,6 +150,12 @@ class Network:
         if head.startswith(b"GET"):
             self.asked.append(head.split(b" ")[1].decode())
             await peer.send(http(200, {"data": [{"messages": {"data": self.listing}}]}))
+            return
+        if not raw:
+            self.changed.append(" ".join(head.decode().split(" ")[:2]))
+            verdict = self.verdicts.pop(0) if self.verdicts else http(200, {"success": True})
+            if verdict is not None:
+                await peer.send(verdict)
             return
         body = json.loads(raw)
         self.sent.append(body)

@@ -58,7 +58,12 @@ async def claim(
         _tell(runtime, tx, decision.changed, now)
         claimed = decision.claimed
         known = await channels.load(tx, {one.channel_id for one in claimed}) if claimed else {}
-    return [Claim(moderation=one, channel=known.get(one.channel_id), started=started) for one in claimed]
+    # By workspace too: those of a batch see each other's channels.
+    by_owner = {(channel.workspace_id, channel.id): channel for channel in known.values()}
+    return [
+        Claim(moderation=one, channel=by_owner.get((one.workspace_id, one.channel_id)), started=started)
+        for one in claimed
+    ]
 
 
 async def record(runtime: Runtime, claimed: Claim, outcome: Outcome, rules: Rules) -> Moderation | None:
