@@ -24,7 +24,7 @@ class Changed(BaseModel):
     """How many messages would go from one to the other; a tag or an operation comes from null when it is added."""
 
     aspect: str = Field(
-        description="outcome, team, agent, priority, lane, auto_reply, private_reply, tag or moderation"
+        description="outcome, team, agent, priority, lane, auto_reply, private_reply, tag, flag or moderation"
     )
     before: str | None
     after: str | None

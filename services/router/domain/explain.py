@@ -47,7 +47,7 @@ def explain(ruleset: Ruleset, facts: Facts) -> dict[str, Any]:
         "surge": _surge(facts, verdict.action),
         "answers": explained(ruleset, verdict, facts),
         "matched": held,
-        "moderation": msgspec.to_builtins(ruleset.moderation(matched)),
+        "moderation": [msgspec.to_builtins(one) for one in ruleset.moderation(matched)],
         "late": late[:MAX_MISSED],
         "missed": [
             {"rule": ruleset.rules[order].rule.name, "failed": [_asked(leaf, seen) for leaf in failed]}

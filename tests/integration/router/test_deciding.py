@@ -14,7 +14,7 @@ from shared.db.pool import Database
 from shared.db.transaction import Batch, Scan, Workspace, decode_headers
 from shared.errors import Conflict, Invalid, NotFound
 from shared.events import envelope
-from shared.events.routing import MessageRouted
+from shared.events.routing import MessageRouted, Moderation
 from shared.platform.store import workspaces
 from tests.support.messages import edited, message, received
 
@@ -234,3 +234,23 @@ async def test_hours_are_those_at_which_the_message_was_received_however_late_it
     at = [monday - timedelta(minutes=1), monday]
     await deliver(ready, handlers.Router(), *(received(message(f"m{one}", workspace=A, received_at=one)) for one in at))
     assert [one.decision.tags for one in await routed(ready)] == [(), ("night",)]
+
+
+async def test_a_decision_tells_what_is_to_be_done_to_the_message_and_which_rule_asks(ready):
+    document = {
+        "rules": [{"name": "spam", "when": {"text": "crypto"}, "then": {"ignore": True, "hide": True}}],
+        "fallback": {"team": "community"},
+    }
+    async with work(ready, A) as tx:
+        created, _ = await handlers.create(tx, A, document=document, note=None, author="agt_1")
+        await handlers.activate(tx, A, created.version, author="agt_1")
+    given = message(workspace=A, kind="comment", text="crypto")
+    await deliver(ready, handlers.Router(), received(given), received(message("m2", workspace=A, text="hi")))
+    assert [(one.decision.outcome, one.decision.moderation) for one in await routed(ready)] == [
+        ("ignore", (Moderation(operation="hide", rule="spam"),)),
+        ("route", ()),
+    ]
+    async with work(ready, A) as tx:
+        [why] = await handlers.explain(tx, A, given.id)
+    assert why["moderation"] == [{"operation": "hide", "rule": "spam"}]
+    assert why["action"]["hide"] is True

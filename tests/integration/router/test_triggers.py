@@ -8,7 +8,7 @@ import pytest
 from services.router.domain.triggers import MAX_TRIES
 from services.router.handlers.triggering import Triggers
 from shared.db.transaction import Batch
-from shared.events.routing import Chain
+from shared.events.routing import Chain, Moderation
 from shared.events.tickets import TicketUpdated
 from tests.support import past
 from tests.support.messages import message
@@ -205,3 +205,19 @@ async def test_a_ticket_that_never_stands_still_is_given_up(admin, database):
     for version in range(3, MAX_TRIES + 10):
         await happen(database, assigned(version))
     assert len(await routed(database)) == MAX_TRIES + 1
+
+
+async def test_an_edit_that_a_rule_hides_names_its_message_and_what_came_of_it_asks_no_rule(admin, database):
+    hides = {"name": "rude", "when": {"text": "idiots"}, "then": {"hide": True}}
+    listening = [{**hides, "name": on, "on": on} for on in ("message.edited", "customer.replied")]
+    await in_force(database, *listening, MOVED)
+    said = message("m2", workspace=W, text="idiots")
+
+    def revised(version, reason):
+        return told(TicketUpdated, version, workspace=W, message=said, changes=("messages",), reason=reason)
+
+    await happen(database, created(workspace=W), revised(2, "edited"))
+    # The network's own word of what was done, told as often as it likes.
+    await happen(database, revised(3, "hidden"), revised(4, "deleted"), revised(5, "unhidden"))
+    [decided] = await routed(database)
+    assert decided.decision.moderation == (Moderation(operation="hide", rule="message.edited", message_id=said.id),)

@@ -9,6 +9,8 @@ from services.notifier.domain import feed
 from services.notifier.domain.feed import Entry, Filter
 from shared.events.duties import AvailabilityChanged, DutyChanged
 from shared.events.payload import SYSTEM
+from shared.events.tickets import Moderation, ModerationRequested
+from tests.support.ticket_events import view
 
 KNOWN = ("ticket.created.v1", "ticket.updated.v1", "lease.acquired.v1", "lease.acquired.v2")
 
@@ -151,3 +153,25 @@ def test_a_team_hears_who_of_it_is_there_and_of_an_agent_only_who_sees_all_teams
         [True, False],
         [False, False],
     ]
+
+
+@pytest.mark.parametrize(
+    ("ticket", "seen_by"),
+    [(view(1, team="care", owner="agt_1"), ("tkt_1", "care", "agt_1")), (None, (None, None, None))],
+)
+def test_an_operation_is_told_to_those_of_its_ticket_and_without_one_to_those_who_see_all(ticket, seen_by):
+    order = Moderation(
+        id="mod_1",
+        number=1,
+        operation="hide",
+        message_id="m1",
+        channel_id="chn_1",
+        network="facebook",
+        message_kind="comment",
+        external_id="500_1",
+    )
+    at = datetime(2026, 11, 22, tzinfo=UTC)
+    data = ModerationRequested(workspace_id="w1", moderation=order, actor=SYSTEM, at=at, ticket=ticket)
+    fact = feed.fact_of("evt_1", "moderation.requested.v1", data)
+    assert fact is not None
+    assert (fact.ticket_id, fact.team, fact.owner) == seen_by
