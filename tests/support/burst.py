@@ -28,7 +28,7 @@ class Mortal(Protocol):
 
 @dataclass
 class Clerk:
-    """An agent who answers what has no answer on one Page yet, and asks again with the same key when the line goes dead."""
+    """An agent who likes and answers what has no answer on one Page, and asks again with the same key when the line dies."""
 
     api: Api
     page: Page
@@ -37,6 +37,8 @@ class Clerk:
     """Takes the right to answer by force, whoever has it."""
     accepted: list[str] = field(default_factory=list)
     fences: dict[str, list[int]] = field(default_factory=dict)
+    liked: dict[str, str] = field(default_factory=dict)
+    """Comments that it wanted liked, by their ids on the network, and where that is told."""
     ends: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Accepted replies that have come to an end, as the last audit saw them."""
 
@@ -58,6 +60,7 @@ class Clerk:
         # Not what other tests have left: the network behind it is gone, and an answer would wait for ever.
         if not said or said[0]["kind"] != "message" or said[0]["message"]["channel_id"] != self.page.id:
             return
+        await self._like(ticket, said[0]["message"])
         seen = max(line["seq"] for line in lines["data"])
         body = {"text": f"{self.api.agent.name} says {unique()}", "seen_seq": seen}
         if self.takes_over:
@@ -69,6 +72,14 @@ class Clerk:
         if answer.status_code == 202:
             self.accepted.append(answer.json()["id"])
             self.fences.setdefault(ticket["customer"]["id"], []).append(answer.json()["fence"])
+
+    async def _like(self, ticket: dict[str, Any], message: dict[str, Any]) -> None:
+        if message["kind"] != "comment" or message["external_id"] in self.liked:
+            return
+        path = f"/v1/tickets/{ticket['id']}/messages/{message['id']}/moderation"
+        answer = await self._post(path, {"operation": "like"})
+        assert answer.status_code == 202, answer.text
+        self.liked[message["external_id"]] = path
 
     async def _get(self, path: str, **query: str) -> Any:
         try:
@@ -174,6 +185,7 @@ async def check(page: Page, clerks: list[Clerk], story: Round, *, more_than: int
     assert set(per_customer.values()) == {1}
     if clerks:
         await answers(page, clerks, more_than=more_than)
+        await likes(page, clerks)
     for clerk in clerks:
         for fences in clerk.fences.values():
             assert fences == sorted(fences)
@@ -231,3 +243,18 @@ async def answers(page: Page, clerks: list[Clerk], *, more_than: int) -> None:
     for one in page.network.received:
         fences.setdefault(one.target, []).append(texts[one.text]["fence"])
     assert {target: seen for target, seen in fences.items() if seen != sorted(seen)} == {}
+
+
+async def likes(page: Page, clerks: list[Clerk]) -> None:
+    """Every like that was asked for has an end; where that is `done`, the network saw it."""
+    wanted = {item: path for clerk in clerks for item, path in clerk.liked.items()}
+
+    async def ends() -> dict[str, str] | None:
+        listed = await at_once(page.admin.get(path) for path in wanted.values())
+        found = {item: one[-1]["state"] for item, one in zip(wanted, listed, strict=True)}
+        return None if "requested" in found.values() else found
+
+    states = await until(ends, within=100) if wanted else {}
+    assert set(states.values()) <= {"done", "failed"}
+    seen = {one.item for one in page.network.operated if one.operation == "like"}
+    assert {item for item, state in states.items() if state == "done"} <= seen

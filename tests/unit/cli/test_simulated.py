@@ -1,7 +1,9 @@
 """The demo's networks speak as the real ones: the real adapters take their webhooks, and read their answers and echoes."""
 
+import itertools
 import json
 from dataclasses import replace
+from typing import Final, get_args
 from urllib.parse import urlsplit
 
 import pytest
@@ -9,8 +11,28 @@ import pytest
 from services.cli.demo.networks.simulated import Opening, Simulated
 from services.cli.demo.tour import accounts
 from shared.clock import SystemClock
+from shared.events.messages import Kind, Operation
 from shared.networks import registry
-from shared.networks.port import Account, HttpResponse, Item, OutboundReply, Sent, WebhookRequest
+from shared.networks.port import (
+    Account,
+    HttpResponse,
+    Item,
+    OutboundModeration,
+    OutboundReply,
+    Sent,
+    WebhookRequest,
+)
+
+VERBS: Final = {"hide": "hidden", "unhide": "unhidden", "delete": "deleted"}
+ITEMS: Final = {
+    "facebook": ("900_1",),
+    "instagram": ("17900000000000001",),
+    "x": ("77000001",),
+    "telegram": ("-1001:9001",),
+    "whatsapp": ("wamid.1",),
+    "api": ("9001",),
+}
+"""What items are called there."""
 
 EVERY = pytest.mark.parametrize("simulated", accounts(), ids=lambda simulated: simulated.network)
 
@@ -82,3 +104,30 @@ def test_an_answer_is_taken_and_shown_as_the_adapter_reads_it(simulated: Simulat
         assert {one.direction for one in shown} <= {"out"}
         if network.capabilities.correlation and not taken.is_public:
             assert {one.correlation_id for one in shown} == {"rpl_1"}
+
+
+@EVERY
+@pytest.mark.parametrize("operation", get_args(Operation))
+def test_what_is_done_to_an_item_is_taken_and_told_as_the_adapter_reads_it(simulated: Simulated, operation: Operation):
+    network = registry.get(simulated.network)
+    kinds = [kind for kind in get_args(Kind) if network.capabilities.moderates(operation, kind)]
+    for item, kind in itertools.product(ITEMS[simulated.network], kinds):
+        order = OutboundModeration(
+            id="mod_1",
+            operation=operation,
+            message_kind=kind,
+            external_id=item,
+            author_external_id="15550002002",
+            attempted_at=SystemClock().now(),
+        )
+        asked = network.moderate(account_of(simulated), order)
+        url = urlsplit(asked.url)
+        status, answer = simulated.answer(
+            asked.method, f"{url.path}?{url.query}" if url.query else url.path, asked.body
+        )
+        done = simulated.operated[-1]
+        assert (done.operation, done.item) == (operation, item)
+        response = HttpResponse(status=status, body=json.dumps(answer).encode())
+        assert isinstance(network.interpret_moderation(response, order), Sent)
+        told = [one for payload in simulated.tells(done) for one in network.parse(simulated.encode(payload)).items]
+        assert {(one.external_id, one.verb) for one in told} <= {(item, VERBS.get(operation))}

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
 from services.cli.demo.networks.meta import Meta
-from services.cli.demo.networks.simulated import Opening, Received
+from services.cli.demo.networks.simulated import Opening, Operated, Received
+from shared.events.messages import Operation
 
+_VERBS: Final[dict[Operation, str]] = {"hide": "hide", "unhide": "unhide", "delete": "remove"}
 PAGE: Final = "1067280970047460"
 
 
@@ -66,6 +68,26 @@ class Facebook(Meta):
         message = {"mid": taken.external_id, "is_echo": True, "app_id": 1, "text": taken.text}
         known = {"metadata": taken.metadata} if taken.metadata else {}
         yield self.messaging(self.account, taken.target, message | known)
+
+    def operates(self, method: str, path: str, payload: Any) -> tuple[Operated, dict[str, Any]] | None:
+        """`/{comment}?is_hidden=`, `/{comment}/likes`, or DELETE."""
+        del payload
+        where, _, query = path.strip("/").partition("?")
+        if method == "DELETE":
+            done = Operated(operation="delete", item=where)
+        elif where.endswith("/likes"):
+            done = Operated(operation="like", item=where.removesuffix("/likes"))
+        elif query:
+            done = Operated(operation="hide" if query == "is_hidden=true" else "unhide", item=where)
+        else:
+            return None
+        return done, {"success": True}
+
+    def tells(self, done: Operated) -> Iterator[Any]:
+        """Whatever changes a comment."""
+        if verb := _VERBS.get(done.operation):
+            value = {"item": "comment", "verb": verb, "comment_id": done.item, "post_id": f"{self.account}_900"}
+            yield self.body(changes=[{"field": "feed", "value": value | {"created_time": int(time.time())}}])
 
     def asked(self, path: str) -> tuple[int, dict[str, Any]]:
         """What stands under a comment."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from services.cli.demo.networks.meta import Meta
-from services.cli.demo.networks.simulated import Opening, Received
+from services.cli.demo.networks.simulated import Opening, Operated, Received
 
 
 @dataclass(kw_only=True)
@@ -39,6 +39,16 @@ class Instagram(Meta):
             "recipient_id": target,
             "message_id": item,
         }
+
+    def operates(self, method: str, path: str, payload: Any) -> tuple[Operated, dict[str, Any]] | None:
+        """`/{comment}?hide=`, or DELETE; no webhook tells of either."""
+        del payload
+        where, _, query = path.strip("/").partition("?")
+        if method == "DELETE":
+            return Operated(operation="delete", item=where), {"success": True}
+        if query:
+            return Operated(operation="hide" if query == "hide=true" else "unhide", item=where), {"success": True}
+        return None
 
     def shows(self, taken: Received) -> Iterator[Any]:
         """Both by the id alone that the request was answered with."""

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final
 
-from services.cli.demo.networks.simulated import Opening, Received, Simulated
+from services.cli.demo.networks.simulated import Opening, Operated, Received, Simulated
+from shared.events.messages import Operation
 
+_VERBS: Final[dict[Operation, str]] = {"hide": "hidden", "unhide": "unhidden", "delete": "deleted"}
 KEY: Final = b"a demo needs no secrecy"
 
 
@@ -49,6 +51,19 @@ class Integration(Simulated):
         item = str(self.number())
         taken = Received(target=data["in_reply_to"], text=data["text"], external_id=item, metadata=data["id"])
         return taken, {"id": item}
+
+    def operates(self, method: str, path: str, payload: Any) -> tuple[Operated, dict[str, Any]] | None:
+        """A `moderation.requested`, wherever it is posted to."""
+        del method, path
+        if payload["type"] != "moderation.requested":
+            return None
+        data = payload["data"]
+        return Operated(operation=data["operation"], item=data["message"]), {}
+
+    def tells(self, done: Operated) -> Iterator[Any]:
+        """That it was carried out."""
+        if verb := _VERBS.get(done.operation):
+            yield {"id": done.item, "verb": verb}
 
     def shows(self, taken: Received) -> Iterator[Any]:
         """What was carried out, under the name that it was asked for by."""

@@ -1,4 +1,4 @@
-"""What all simulated networks share: they send signed webhooks until these are taken, take replies, and show them."""
+"""What all simulated networks share: they send signed webhooks until these are taken, and show what they are sent."""
 
 import abc
 import asyncio
@@ -15,6 +15,7 @@ import httpx
 import uvicorn
 
 from shared.errors import Misconfigured
+from shared.events.messages import Operation
 from shared.log.background import running
 
 TIMEOUT: Final = 10.0
@@ -34,6 +35,15 @@ class Received:
     metadata: str | None = None
     """What we sent along, and the network says again in its echo."""
     is_public: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operated:
+    """Something that was done to an item."""
+
+    operation: Operation
+    item: str
+    """The item's id as Baton calls it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +72,7 @@ class Simulated(abc.ABC):
     echo: bool = True
     """Whether replies come back as webhooks where the real network sends them back."""
     received: list[Received] = field(default_factory=list)
+    operated: list[Operated] = field(default_factory=list)
     url: str = ""
     webhook_url: str = ""
     refuse: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
@@ -94,6 +105,16 @@ class Simulated(abc.ABC):
     def shows(self, taken: Received) -> Iterator[Any]:
         """The webhooks that tell of a reply; none where the network tells of none."""
         del taken
+        yield from ()
+
+    def operates(self, method: str, path: str, payload: Any) -> tuple[Operated, dict[str, Any]] | None:
+        """What is to be done to an item, and the answer to who asks for it; None where it is a reply."""
+        del method, path, payload
+        return None
+
+    def tells(self, done: Operated) -> Iterator[Any]:
+        """The webhooks that tell of it; none where the network tells of none."""
+        del done
         yield from ()
 
     def asked(self, path: str) -> tuple[int, dict[str, Any]]:
@@ -171,7 +192,8 @@ class Simulated(abc.ABC):
             body += event.get("body", b"")
             if not event.get("more_body"):
                 break
-        status, answer = self.answer(scope["method"], scope["path"], body)
+        query = scope["query_string"].decode()
+        status, answer = self.answer(scope["method"], f"{scope['path']}{f'?{query}' if query else ''}", body)
         if status == 0:
             # Taken, and never answered: what a lost connection looks like.
             await asyncio.sleep(3600)
@@ -184,14 +206,21 @@ class Simulated(abc.ABC):
     def answer(self, method: str, path: str, body: bytes) -> tuple[int, dict[str, Any]]:
         """Status and body; status 0 stands for none."""
         if method == "GET":
-            return self.asked(path)
+            return self.asked(path.partition("?")[0])
         if self.refuse:
             return self.refuse.pop(0)
-        taken, answer = self.take(path, json.loads(body or b"{}"))
-        self.received.append(taken)
+        payload = json.loads(body or b"{}")
+        if found := self.operates(method, path, payload):
+            done, answer = found
+            self.operated.append(done)
+            shown = self.tells(done)
+        else:
+            taken, answer = self.take(path, payload)
+            self.received.append(taken)
+            shown = self.shows(taken)
         if self.echo:
-            for payload in self.shows(taken):
-                self._echoes.put_nowait(payload)
+            for webhook in shown:
+                self._echoes.put_nowait(webhook)
         if self.drop_answer:
             self.drop_answer -= 1
             return 0, {}

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from services.cli.demo.networks.simulated import Opening, Received, Simulated
+from services.cli.demo.networks.simulated import Opening, Operated, Received, Simulated
 
 
 @dataclass(kw_only=True)
@@ -40,6 +40,18 @@ class Telegram(Simulated):
         }
         item = f"{chat}:{message}"
         yield Opening(what="a message", customer="Emil", text=text, item=item, target=str(chat), payload=payload)
+
+    def operates(self, method: str, path: str, payload: Any) -> tuple[Operated, dict[str, Any]] | None:
+        """`/bot{token}/deleteMessage` and `/bot{token}/setMessageReaction`."""
+        del method
+        called = path.rpartition("/")[2]
+        if called not in {"deleteMessage", "setMessageReaction"}:
+            return None
+        item = f"{payload['chat_id']}:{payload['message_id']}"
+        return Operated(operation="delete" if called == "deleteMessage" else "like", item=item), {
+            "ok": True,
+            "result": True,
+        }
 
     def take(self, path: str, payload: Any) -> tuple[Received, dict[str, Any]]:
         """`/bot{token}/sendMessage`."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from services.cli.demo.networks.meta import Meta
-from services.cli.demo.networks.simulated import Opening, Received
+from services.cli.demo.networks.simulated import Opening, Operated, Received
 
 
 @dataclass(kw_only=True)
@@ -43,6 +43,14 @@ class WhatsApp(Meta):
         contact = {"input": taken.target, "wa_id": taken.target}
         messages = [{"id": taken.external_id, "message_status": "accepted"}]
         return taken, {"messaging_product": "whatsapp", "contacts": [contact], "messages": messages}
+
+    def operates(self, method: str, path: str, payload: Any) -> tuple[Operated, dict[str, Any]] | None:
+        """A message that reacts."""
+        del method, path
+        if payload.get("type") != "reaction":
+            return None
+        done = Operated(operation="like", item=payload["reaction"]["message_id"])
+        return done, {"messaging_product": "whatsapp", "messages": [{"id": f"wamid.{self.number()}"}]}
 
     def shows(self, taken: Received) -> Iterator[Any]:
         """No message, but that it was sent, and then that it arrived."""

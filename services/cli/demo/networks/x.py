@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
-from services.cli.demo.networks.simulated import Opening, Received, Simulated
+from services.cli.demo.networks.simulated import Opening, Operated, Received, Simulated
 
 
 @dataclass(kw_only=True)
@@ -92,6 +92,20 @@ class X(Simulated):
         target = path.split("/")[-2]
         answer = {"dm_conversation_id": f"{target}-{self.account}", "dm_event_id": item}
         return Received(target=target, text=payload["text"], external_id=item), {"data": answer}
+
+    def operates(self, method: str, path: str, payload: Any) -> tuple[Operated, dict[str, Any]] | None:
+        """`/2/tweets/{post}`, `/2/tweets/{post}/hidden` and `/2/users/{account}/likes`; of these nothing is told."""
+        parts = path.strip("/").split("/")
+        if method == "DELETE":
+            return Operated(operation="delete", item=parts[-1]), {"data": {"deleted": True}}
+        if parts[-1] == "hidden":
+            is_hidden = payload["hidden"]
+            return Operated(operation="hide" if is_hidden else "unhide", item=parts[-2]), {
+                "data": {"hidden": is_hidden}
+            }
+        if parts[-1] == "likes":
+            return Operated(operation="like", item=payload["tweet_id"]), {"data": {"liked": True}}
+        return None
 
     def shows(self, taken: Received) -> Iterator[Any]:
         """The account's own post or message, like anybody's."""
