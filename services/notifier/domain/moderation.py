@@ -1,6 +1,6 @@
 """An operation on an item on its way out. Done twice it is done once, so that unlike a reply it may be tried again."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -31,8 +31,8 @@ class Moderation:
     data: bytes
     state: State = "waiting"
     attempts: int = 0
-    is_doubtful: bool = False
-    """An attempt may have done it, and nobody knows."""
+    doubtful_until: datetime | None = None
+    """An attempt may have done it, or may do it until then, and nobody knows."""
     due_at: datetime | None = None
     """Next attempt, or the end of the claim; None: not tried yet, or finished."""
     claim_token: str | None = None
@@ -50,6 +50,8 @@ class Terms:
     token: str
     lifetime: timedelta
     patience: Patience
+    lag: Callable[[str], timedelta]
+    """By network: how long after a claim's end an attempt under it may still have its effect."""
     pace: Callable[[str], float]
     """By channel: seconds that it must wait; 0: it may send, and has taken its place."""
 
@@ -73,12 +75,14 @@ def decide(own: Iterable[Moderation], terms: Terms) -> Decision:
     return decision
 
 
-def concluded(moderation: Moderation, outcome: Outcome, *, now: datetime, patience: Patience) -> Moderation:
+def concluded(
+    moderation: Moderation, outcome: Outcome, *, now: datetime, patience: Patience, lag: timedelta
+) -> Moderation:
     """After the attempt under its claim."""
     match outcome:
         case Sent():
             return _settled(moderation, "done")
-        case Failed(code=code) if code == NOT_THERE and moderation.operation == "delete" and moderation.is_doubtful:
+        case Failed(code=code) if code == NOT_THERE and moderation.operation == "delete" and moderation.doubtful_until:
             # An attempt of which nobody knew has done it.
             return _settled(moderation, "done")
         case Failed(code=code, reason=reason):
@@ -86,7 +90,7 @@ def concluded(moderation: Moderation, outcome: Outcome, *, now: datetime, patien
         case Throttled() | NotLeft():
             return _again(moderation, outcome.reason, now=now, patience=patience, after=outcome.retry_after)
         case Unknown(reason=reason):
-            return _again(replace(moderation, is_doubtful=True), reason, now=now, patience=patience)
+            return _again(_doubtful(moderation, lag), reason, now=now, patience=patience)
 
 
 def next_look(own: Iterable[Moderation], *, now: datetime) -> datetime | None:
@@ -111,15 +115,17 @@ def news(moderation: Moderation, *, at: datetime) -> ModerationSettled | None:
     )
 
 
-def _item(own: Sequence[Moderation], terms: Terms, decision: Decision) -> datetime | None:
+def _item(own: list[Moderation], terms: Terms, decision: Decision) -> datetime | None:
     latest = max((one.number for one in own if one.operation in CONTRARY), default=0)
-    for before in own:
+    for place, before in enumerate(own):
         if before.state != "waiting":
             continue
-        if before.due_at is not None and before.due_at > terms.now:
-            return before.due_at
+        not_before = [before.due_at, *(one.doubtful_until for one in own if _contradict(one, before))]
+        if wait := max((at for at in not_before if at is not None and at > terms.now), default=None):
+            return wait
         is_superseded = before.operation in CONTRARY and before.number < latest
-        after = _superseded(before) if is_superseded else _next(before, terms)
+        lost = _lost(before, terms)
+        after = own[place] = _superseded(lost) if is_superseded else _next(lost, terms)
         decision.changed.append(after)
         if after.claim_token == terms.token:
             decision.claimed.append(after)
@@ -128,10 +134,14 @@ def _item(own: Sequence[Moderation], terms: Terms, decision: Decision) -> dateti
     return None
 
 
+def _lost(moderation: Moderation, terms: Terms) -> Moderation:
+    """Whoever had a claim that is over is gone, or too slow: what it did nobody knows."""
+    if moderation.claim_token is None:
+        return moderation
+    return replace(_doubtful(moderation, terms.lag(moderation.network)), claim_token=None)
+
+
 def _next(moderation: Moderation, terms: Terms) -> Moderation:
-    if moderation.claim_token is not None:
-        # Whoever had it is gone, or too slow: what it did nobody knows.
-        moderation = replace(moderation, is_doubtful=True, claim_token=None)
     if moderation.attempts >= terms.patience.attempts:
         return _settled(moderation, "failed", reason="nobody knows whether it was done", code="unknown")
     if wait := terms.pace(moderation.channel_id):
@@ -145,13 +155,24 @@ def _next(moderation: Moderation, terms: Terms) -> Moderation:
     )
 
 
+def _contradict(one: Moderation, other: Moderation) -> bool:
+    return one.operation != other.operation and {one.operation, other.operation} == CONTRARY
+
+
+def _doubtful(moderation: Moderation, lag: timedelta) -> Moderation:
+    """What it was claimed for may still happen for so long: its contrary waits, or it would not be the last word."""
+    return replace(moderation, doubtful_until=moderation.due_at + lag if moderation.due_at else None)
+
+
 def _superseded(moderation: Moderation) -> Moderation:
     return _settled(moderation, "failed", reason="the contrary was asked for since", code="superseded")
 
 
 def _again(moderation: Moderation, reason: str, *, now: datetime, patience: Patience, after: float = 0.0) -> Moderation:
     if moderation.attempts >= patience.attempts:
-        return _settled(moderation, "failed", reason=reason, code="unknown" if moderation.is_doubtful else "not-sent")
+        return _settled(
+            moderation, "failed", reason=reason, code="unknown" if moderation.doubtful_until else "not-sent"
+        )
     wait = max(timedelta(seconds=after), backoff(patience.backoff, moderation.attempts - 1, LONGEST_BACKOFF))
     return replace(moderation, due_at=now + wait, claim_token=None, reason=reason)
 

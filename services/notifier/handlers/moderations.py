@@ -52,7 +52,14 @@ async def claim(
         own = await store.load(tx, await store.lock_due(tx, due))
         now = await replies_store.clock(tx)
         token = runtime.ids.new("clm")
-        terms = Terms(now=now, token=token, lifetime=rules.lifetime, patience=rules.patience, pace=pace)
+        terms = Terms(
+            now=now,
+            token=token,
+            lifetime=rules.lifetime,
+            patience=rules.patience,
+            lag=lambda network: rules.limits(network).lag,
+            pace=pace,
+        )
         decision = moderations.decide(own, terms)
         await store.save(tx, decision.changed, decision.due)
         _tell(runtime, tx, decision.changed, now)
@@ -76,7 +83,8 @@ async def record(runtime: Runtime, claimed: Claim, outcome: Outcome, rules: Rule
         if before.claim_token != claimed.moderation.claim_token:
             return None
         now = await replies_store.clock(tx)
-        after = moderations.concluded(before, outcome, now=now, patience=rules.patience)
+        lag = rules.limits(before.network).lag
+        after = moderations.concluded(before, outcome, now=now, patience=rules.patience, lag=lag)
         look = moderations.next_look({**own, after.id: after}.values(), now=now)
         await store.save(tx, [after], {item: look})
         _tell(runtime, tx, [after], now)

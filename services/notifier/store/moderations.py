@@ -30,16 +30,16 @@ ORDER BY id FOR UPDATE SKIP LOCKED
 """
 _LOCK: Final = "SELECT id FROM notifier.item WHERE id = $1 FOR UPDATE"
 _LOAD: Final = """
-SELECT id, number, workspace_id, message_id, channel_id, network, operation, data, state, attempts, is_doubtful, due_at,
-    claim_token, claimed_at, reason, code, traceparent
+SELECT id, number, workspace_id, message_id, channel_id, network, operation, data, state, attempts, doubtful_until,
+    due_at, claim_token, claimed_at, reason, code, traceparent
 FROM notifier.moderation WHERE message_id = ANY ($1::text[])
 """
 _SAVE: Final = """
-UPDATE notifier.moderation AS m SET state = v.state, attempts = v.attempts, is_doubtful = v.is_doubtful,
+UPDATE notifier.moderation AS m SET state = v.state, attempts = v.attempts, doubtful_until = v.doubtful_until,
     due_at = v.due_at, claim_token = v.claim_token, claimed_at = v.claimed_at, reason = v.reason, code = v.code,
     settled_at = CASE WHEN v.state <> 'waiting' THEN clock_timestamp() END
-FROM unnest($1::text[], $2::text[], $3::int[], $4::bool[], $5::timestamptz[], $6::text[], $7::timestamptz[],
-    $8::text[], $9::text[]) AS v(id, state, attempts, is_doubtful, due_at, claim_token, claimed_at, reason, code)
+FROM unnest($1::text[], $2::text[], $3::int[], $4::timestamptz[], $5::timestamptz[], $6::text[], $7::timestamptz[],
+    $8::text[], $9::text[]) AS v(id, state, attempts, doubtful_until, due_at, claim_token, claimed_at, reason, code)
 WHERE m.id = v.id
 """
 _LOOK: Final = """
@@ -94,7 +94,7 @@ async def save(tx: Transaction, changed: Sequence[Moderation], looks: Mapping[st
             [one.id for one in changed],
             [one.state for one in changed],
             [one.attempts for one in changed],
-            [one.is_doubtful for one in changed],
+            [one.doubtful_until for one in changed],
             [one.due_at for one in changed],
             [one.claim_token for one in changed],
             [one.claimed_at for one in changed],

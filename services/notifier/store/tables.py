@@ -116,7 +116,7 @@ moderation = sa.Table(
     column("data", pg.BYTEA, comment="the whole order, as tickets wrote it"),
     column("state", sa.Text),
     column("attempts", sa.Integer, server_default="0"),
-    column("is_doubtful", sa.Boolean, server_default=sa.text("false"), comment="an attempt may have done it"),
+    column("doubtful_until", INSTANT, nullable=True, comment="an attempt may have done it, or may do it until then"),
     column("due_at", INSTANT, nullable=True, comment="next attempt, or end of the claim"),
     column("claim_token", sa.Text, nullable=True),
     column("claimed_at", INSTANT, nullable=True),

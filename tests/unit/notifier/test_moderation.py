@@ -11,6 +11,7 @@ from shared.networks.port import NOT_SUPPORTED, NOT_THERE, Failed, Sent, Throttl
 
 NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
 SOON = NOW + timedelta(seconds=30)
+LAG = timedelta(seconds=60)
 PATIENCE = Patience(attempts=3, backoff=timedelta(seconds=1), question_backoff=timedelta(seconds=1), questions=0)
 
 
@@ -29,7 +30,14 @@ def moderation(number: int = 1, **changes: Any) -> Moderation:
 
 
 def terms(wait: float = 0.0) -> Terms:
-    return Terms(now=NOW, token="clm_2", lifetime=timedelta(seconds=30), patience=PATIENCE, pace=lambda _: wait)
+    return Terms(
+        now=NOW,
+        token="clm_2",
+        lifetime=timedelta(seconds=30),
+        patience=PATIENCE,
+        lag=lambda _: LAG,
+        pace=lambda _: wait,
+    )
 
 
 def claimed(**changes: Any) -> Moderation:
@@ -75,7 +83,7 @@ def test_hiding_what_was_hidden_and_shown_before_is_no_contradiction() -> None:
 
 def test_a_claim_that_ran_out_is_doubtful_and_tried_again() -> None:
     [again] = decide([claimed(due_at=NOW)], terms()).claimed
-    assert (again.is_doubtful, again.attempts, again.claim_token) == (True, 2, "clm_2")
+    assert (again.doubtful_until, again.attempts, again.claim_token) == (NOW + LAG, 2, "clm_2")
 
 
 def test_after_too_many_claims_that_ran_out_nobody_knows() -> None:
@@ -100,7 +108,7 @@ def test_a_channel_that_must_wait_keeps_its_operation_waiting_and_unspent() -> N
     ],
 )
 def test_an_answer_that_is_clear_settles_it(outcome: Any, state: str, code: str | None) -> None:
-    after = concluded(claimed(operation="delete"), outcome, now=NOW, patience=PATIENCE)
+    after = concluded(claimed(operation="delete"), outcome, now=NOW, patience=PATIENCE, lag=LAG)
     assert (after.state, after.code, after.due_at, after.claim_token) == (state, code, None, None)
     told = news(after, at=NOW)
     assert told is not None
@@ -116,21 +124,22 @@ def test_an_answer_that_is_clear_settles_it(outcome: Any, state: str, code: str 
     ],
 )
 def test_what_is_not_clear_is_tried_again(outcome: Any, is_doubtful: bool, wait: float) -> None:  # noqa: FBT001
-    after = concluded(claimed(), outcome, now=NOW, patience=PATIENCE)
-    assert (after.state, after.is_doubtful, after.due_at) == ("waiting", is_doubtful, NOW + timedelta(seconds=wait))
+    after = concluded(claimed(), outcome, now=NOW, patience=PATIENCE, lag=LAG)
+    assert (after.state, after.due_at) == ("waiting", NOW + timedelta(seconds=wait))
+    assert after.doubtful_until == (SOON + LAG if is_doubtful else None)
     assert news(after, at=NOW) is None
 
 
 @pytest.mark.parametrize(("outcome", "code"), [(Unknown(reason="502"), "unknown"), (NotLeft(reason="no"), "not-sent")])
 def test_patience_ends(outcome: Any, code: str) -> None:
-    after = concluded(claimed(attempts=3), outcome, now=NOW, patience=PATIENCE)
+    after = concluded(claimed(attempts=3), outcome, now=NOW, patience=PATIENCE, lag=LAG)
     assert (after.state, after.code) == ("failed", code)
 
 
 def test_not_there_proves_a_deletion_that_was_doubtful_and_nothing_else() -> None:
     gone = Failed(code=NOT_THERE, reason="no such object")
-    proven = concluded(claimed(operation="delete", is_doubtful=True), gone, now=NOW, patience=PATIENCE)
-    other = concluded(claimed(operation="hide", is_doubtful=True), gone, now=NOW, patience=PATIENCE)
+    proven = concluded(claimed(operation="delete", doubtful_until=SOON), gone, now=NOW, patience=PATIENCE, lag=LAG)
+    other = concluded(claimed(operation="hide", doubtful_until=SOON), gone, now=NOW, patience=PATIENCE, lag=LAG)
     assert (proven.state, other.state) == ("done", "failed")
 
 
@@ -138,3 +147,17 @@ def test_an_item_is_looked_at_again_for_the_first_that_waits() -> None:
     assert next_look([moderation(1, state="done")], now=NOW) is None
     assert next_look([moderation(1, state="done"), moderation(2)], now=NOW) == NOW
     assert next_look([claimed(), moderation(2)], now=NOW) == SOON
+
+
+def test_the_contrary_waits_until_what_is_doubtful_can_no_longer_happen() -> None:
+    before = moderation(1, state="done", doubtful_until=NOW + LAG)
+    found = decide([before, moderation(2, operation="unhide")], terms())
+    assert (found.claimed, found.due) == ([], {"m1": NOW + LAG})
+    other = decide([before, moderation(2, operation="like")], terms())
+    assert [one.id for one in other.claimed] == ["mod_2"]
+
+
+def test_the_contrary_of_a_claim_that_ran_out_waits_for_it_too() -> None:
+    found = decide([claimed(due_at=NOW), moderation(2, operation="unhide")], terms())
+    assert [(one.id, one.code) for one in found.changed] == [("mod_1", "superseded")]
+    assert (found.claimed, found.due) == ([], {"m1": NOW + LAG})
