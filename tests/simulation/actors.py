@@ -66,9 +66,19 @@ class Agent:
             await self.send("DELETE", f"/v1/replies/{self.chance.choice(list(self.accepted))}")
         elif roll < 0.9 or self.is_bot:
             await self.send("POST", f"{path}/notes", {"text": f"note {self._count} by {self.name}"})
+        elif roll < 0.97:
+            await self._moderate(path)
         else:
             verb = self.chance.choice(("claim", "claim", "release", "resolve"))
             await self.send("POST", f"{path}/{verb}", {}, version=ticket["version"])
+
+    async def _moderate(self, path: str) -> None:
+        lines = await self.get(f"{path}/timeline?order=desc&limit=20")
+        said = [line["message"] for line in lines["data"] if line["kind"] == "message"] if lines else []
+        if comments := [message["id"] for message in said if message["kind"] == "comment"]:
+            where = f"{path}/messages/{self.chance.choice(comments)}/moderation"
+            for operation in self.chance.choices(("hide", "unhide", "like", "delete"), (4, 4, 2, 1), k=3):
+                await self.send("POST", where, {"operation": operation})
 
     async def _take_over(self, ticket: dict[str, Any], path: str) -> None:
         mode = self.chance.choice(("auto", "force")) if self.is_lead else "auto"

@@ -27,12 +27,18 @@ UNION ALL SELECT 'not sent to the log', shard::text FROM log.queue
 UNION ALL SELECT 'notifier: ' || state, id FROM notifier.reply WHERE state IN ('waiting', 'sending', 'unknown')
 UNION ALL SELECT 'tickets: ' || state, id FROM tickets.reply WHERE state IN ('queued', 'sending', 'unknown')
 UNION ALL SELECT 'echo', message_id FROM tickets.echo
+UNION ALL SELECT 'notifier: item', id FROM notifier.item WHERE due_at IS NOT NULL
+UNION ALL SELECT 'tickets: ' || operation, id FROM tickets.moderation WHERE state = 'requested'
 UNION ALL SELECT 'not consumed by ' || g.name, s.id::text
     FROM unnest($1::text[], $2::text[]) AS g (name, topic) JOIN log.shard s ON s.topic = g.topic
     LEFT JOIN log.cursor c ON c.consumer_group = g.name AND c.shard = s.id
     WHERE s.next_position > greatest(s.first_position, coalesce(c.position, 0))
 """
 """For groups and the topics that they read, whether they have begun to or not."""
+_MODERATIONS: Final = """
+SELECT x.external_id, m.operation, m.state, n.state AS left_as FROM tickets.moderation m
+JOIN tickets.message x ON x.id = m.message_id LEFT JOIN notifier.moderation n ON n.id = m.id ORDER BY m.number
+"""
 _MESSAGES: Final = "SELECT external_id, direction, ticket_id FROM tickets.message"
 _NATIVES: Final = """
 SELECT m.external_id FROM tickets.entry e JOIN tickets.message m ON m.id = e.message_id WHERE e.kind = 'native'
@@ -148,6 +154,28 @@ def _every_reply_has_its_end(facts: Facts) -> Iterator[str]:
                 yield f"{text!r} was accepted as {reply_id}, which does not exist"
 
 
+def _every_operation_has_its_end(facts: Facts) -> Iterator[str]:
+    done = facts.world.network.done
+    seen = {(one.item, one.operation) for one in done}
+    shown = {one.item: one.operation for one in done if one.operation in {"hide", "unhide"}}
+    last: dict[str, Any] = {}
+    asked: set[tuple[str, str]] = set()
+    for row in facts.world.postgres.rows(_MODERATIONS):
+        item, operation = row["external_id"], row["operation"]
+        asked.add((item, operation))
+        if row["left_as"] != row["state"]:
+            yield f"{operation} of {item} is {row['state']}, and {row['left_as']} for the notifier"
+        if row["state"] == "done" and (item, operation) not in seen:
+            yield f"{operation} of {item} is done, and the network never saw it"
+        if operation in {"hide", "unhide"}:
+            last[item] = row
+    for item, operation in seen - asked:
+        yield f"the network was asked to {operation} {item}, and nobody wanted that"
+    for item, row in last.items():
+        if row["state"] == "done" and shown[item] != row["operation"]:
+            yield f"{item} is to be {row['operation']}, and the network's last was {shown[item]}"
+
+
 def _one_answer(facts: Facts) -> Iterator[str]:
     latest: dict[str, Any] = {}
     for one in sorted(facts.world.network.taken, key=lambda taken: taken.left_at):
@@ -213,6 +241,7 @@ def _doctor_finds_nothing(facts: Facts) -> Iterator[str]:
 _CHECKS: Final[tuple[Callable[[Facts], Iterator[str]], ...]] = (
     _nothing_lost,
     _every_reply_has_its_end,
+    _every_operation_has_its_end,
     _one_answer,
     _fences_grow,
     _versions_have_no_gaps,

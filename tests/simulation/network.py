@@ -1,4 +1,4 @@
-"""A simulated Facebook behind the egress port: it takes replies, loses answers, and tells everything it knows twice."""
+"""A simulated Facebook behind the egress port: it does what it is sent, loses answers, and tells all it knows twice."""
 
 import asyncio
 import contextvars
@@ -58,6 +58,14 @@ class Taken:
     metadata: str | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """Something that was done to an item."""
+
+    item: str
+    operation: str
+
+
 @dataclass(slots=True, kw_only=True)
 class Network:
     """One Page. `is_calm`: from then on it does what it should."""
@@ -67,6 +75,8 @@ class Network:
     webhook_path: str
     is_calm: bool = False
     taken: list[Taken] = field(default_factory=list)
+    done: list[Done] = field(default_factory=list)
+    """What was done to items, in the order in which it happened."""
     said: dict[str, str] = field(default_factory=dict)
     """What it told of customers and was acknowledged: item to author."""
     natives: set[str] = field(default_factory=set)
@@ -82,7 +92,7 @@ class Network:
 
     def arrive(self, process: Process, method: str, url: str, body: bytes, answer: "asyncio.Future[Any]") -> None:
         """A request is on its way; what becomes of it does not depend on who sent it any more."""
-        if method == "POST":
+        if method == "POST" and body:
             message = json.loads(body)["message"]
             self.world.check_leaving(message if isinstance(message, str) else message["text"])
         roll = 1.0 if self.is_calm else self.chance.random()
@@ -101,7 +111,8 @@ class Network:
         if sent.method == "GET":
             self._answer(answer, 200, self._listing(target, edge, dict(parse_qsl(parts.query))))
             return
-        roll = 1.0 if self.is_calm else self.chance.random()
+        # There is less to do to items than to say: so more of it goes wrong.
+        roll = 1.0 if self.is_calm else self.chance.random() * (1.0 if sent.body else 0.4)
         if roll < 0.05:
             self._answer(answer, 429, {"error": {"code": 613, "message": "slower"}})
             return
@@ -111,12 +122,11 @@ class Network:
         if roll < 0.14:
             self._answer(answer, 500, {"error": {"code": 2, "message": "later"}})
             return
-        taken, shown = self._taken(sent, target, edge)
-        self.taken.append(taken)
-        self.world.tell(f"network took {taken.text!r} as {taken.external_id} from {sent.process}")
+        shown, echo = self._carry_out(sent) if not sent.body else self._keep(sent, target, edge)
         before = self.chance.random() < 0.3
         wait = 0.0 if before else self.chance.choice((0.05, 0.5, 3.0))
-        self.world.loop.call_later(wait, self.post, self._echo(taken, edge), context=_NOBODY)
+        if echo is not None:
+            self.world.loop.call_later(wait, self.post, echo, context=_NOBODY)
         if roll < 0.26:
             # It had its effect, and nobody will hear so.
             if self.chance.random() < 0.5:
@@ -133,6 +143,30 @@ class Network:
                 answer.set_result(response)
 
         self.world.loop.call_later(self.chance.choice((0.0, 0.02, 0.3)), arrive, context=_NOBODY)
+
+    def _keep(self, sent: "Sent", target: str, edge: str) -> tuple[Any, Any]:
+        taken, shown = self._taken(sent, target, edge)
+        self.taken.append(taken)
+        self.world.tell(f"network took {taken.text!r} as {taken.external_id} from {sent.process}")
+        return shown, self._echo(taken, edge)
+
+    def _carry_out(self, sent: "Sent") -> tuple[Any, Any]:
+        parts = urlsplit(sent.url)
+        item, _, edge = parts.path.strip("/").partition("/")
+        hides = "hide" if parts.query == "is_hidden=true" else "unhide"
+        operation = "delete" if sent.method == "DELETE" else "like" if edge == "likes" else hides
+        self.done.append(Done(item=item, operation=operation))
+        self.world.tell(f"network does {operation} to {item} for {sent.process}")
+        verb = {"delete": "remove", "like": None}.get(operation, operation)
+        return {"success": True}, self._changed(item, verb) if verb else None
+
+    def _changed(self, item: str, verb: str) -> Any:
+        seconds = int((EPOCH + timedelta(seconds=self.world.loop.time())).timestamp())
+        value = {"item": "comment", "verb": verb, "comment_id": item, "post_id": POST, "created_time": seconds}
+        return {
+            "object": "page",
+            "entry": [{"id": PAGE, "time": seconds, "changes": [{"field": "feed", "value": value}]}],
+        }
 
     def _taken(self, sent: "Sent", target: str, edge: str) -> tuple[Taken, Any]:
         at, payload = self.world.loop.time(), json.loads(sent.body)

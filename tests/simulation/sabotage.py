@@ -6,9 +6,10 @@ from datetime import timedelta
 from typing import Any, Final
 
 from services.ingest.handlers.intake import Intake
-from services.notifier.domain import claims, replies
+from services.notifier.domain import claims, moderation, replies
 from services.notifier.handlers.replies import Rules
 from shared.log.consumer.batch import BatchWork
+from shared.networks.port import Sent, Unknown
 from shared.web import idempotency
 
 
@@ -18,6 +19,15 @@ def _unknown_waits_again() -> None:
         return replace(reply, state="waiting", reason=reason, due_at=reply.claimed_at)
 
     replies.unknown = unknown
+
+
+def _lost_operations_are_done() -> None:
+    concluded = moderation.concluded
+
+    def hopeful(one: Any, outcome: Any, **more: Any) -> Any:
+        return concluded(one, Sent(external_id=None) if isinstance(outcome, Unknown) else outcome, **more)
+
+    moderation.concluded = hopeful
 
 
 def _takeover_is_not_heard() -> None:
@@ -75,9 +85,10 @@ def _acknowledged_before_stored() -> None:
 
 SABOTAGE: Final[Mapping[str, tuple[Callable[[], None], int]]] = {
     "unknown-waits-again": (_unknown_waits_again, 1),
+    "lost-operations-are-done": (_lost_operations_are_done, 1),
     "takeover-is-not-heard": (_takeover_is_not_heard, 1),
     "turn-is-not-compared": (_turn_is_not_compared, 1),
-    "turn-is-not-held": (_turn_is_not_held, 41),
+    "turn-is-not-held": (_turn_is_not_held, 1),
     "position-before-effects": (_position_before_effects, 1),
     "old-claims-send": (_old_claims_send, 1),
     "answers-are-not-kept": (_answers_are_not_kept, 1),

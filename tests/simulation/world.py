@@ -51,7 +51,8 @@ MESSAGES: Final = 6
 """The most that customers write."""
 
 _WEIGHTY: Final = re.compile(
-    r"(INSERT INTO|UPDATE|DELETE FROM) (notifier\.(reply|turn|feed)|tickets\.(ticket|reply|lease|turn|entry|message)"
+    r"(INSERT INTO|UPDATE|DELETE FROM) (notifier\.(reply|turn|feed|moderation)"
+    r"|tickets\.(ticket|reply|lease|turn|entry|message|moderation)"
     r"|ingest\.(inbox|item)|log\.event)"
 )
 """Statements around which trouble is worth having; polls, of which there are many, get little."""

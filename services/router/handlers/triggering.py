@@ -152,8 +152,11 @@ async def explain(tx: Transaction, workspace_id: str, ticket_id: str) -> list[di
         version = one.ruleset_version
         if version not in compiled:
             compiled |= {version: (await versions.rulesets(tx, {workspace_id: version}))[workspace_id]}
-        told = why(compiled[version].about(one.trigger, one.after_minutes), as_kept(one.facts))
-        explained.append({**_shown(one), "facts": told["facts"], "evidence": told["matched"], "missed": told["missed"]})
+        ruleset = compiled[version].about(one.trigger, one.after_minutes)
+        told = why(ruleset, as_kept(one.facts))
+        moderation = [msgspec.to_builtins(each) for each in ruleset.moderation(one.matched)]
+        seen = {"facts": told["facts"], "evidence": told["matched"], "missed": told["missed"]}
+        explained.append({**_shown(one), "moderation": moderation, **seen})
     return explained
 
 

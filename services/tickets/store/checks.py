@@ -6,6 +6,12 @@ from shared.db.checks import Check
 
 CHECKS: Final = (
     Check(
+        name="tickets: what is to be done to messages comes to an end",
+        sql="SELECT id FROM tickets.moderation WHERE state = 'requested' AND created_at < now() - interval '1 hour'",
+        meaning="somebody or a rule wanted a message hidden, deleted or liked, and nobody has told what came of it",
+        fix="see that notifier and tickets run, and look for dead letters: `baton dlq list`",
+    ),
+    Check(
         name="tickets: load is what is owned",
         sql="""
             SELECT l.agent_id, l.load, count(t.id) AS owned FROM tickets.agent_load l
