@@ -76,23 +76,20 @@ def by_rules(
     ]
 
 
-async def request(changes: Changes, asked: Sequence[Asked]) -> list[Moderation]:
+async def request(changes: Changes, asked: Sequence[Asked]) -> None:
     """Asks the notifier for each that was not asked for already; the locks of tickets and items are held."""
     if not asked:
-        return []
+        return
     made = await moderations.insert(changes.tx, [one.moderation for one in asked])
-    requested = []
     for one in asked:
         # The same may have been asked for twice at once.
         number = made.pop(one.moderation.id, None)
         if number is None:
             continue
         moderation = msgspec.structs.replace(one.moderation, number=number)
-        requested.append(moderation)
         changes.tx.traceparent = one.traceparent
         _record(changes, one.ticket_id, "moderation-requested", moderation, one.stored)
         _emit(changes, ModerationRequested, moderation, one.stored, one.ticket_id, cause=one.cause, chain=one.chain)
-    return requested
 
 
 async def moderate(

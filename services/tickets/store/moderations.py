@@ -14,6 +14,12 @@ from shared.events.payload import Actor
 _COLUMNS: Final = """
 id, number, workspace_id, message_id, operation, actor, rule, state, reason, code, created_at, settled_at
 """
+# What was done here and undone by hand in the network's own app is to be done again.
+_UNDONE: Final = """
+UPDATE tickets.moderation m SET stands = false FROM tickets.message x
+WHERE m.message_id = ANY($1::text[]) AND x.id = m.message_id AND m.stands AND m.state = 'done'
+    AND (m.operation, x.state) IN (('hide', 'visible'), ('unhide', 'hidden'))
+"""
 # Whatever was asked for under this id, or stands in the same way, is there already.
 _INSERT: Final = """
 INSERT INTO tickets.moderation (id, workspace_id, message_id, operation, actor, rule)
@@ -38,6 +44,7 @@ FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS n(id, state, reas
 
 async def insert(tx: Transaction, asked: Sequence[Moderation]) -> dict[str, int]:
     """Those that were not asked for before, by id, with their numbers; what contradicts them stands no longer."""
+    await tx.execute(_UNDONE, [one.message_id for one in asked])
     rows = await tx.fetch(
         _INSERT,
         [one.id for one in asked],

@@ -252,6 +252,18 @@ async def test_a_person_hides_shows_again_and_hides_again(floor: Floor) -> None:
     await floor.check_books()
 
 
+async def test_what_was_undone_in_the_networks_own_app_may_be_done_again(floor: Floor) -> None:
+    given = message(kind="comment")
+    await floor.deliver(routed(given, moderation=asked()))
+    await settle(floor)
+    await floor.deliver(routed(given, verb="unhidden"))
+    ann = await floor.add_agent("ann")
+    path = f"/v1/tickets/{(await floor.ticket())['id']}/messages/{given.id}/moderation"
+    async with person(floor, ann) as client:
+        assert (await client.post(path, json={"operation": "hide"})).json()["state"] == "requested"
+    assert await states(floor) == [("hide", "done", False), ("hide", "requested", True)]
+
+
 async def test_what_a_network_cannot_do_is_refused_with_its_name(floor: Floor) -> None:
     given = message(kind="dm")
     await floor.deliver(routed(given))
@@ -272,7 +284,6 @@ async def test_what_a_network_cannot_do_is_refused_with_its_name(floor: Floor) -
 async def test_a_deleted_message_is_moderated_no_more(floor: Floor) -> None:
     given = message(kind="comment")
     await floor.deliver(routed(given), routed(given, verb="deleted"))
-    # Taken back before it came, it made no ticket: here it came first.
     ann = await floor.add_agent("ann")
     [row] = await floor.rows("SELECT ticket_id FROM tickets.message")
     async with person(floor, ann) as client:
