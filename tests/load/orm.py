@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase
 
-from services.tickets.store import tables
+from services.tickets.store.tables import conversations, work
 from shared.db.pool import Topology
 from shared.db.tables import LOG_SCHEMA
 from shared.events.envelope import Event
@@ -31,47 +31,47 @@ class Base(DeclarativeBase):
 
 
 class Customer(Base):
-    __table__ = tables.customer
+    __table__ = conversations.customer
 
 
 class Identity(Base):
-    __table__ = tables.identity
+    __table__ = conversations.identity
 
 
 class Ticket(Base):
-    __table__ = tables.ticket
+    __table__ = conversations.ticket
 
 
 class Label(Base):
-    __table__ = tables.ticket_label
+    __table__ = conversations.ticket_label
 
 
 class Conversation(Base):
-    __table__ = tables.conversation
+    __table__ = conversations.conversation
 
 
 class Item(Base):
-    __table__ = tables.message
+    __table__ = conversations.message
 
 
 class Search(Base):
-    __table__ = tables.search
+    __table__ = conversations.search
 
 
 class Turn(Base):
-    __table__ = tables.turn
+    __table__ = conversations.turn
 
 
 class Entry(Base):
-    __table__ = tables.entry
+    __table__ = conversations.entry
 
 
 class Assignment(Base):
-    __table__ = tables.assignment
+    __table__ = work.assignment
 
 
 class Load(Base):
-    __table__ = tables.agent_load
+    __table__ = work.agent_load
 
 
 class LogEvent(Base):
