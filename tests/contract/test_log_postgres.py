@@ -301,7 +301,10 @@ async def test_only_what_every_group_committed_is_trimmed(process: Process) -> N
         await read(process, fast, 10)
         await read(process, slow, 4, max_records=4)
         assert await process.log.trim(timedelta(hours=1)) == 0
-        assert await process.log.trim(timedelta(0)) == 4
+        # The log trims by itself, too, and one at a time.
+        while not (gone := await process.log.trim(timedelta(0))):
+            continue
+        assert gone == 4
         assert await positions(process.database) == [(n, n) for n in range(4, 10)]
         assert by_key(await read(process, slow, 6)) == {"k": list(range(4, 10))}
     async with process.log.subscribe("new", [MESSAGES]) as new:
@@ -315,7 +318,9 @@ async def test_retention_runs_in_steps(process: Process) -> None:
     await append(process, *(encoded(f"key-{n % 9}", n) for n in range(1200)))
     async with process.log.subscribe("g", [MESSAGES]) as subscription:
         await read(process, subscription, 1200)
-        assert await process.log.trim(timedelta(0)) == 1200
+        while not (gone := await process.log.trim(timedelta(0))):
+            continue
+        assert gone == 1200
         await append(process, encoded("k", 1))
         assert by_key(await read(process, subscription, 1)) == {"k": [1]}
 
