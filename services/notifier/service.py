@@ -25,7 +25,7 @@ def build(runtime: Runtime) -> Service:
     return Service(
         name=NAME,
         router=router,
-        consumes=[Consume(group=NAME, topics=TOPICS, schema=NAME, handler=events.on_events)],
+        consumes=[Consume(group=NAME, topics=TOPICS, schema=NAME, handler=events.on_events, is_outward=True)],
         tasks={
             "replies": sender.run,
             "feed": hub.run,

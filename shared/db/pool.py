@@ -95,6 +95,8 @@ class Database:
     dsn: str = field(default="", repr=False)
     """Where it is; may hold a password."""
     topology: Topology = field(default_factory=Topology)
+    holds_log: bool = False
+    """The event log is read from this database: whoever has read an event and commits makes durable what led to it."""
     on_append: list[Callable[[frozenset[str]], None]] = field(default_factory=list)
     """Called after each commit that appended events, with their topics; must not block."""
 
@@ -151,16 +153,20 @@ class Database:
 
     @asynccontextmanager
     async def transaction(
-        self, scope: Scope, *, schema: str = "platform", traceparent: str | None = None
+        self, scope: Scope, *, schema: str = "platform", traceparent: str | None = None, lazy: bool = False
     ) -> AsyncIterator[Transaction]:
         """One transaction in one scope; commits when the block ends, rolls back when it raises.
+
+        A `lazy` one does not wait for the disk, where the event log is in this database: a crash of the server may take
+        it with all that came after it, so it is for work that is then found undone and done again.
 
         Raises Retryable when the database is away, busy or was too slow; then nothing was committed, except that a
         connection lost during COMMIT itself leaves it open whether it was: callers must be safe to run again.
         """
         with _reaching():
             async with self.pool.acquire(timeout=10) as connection:
-                tx = Transaction(connection, self, scope, schema=schema, traceparent=traceparent)
+                is_lazy = lazy and self.holds_log
+                tx = Transaction(connection, self, scope, schema=schema, traceparent=traceparent, is_lazy=is_lazy)
                 try:
                     await tx.begin()
                     yield tx

@@ -122,6 +122,7 @@ class Transaction:
         "_database",
         "_deferred",
         "_events",
+        "_is_lazy",
         "_now",
         "schema",
         "scope",
@@ -136,6 +137,7 @@ class Transaction:
         *,
         schema: str,
         traceparent: str | None,
+        is_lazy: bool = False,
     ) -> None:
         self._connection = connection
         self._database = database
@@ -143,6 +145,7 @@ class Transaction:
         self._deferred = Together()
         self._after: list[Callable[[], None]] = []
         self._begun = False
+        self._is_lazy = is_lazy
         self._now: datetime | None = None
         self.scope = scope
         self.schema = schema
@@ -263,7 +266,7 @@ class Transaction:
         """BEGIN, role and workspaces in one round trip."""
         # Before it is sent: whoever is cancelled meanwhile cannot know whether Postgres has begun.
         self._begun = True
-        await self._connection.execute(f"BEGIN; {_bind(self.scope)}")
+        await self._connection.execute(f"BEGIN; {_bind(self.scope)}{_LAZY if self._is_lazy else ''}")
 
     async def flush(self) -> None:
         """Writes the pending events, and what is deferred, now: for callers that must see them before the commit."""
@@ -316,6 +319,9 @@ class Transaction:
         """Runs what was registered, after the connection went back to the pool."""
         for effect in self._after:
             effect()
+
+
+_LAZY: Final = "; SET LOCAL synchronous_commit = off"
 
 
 def _bind(scope: Scope) -> str:

@@ -37,6 +37,9 @@ SHARDS: Final = 4
 """Shards of each topic: enough to show what partitions do, few enough to stay quick."""
 
 
+IS_LAZY: Final = "SELECT source = 'session' FROM pg_settings WHERE name = 'synchronous_commit'"
+"""Whether this transaction said that it does not wait for the disk; the server of tests never does."""
+
 MOST_DROPPING: Final = 20
 """Databases of tests that are over: each takes 10 MB of memory."""
 

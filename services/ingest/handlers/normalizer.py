@@ -90,7 +90,7 @@ class Normalizer:
 
     def _transaction(self, waiting: Sequence[Waiting]) -> AbstractAsyncContextManager[Transaction]:
         workspaces = Scope(frozenset(entry.workspace_id for entry in waiting))
-        return self._database.transaction(workspaces, schema=NAME)
+        return self._database.transaction(workspaces, schema=NAME, lazy=True)
 
     async def _normalize(self, tx: Transaction, waiting: Sequence[Waiting]) -> list[Settled]:
         deliveries = await store.deliveries(tx, waiting)

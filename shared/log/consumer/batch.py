@@ -115,7 +115,8 @@ class BatchWork:
     @asynccontextmanager
     async def _transaction(self, items: Sequence[Waiting]) -> AsyncIterator[Transaction]:
         workspaces = Batch(frozenset(item.workspace_id for item in items))
-        async with self._database.transaction(workspaces, schema=self._consume.schema) as tx:
+        lazy = not self._consume.is_outward
+        async with self._database.transaction(workspaces, schema=self._consume.schema, lazy=lazy) as tx:
             yield tx
 
     async def _commit(self, tx: Transaction, subscription: Subscription, batch: Fetched) -> None:

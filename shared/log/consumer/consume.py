@@ -58,6 +58,11 @@ class Consume:
     max_records: int = 500
     max_wait: timedelta = timedelta(milliseconds=250)
     """How long a fetch waits for the first record; also how long a stop may take while nothing comes."""
+    is_outward: bool = False
+    """Somebody outside of the database hears of what its batches leave: that is on the disk before.
+
+    Where log and tables are in one database, what others leave is on the disk once a batch is that has read of it.
+    """
     rest: timedelta = timedelta(0)
     """After a batch that was not full: for what may be a moment late, and costs less when more of it comes together."""
     tries: int = 5

@@ -52,6 +52,7 @@ class PostgresLog(Log):
     ) -> AsyncIterator[Self]:
         """Runs the sequencer and retention beside the block. Without `sequences`, another process must do both."""
         log = cls(database, pace=pace or Pace())
+        database.holds_log = True
         if not sequences:
             yield log
             return

@@ -16,7 +16,7 @@ from shared.events.catalogue import MESSAGES
 from shared.events.envelope import Encoded
 from shared.events.messages import ChannelChanged
 from tests.support.consuming import channel
-from tests.support.postgres import blocking, cut_connections, execute, open_database
+from tests.support.postgres import IS_LAZY, blocking, cut_connections, execute, open_database
 
 W1 = Workspace("w1")
 BOTH = Batch(frozenset({"w1", "w2"}))
@@ -398,6 +398,18 @@ async def test_a_cancelled_look_stays_cancelled_also_when_its_connection_is_gone
             task.cancel()
             cut_connections(database)
         assert task.cancelled()
+
+
+@pytest.mark.parametrize("holds_log", [True, False])
+async def test_a_lazy_commit_waits_for_the_disk_where_the_log_is_elsewhere(
+    database: Database, *, holds_log: bool
+) -> None:
+    # What a relay has sent to a broker would otherwise outlive the transaction that it came from.
+    database.holds_log = holds_log
+    async with database.transaction(W1, lazy=True) as tx:
+        assert await tx.fetchval(IS_LAZY) == holds_log
+    async with database.transaction(W1) as tx:
+        assert not await tx.fetchval(IS_LAZY)
 
 
 async def test_a_database_that_dies_while_it_is_left_is_left(dsn: str) -> None:

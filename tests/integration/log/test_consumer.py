@@ -29,7 +29,7 @@ from tests.support.consuming import (
     seen,
     until_seen,
 )
-from tests.support.postgres import cut_connections
+from tests.support.postgres import IS_LAZY, cut_connections
 from tests.support.waiting import answer, eventually
 
 # -- what a handler may rely on ---------------------------------------------------------------------------------
@@ -74,6 +74,22 @@ async def test_the_transaction_carries_the_trace_of_its_events(database: Databas
     async with consuming(database, log, consume(diary)):
         await until_seen(database, 2)
     assert diary.traces == [traces[names[0]] for names in diary.calls]
+
+
+@pytest.mark.parametrize("is_outward", [False, True])
+async def test_only_what_is_told_outside_waits_for_the_disk(
+    database: Database, log: Log, diary: Diary, *, is_outward: bool
+) -> None:
+    found: list[bool] = []
+
+    async def handle(tx: Transaction, events: Sequence[Event]) -> None:
+        found.append(await tx.fetchval(IS_LAZY))
+        await diary(tx, events)
+
+    await say(database, "k", "one")
+    async with consuming(database, log, consume(handle, is_outward=is_outward)):
+        await until_seen(database, 1)
+    assert found == [not is_outward]
 
 
 async def test_what_a_handler_asks_beforehand_is_asked_outside_of_any_transaction(

@@ -13,7 +13,9 @@ from shared.db.embedded import EmbeddedPostgres
 from shared.db.tables import LOG_SCHEMA
 from shared.events.catalogue import MESSAGES
 from shared.log.postgres import PostgresLog
-from tests.support.consuming import QUICK
+from shared.platform.tables import SCHEMA as PLATFORM_SCHEMA
+from tests.support.consuming import QUICK, Diary, consume, consuming, say, seen, until_seen
+from tests.support.demo import SCHEMA as DEMO_SCHEMA
 from tests.support.logs import Process, append, encoded, read
 from tests.support.postgres import open_database
 
@@ -25,7 +27,7 @@ UNHURRIED = {"wal_writer_delay": "10s", "fsync": "off"}
 @asynccontextmanager
 async def server(data: Path) -> AsyncIterator[tuple[EmbeddedPostgres, Process]]:
     async with EmbeddedPostgres.start(data, settings=UNHURRIED) as postgres:
-        await migrate.migrate(postgres.dsn, [LOG_SCHEMA], topics={MESSAGES: 1})
+        await migrate.migrate(postgres.dsn, [LOG_SCHEMA, PLATFORM_SCHEMA, DEMO_SCHEMA], topics={MESSAGES: 1})
         async with open_database(postgres.dsn) as database, PostgresLog.open(database, pace=QUICK) as log:
             yield postgres, Process(database, log)
 
@@ -53,3 +55,23 @@ async def test_events_are_read_once_whatever_the_crash_took(tmp_path: Path) -> N
         after = await read(process, subscription, 10)
     assert [record.value.decode() for record in (*before, *after)] == NAMES
     assert [record.position for record in (*before, *after)] == list(range(20))
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("is_outward", [False, True])
+async def test_what_a_crash_took_of_a_consumers_work_is_done_again(tmp_path: Path, *, is_outward: bool) -> None:
+    diary = Diary()
+    async with server(tmp_path / "data") as (postgres, process):
+        await say(process.database, "k", *NAMES)
+        async with consuming(process.database, process.log, consume(diary, is_outward=is_outward)):
+            await until_seen(process.database, len(NAMES))
+            os.kill(postgres.pid, signal.SIGKILL)
+
+    async with server(tmp_path / "data") as (postgres, process):
+        if is_outward:
+            # Others had been told: it was on the disk before.
+            assert await seen(process.database) == NAMES
+        await say(process.database, "k", "last")
+        async with consuming(process.database, process.log, consume(diary, is_outward=is_outward)):
+            await until_seen(process.database, len(NAMES) + 1)
+        assert await seen(process.database) == [*NAMES, "last"]
