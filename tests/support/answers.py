@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -20,7 +20,7 @@ from shared.platform.models import WorkspaceSettings, changed
 from shared.platform.scopes import ROLES
 from shared.platform.store import workspaces
 from shared.web.auth import Principal
-from tests.support.floor import AT, HOME, OTHER, Floor, agent, message, routed
+from tests.support.floor import AT, HOME, Floor, agent, message, routed
 
 Work = Callable[[Transaction], Awaitable[Any]]
 
@@ -34,7 +34,7 @@ _AGE_PRESENCE: Final = "UPDATE tickets.presence SET expires_at = expires_at - $1
 
 @dataclass(slots=True)
 class Answers:
-    """Somebody waits for an answer in one workspace; the other has a ticket that nothing may touch."""
+    """Somebody waits for an answer in one workspace, and perhaps the same in the other one."""
 
     floor: Floor
     ticket_id: str = ""
@@ -42,6 +42,8 @@ class Answers:
     told_before: int = 0
     network: str = "api"
     """The generic one takes answers for ever."""
+    elsewhere: "Answers | None" = None
+    """The same in the other workspace."""
     heart: lease.Heart = field(init=False)
     _counter: int = field(default=0)
 
@@ -56,8 +58,18 @@ class Answers:
         await self.mark()
         return self
 
-    async def says(self, external_id: str, *, workspace: str = HOME, **fields: Any) -> Message:
+    async def open_both(self, **fields: Any) -> "Answers":
+        """A customer's first message, to both workspaces."""
+        self.elsewhere = await replace(self, floor=self.floor.elsewhere).open(**fields)
+        return await self.open(**fields)
+
+    def here(self, who: Principal) -> Principal:
+        """Whoever tests know by a name alone is at home where the story is told."""
+        return replace(who, workspace_id=self.floor.home) if who.workspace_id == HOME else who
+
+    async def says(self, external_id: str, *, workspace: str | None = None, **fields: Any) -> Message:
         """The customer writes."""
+        workspace = workspace or self.floor.home
         self._counter += 1
         given = {"network": self.network, "occurred_at": AT + timedelta(seconds=self._counter)} | fields
         item = message(external_id, workspace=workspace, channel=f"chn_{workspace}", **given)
@@ -68,7 +80,7 @@ class Answers:
         """An item that the brand wrote, as the network shows it: an echo, or a native answer."""
         self._counter += 1
         said = {name: fields.pop(name) for name in ("verb", "reason") if name in fields}
-        conversation = ids.digest("cnv", f"chn_{HOME}", fields.pop("customer", "c1"))
+        conversation = ids.digest("cnv", f"chn_{self.floor.home}", fields.pop("customer", "c1"))
         given = {
             "network": self.network,
             "direction": "out",
@@ -78,8 +90,7 @@ class Answers:
             "occurred_at": AT + timedelta(seconds=self._counter),
             "text": text,
         } | fields
-        item = message(external_id, channel=f"chn_{HOME}", **given)
-        return routed(item, **said)
+        return routed(self.floor.message(external_id, **given), **said)
 
     async def act(self, who: Principal, work: Work) -> Any:
         """One request as the HTTP face runs it: a refusal that keeps its effects is committed, then raised."""
@@ -94,43 +105,43 @@ class Answers:
 
     async def lease(self, who: Principal, *, ticket: str | None = None, session: str | None = None) -> Any:
         """Tries to take the lease."""
-        desk, ticket_id = self.floor.desk, ticket or self.ticket_id
+        who, desk, ticket_id = self.here(who), self.floor.desk, ticket or self.ticket_id
         return await self.attempt(who, lambda tx: lease.acquire(tx, desk, who, ticket_id, session=session))
 
     async def beat(self, who: Principal, fence: int, *, active: bool = False, ticket: str | None = None) -> Any:
         """A heartbeat, as the HTTP face runs it."""
-        desk, ticket_id = self.floor.desk, ticket or self.ticket_id
+        who, desk, ticket_id = self.here(who), self.floor.desk, ticket or self.ticket_id
         if kept := await self.heart.beat(who, ticket_id, fence=fence, active=active):
             return kept
         return await self.attempt(who, lambda tx: lease.heartbeat(tx, desk, who, ticket_id, fence=fence, active=active))
 
     async def release(self, who: Principal, *, fence: int | None = None, ticket: str | None = None) -> Any:
         """Gives the lease back."""
-        desk, ticket_id = self.floor.desk, ticket or self.ticket_id
+        who, desk, ticket_id = self.here(who), self.floor.desk, ticket or self.ticket_id
         return await self.attempt(who, lambda tx: lease.release(tx, desk, who, ticket_id, fence=fence))
 
     async def take_over(self, who: Principal, *, mode: Any = "auto", ticket: str | None = None) -> Any:
         """A takeover."""
-        desk, ticket_id = self.floor.desk, ticket or self.ticket_id
+        who, desk, ticket_id = self.here(who), self.floor.desk, ticket or self.ticket_id
         return await self.attempt(who, lambda tx: lease.take_over(tx, desk, who, ticket_id, mode=mode, session=None))
 
     async def write(
         self, who: Principal, text: str = "Hi", *, ticket: str | None = None, seen: int | None = None, **fields: Any
     ) -> Any:
         """An answer by somebody who has seen everything, unless the test says how much."""
-        desk, ticket_id = self.floor.desk, ticket or self.ticket_id
+        who, desk, ticket_id = self.here(who), self.floor.desk, ticket or self.ticket_id
         seen_seq = await self.last_seq(ticket_id) if seen is None else seen
         order = Order(text=text, seen_seq=seen_seq, **fields)
         return await self.attempt(who, lambda tx: reply.submit(tx, desk, who, ticket_id, order))
 
     async def cancel(self, who: Principal, reply_id: str) -> Any:
         """Takes an answer back."""
-        desk = self.floor.desk
+        who, desk = self.here(who), self.floor.desk
         return await self.attempt(who, lambda tx: reply.cancel(tx, desk, who, reply_id))
 
     async def settle(self, who: Principal, reply_id: str, *, was_sent: bool, external_id: str | None = None) -> Any:
         """A person says what became of an answer."""
-        desk = self.floor.desk
+        who, desk = self.here(who), self.floor.desk
         return await self.attempt(
             who, lambda tx: reply.settle(tx, desk, who, reply_id, was_sent=was_sent, external_id=external_id)
         )
@@ -160,8 +171,9 @@ class Answers:
         ]
         await retried(lambda: self._apply(events))
 
-    async def choose(self, workspace: str = HOME, **settings: Any) -> None:
-        """Changes settings of a workspace, shorter than its API would take."""
+    async def choose(self, **settings: Any) -> None:
+        """Changes settings of the workspace, shorter than its API would take."""
+        workspace = self.floor.home
         async with self.floor.database.transaction(Workspace(workspace)) as tx:
             before = await workspaces.settings(tx, workspace)
             chosen = changed(before, {"lease_scope": settings.pop("lease_scope", before.lease_scope)})
@@ -201,18 +213,6 @@ class Answers:
         )
         return {row["text"]: row["answer_id"] for row in rows}
 
-    async def open_elsewhere(self) -> None:
-        """The same customer on the same network writes to the other workspace."""
-        item = message("m1", workspace=OTHER, channel=f"chn_{OTHER}", network=self.network, occurred_at=AT)
-        await self.floor.deliver(routed(item))
-
-    async def check_elsewhere(self) -> None:
-        """Nothing reached the other workspace since its customer wrote."""
-        assert await self.floor.told(workspace=OTHER) == ["ticket.created.v1", "assignment.offered.v1"]
-        for table in ("lease", "reply", "reply_turn", "draft", "collision", "echo", "presence"):
-            assert await self.floor.rows(f"SELECT 1 FROM tickets.{table}", workspace=OTHER) == []
-        assert (await self.floor.ticket(workspace=OTHER))["last_seq"] == 2
-
     async def mark(self) -> None:
         """From here on `told` begins anew."""
         self.told_before = len(await self.floor.events())
@@ -228,7 +228,7 @@ class Answers:
     async def _once(self, who: Principal, work: Work) -> Any:
         kept: Refusal | None = None
         result: Any = None
-        scope = Workspace(who.workspace_id)
+        scope = Workspace(self.here(who).workspace_id)
         async with self.floor.database.transaction(scope, schema="tickets") as tx:
             try:
                 result = await work(tx)
@@ -246,7 +246,7 @@ class Answers:
             await deliveries.on_delivery(tx, events, desk=self.floor.desk)
 
     def _about(self, reply_id: str) -> dict[str, Any]:
-        return {"workspace_id": HOME, "ticket_id": self.ticket_id, "reply_id": reply_id, "at": AT}
+        return {"workspace_id": self.floor.home, "ticket_id": self.ticket_id, "reply_id": reply_id, "at": AT}
 
 
 async def retried(work: Callable[[], Awaitable[Any]]) -> Any:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
 from services.tickets.handlers import routed as routing
@@ -31,21 +31,36 @@ OTHER: Final = "wsp_2"
 
 @dataclass(slots=True)
 class Floor:
-    """Both workspaces, and the doors to them."""
+    """Both workspaces, and the doors to them; where a test names none, it is at home."""
 
     database: Database
     desk: Desk
+    home: str = HOME
+
+    @property
+    def elsewhere(self) -> "Floor":
+        """The same floor for somebody who is at home in the other workspace."""
+        return replace(self, home=OTHER if self.home == HOME else HOME)
+
+    def agent(self, agent_id: str, *, role: Role = "agent") -> Principal:
+        """The principal of an agent of this workspace."""
+        return agent(agent_id, workspace=self.home, role=role)
+
+    def message(self, external_id: str = "m1", **changes: Any) -> Message:
+        """What a customer writes to this workspace: in the other one, the same has another channel and another id."""
+        return message(external_id, workspace=self.home, channel=f"chn_{self.home}", **changes)
 
     async def add_agent(
         self,
         name: str,
         *,
-        workspace: str = HOME,
+        workspace: str | None = None,
         team: str | None = "care",
         capacity: int = 50,
         availability: str = "available",
     ) -> str:
         """An agent `agt_<workspace>_<name>`, in a team."""
+        workspace = workspace or self.home
         agent_id = f"agt_{workspace}_{name}"
         async with self.database.transaction(Workspace(workspace)) as tx:
             await agents.create(
@@ -55,8 +70,9 @@ class Floor:
                 await teams.add_member(tx, workspace, team, agent_id)
         return agent_id
 
-    async def add_team(self, team: str, *, workspace: str = HOME, seconds: int | None = None) -> None:
+    async def add_team(self, team: str, *, workspace: str | None = None, seconds: int | None = None) -> None:
         """A team; with `seconds`, its offers must be accepted within so long."""
+        workspace = workspace or self.home
         async with self.database.transaction(Workspace(workspace)) as tx:
             await teams.create(
                 tx,
@@ -80,44 +96,44 @@ class Floor:
                 return
         raise AssertionError("the batch was never applied")
 
-    async def act(self, work: Callable[[Transaction], Awaitable[T]], *, workspace: str = HOME) -> T:
+    async def act(self, work: Callable[[Transaction], Awaitable[T]], *, workspace: str | None = None) -> T:
         """One request's transaction."""
-        async with self.database.transaction(Workspace(workspace), schema="tickets") as tx:
+        async with self.database.transaction(Workspace(workspace or self.home), schema="tickets") as tx:
             return await work(tx)
 
-    async def attempt(self, work: Callable[[Transaction], Awaitable[Any]], *, workspace: str = HOME) -> Any:
+    async def attempt(self, work: Callable[[Transaction], Awaitable[Any]], *, workspace: str | None = None) -> Any:
         """What a request came to, refusals included."""
         try:
             return await self.act(work, workspace=workspace)
         except BatonError as refusal:
             return refusal
 
-    async def rows(self, sql: str, *arguments: Any, workspace: str = HOME) -> list[dict[str, Any]]:
+    async def rows(self, sql: str, *arguments: Any, workspace: str | None = None) -> list[dict[str, Any]]:
         """What is stored in one workspace."""
-        async with self.database.transaction(Workspace(workspace)) as tx:
+        async with self.database.transaction(Workspace(workspace or self.home)) as tx:
             return [dict(row) for row in await tx.fetch(sql, *arguments)]
 
-    async def ticket(self, *, workspace: str = HOME) -> dict[str, Any]:
+    async def ticket(self, *, workspace: str | None = None) -> dict[str, Any]:
         """The only ticket."""
         [row] = await self.rows("SELECT * FROM tickets.ticket", workspace=workspace)
         return row
 
-    async def told(self, *, workspace: str = HOME) -> list[str]:
+    async def told(self, *, workspace: str | None = None) -> list[str]:
         """The types of the events on the tickets' topic, in order."""
         return [event.type for event in await self.events(workspace=workspace)]
 
-    async def events(self, *, workspace: str = HOME) -> list[Event]:
+    async def events(self, *, workspace: str | None = None) -> list[Event]:
         """The events on the tickets' topic, in order."""
         from shared.db.transaction import Owner, decode_headers
 
         async with self.database.transaction(Owner()) as tx:
             rows = await tx.fetch(
                 "SELECT headers, value FROM log.event WHERE topic = 'baton.tickets.v1' AND workspace_id = $1 ORDER BY id",
-                workspace,
+                workspace or self.home,
             )
         return [envelope.decode(decode_headers(row["headers"]), row["value"]) for row in rows]
 
-    async def check_books(self, *, workspace: str = HOME) -> None:
+    async def check_books(self, *, workspace: str | None = None) -> None:
         """Loads are what tickets say, each ticket has at most one current assignment, and it says who owns it."""
         loads = await self.rows(
             """
@@ -154,7 +170,7 @@ class Floor:
 
 @asynccontextmanager
 async def open_floor(database: Database) -> AsyncIterator[Floor]:
-    """Both workspaces; `wsp_2` has the same customers, channels and teams, and nothing may ever reach it."""
+    """Both workspaces, with the same teams."""
     for workspace in (HOME, OTHER):
         async with database.transaction(Workspace(workspace)) as tx:
             await workspaces.create(tx, workspace, name=workspace, settings=WorkspaceSettings())

@@ -20,7 +20,7 @@ ANN, BEN = CROWD[:2]
 
 @pytest.fixture
 async def answers(wide_floor: Floor) -> Answers:
-    return await Answers(wide_floor).open()
+    return await Answers(wide_floor).open_both()
 
 
 async def held(answers: Answers) -> dict[str, tuple[Principal, int]]:
@@ -114,7 +114,6 @@ async def test_two_tickets_of_one_customer_share_a_lease(answers: Answers) -> No
 
 
 async def test_nobody_keeps_a_lease_of_another_workspace(answers: Answers) -> None:
-    await answers.open_elsewhere()
     mine = await answers.lease(ANN)
     stranger = agent(ANN.id, workspace=OTHER)
     assert await answers.heart.beat(stranger, answers.ticket_id, fence=mine["fence"], active=True) is None

@@ -1,7 +1,8 @@
-"""Fifty at once, on connections of their own: one holder, one answer, and no text lost."""
+"""Fifty at once, in each of two workspaces, on connections of their own: one holder, one answer, and no text lost."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,8 +13,9 @@ from services.tickets.handlers import joining
 from services.tickets.handlers.joining import Evidence
 from shared.db.transaction import Owner
 from shared.errors import Refusal
-from tests.support.answers import HOME, Answers, agent, bot
-from tests.support.floor import AT, Floor, at_once, message, routed
+from tests.support.answers import Answers, agent, bot
+from tests.support.both import check_apart, in_both_workspaces
+from tests.support.floor import AT, Floor, at_once, routed
 
 CROWD = [agent(f"agt_{n:02}") for n in range(50)]
 ANN, BEN = CROWD[:2]
@@ -23,12 +25,8 @@ ROUNDS = 12
 
 
 @pytest.fixture
-async def answers(wide_floor: Floor) -> AsyncIterator[Answers]:
-    answers = await Answers(wide_floor).open()
-    await answers.open_elsewhere()
-    yield answers
-    await answers.check_elsewhere()
-    await wide_floor.check_books()
+async def answers(wide_floor: Floor) -> Answers:
+    return await Answers(wide_floor).open_both()
 
 
 async def both(first: Callable[[], Awaitable[Any]], second: Callable[[], Awaitable[Any]]) -> tuple[Any, Any]:
@@ -37,6 +35,7 @@ async def both(first: Callable[[], Awaitable[Any]], second: Callable[[], Awaitab
     return one, two
 
 
+@in_both_workspaces
 async def test_of_fifty_who_want_the_lease_one_gets_it_and_fences_only_grow(answers: Answers) -> None:
     fences = []
     for _ in range(4):
@@ -51,6 +50,7 @@ async def test_of_fifty_who_want_the_lease_one_gets_it_and_fences_only_grow(answ
     assert acquired == fences
 
 
+@in_both_workspaces
 async def test_of_fifty_who_answer_one_is_queued_and_every_other_text_is_kept(answers: Answers) -> None:
     seen = await answers.last_seq()
     results = await at_once([lambda who=who: answers.write(who, f"By {who.id}", seen=seen) for who in CROWD])
@@ -66,6 +66,7 @@ async def test_of_fifty_who_answer_one_is_queued_and_every_other_text_is_kept(an
     assert await answers.ledger() == [("prevented", "lease-held")] * 49
 
 
+@in_both_workspaces
 async def test_of_fifty_who_answer_without_any_lease_one_is_queued(answers: Answers) -> None:
     first = await answers.write(ANN, "First")
     await answers.release(ANN)
@@ -76,6 +77,7 @@ async def test_of_fifty_who_answer_without_any_lease_one_is_queued(answers: Answ
     assert sum(isinstance(result, dict) for result in results) == 1
 
 
+@in_both_workspaces
 async def test_a_lease_is_either_renewed_or_taken_at_its_end_never_both(answers: Answers) -> None:
     await answers.choose(lease_ttl=40)
     outcomes = set()
@@ -92,6 +94,7 @@ async def test_a_lease_is_either_renewed_or_taken_at_its_end_never_both(answers:
     assert outcomes
 
 
+@in_both_workspaces
 async def test_what_was_queued_before_a_takeover_precedes_it_in_the_tickets_order(answers: Answers) -> None:
     outcomes = set()
     for number in range(ROUNDS):
@@ -116,6 +119,7 @@ async def test_what_was_queued_before_a_takeover_precedes_it_in_the_tickets_orde
     assert outcomes <= {"dict", "FencedOff"}
 
 
+@in_both_workspaces
 async def test_an_answer_is_either_queued_before_a_customers_message_or_refused(answers: Answers) -> None:
     for number in range(ROUNDS):
         seen = await answers.last_seq()
@@ -132,6 +136,7 @@ async def test_an_answer_is_either_queued_before_a_customers_message_or_refused(
             assert [missed["seq"] for missed in wrote.fields["missed"]] == [arrived["seq"]]
 
 
+@in_both_workspaces
 async def test_an_answer_is_either_queued_before_a_native_one_or_refused(answers: Answers) -> None:
     for number in range(ROUNDS):
         await answers.says(f"n{number}", text=f"Question {number}")
@@ -152,6 +157,7 @@ async def test_an_answer_is_either_queued_before_a_native_one_or_refused(answers
     assert len(await answers.drafts()) == ROUNDS
 
 
+@in_both_workspaces
 async def test_after_a_takeover_no_heartbeat_of_the_old_holder_passes(answers: Answers) -> None:
     mine = await answers.lease(ANN)
     works: list[Callable[[], Awaitable[Any]]] = [lambda: answers.take_over(LEA, mode="force")]
@@ -162,6 +168,7 @@ async def test_after_a_takeover_no_heartbeat_of_the_old_holder_passes(answers: A
     assert (await answers.beat(LEA, taken["fence"]))["fence"] == taken["fence"]
 
 
+@in_both_workspaces
 async def test_bots_and_humans_at_once_leave_one_answer_that_may_leave(answers: Answers) -> None:
     writers = [bot(f"bot{n}") for n in range(10)] + CROWD[:10]
     results = await at_once([lambda who=who: answers.write(who, f"By {who.id}") for who in writers])
@@ -174,11 +181,12 @@ async def test_bots_and_humans_at_once_leave_one_answer_that_may_leave(answers: 
     assert len(await answers.drafts()) == 20 - len(queued)
 
 
+@in_both_workspaces
 async def test_linking_while_both_sides_answer_loses_no_text(answers: Answers) -> None:
     floor = answers.floor
     for number in range(4):
         name = f"twin{number}"
-        given = message(name, channel=f"chn_{HOME}", author=name, network="api", occurred_at=AT)
+        given = floor.message(name, author=name, network="api", occurred_at=AT)
         await floor.deliver(routed(given))
         [second] = await floor.rows(
             "SELECT t.* FROM tickets.ticket t JOIN tickets.message m ON m.ticket_id = t.id WHERE m.external_id = $1",
@@ -187,11 +195,11 @@ async def test_linking_while_both_sides_answer_loses_no_text(answers: Answers) -
         seen = await answers.last_seq()
 
         async def link(second: dict[str, Any] = second) -> Any:
-            proof = Evidence(kind="email")
+            lea, proof = answers.here(LEA), Evidence(kind="email")
             return await answers.attempt(
-                LEA,
+                lea,
                 lambda tx: joining.link(
-                    tx, floor.desk, LEA, answers.customer_id, other=second["customer_id"], evidence=proof
+                    tx, floor.desk, lea, answers.customer_id, other=second["customer_id"], evidence=proof
                 ),
             )
 
@@ -218,6 +226,7 @@ async def test_linking_while_both_sides_answer_loses_no_text(answers: Answers) -
     assert sum(text.startswith("Theirs") for text in texts) == 4
 
 
+@in_both_workspaces
 async def test_of_two_who_settle_an_unknown_answer_one_is_believed(answers: Answers) -> None:
     queued = await answers.write(ANN)
     await answers.lost(queued["id"])
@@ -232,10 +241,15 @@ async def test_of_two_who_settle_an_unknown_answer_one_is_believed(answers: Answ
 async def test_without_presence_the_second_answer_is_refused_all_the_same(answers: Answers) -> None:
     async with answers.floor.database.transaction(Owner()) as tx:
         await tx.execute("ALTER TABLE tickets.presence RENAME TO gone")
+    await at_once([partial(_is_refused_all_the_same, there) for there in (answers, answers.elsewhere) if there])
+    async with answers.floor.database.transaction(Owner()) as tx:
+        await tx.execute("ALTER TABLE tickets.gone RENAME TO presence")
+    await check_apart(answers.floor)
+
+
+async def _is_refused_all_the_same(answers: Answers) -> None:
     first, second = await answers.write(ANN), await answers.write(BEN)
     assert first["state"] == "queued"
     assert isinstance(second, LeaseHeld)
     [draft] = await answers.drafts()
     assert draft["agent_id"] == BEN.id
-    async with answers.floor.database.transaction(Owner()) as tx:
-        await tx.execute("ALTER TABLE tickets.gone RENAME TO presence")
