@@ -10,6 +10,7 @@ from services.tickets.handlers.ledger import Desk
 from shared.events.payload import Actor
 from shared.events.tickets import AnswerDetected, EchoMatched
 from tests.support.answers import HOME, Answers, agent
+from tests.support.both import in_both_workspaces
 from tests.support.clock import WrongIds
 from tests.support.floor import AT, Floor, message, routed
 
@@ -19,7 +20,7 @@ BEN = agent("agt_ben")
 
 @pytest.fixture
 async def answers(floor: Floor) -> Answers:
-    return await Answers(floor).open()
+    return await Answers(floor).open_both()
 
 
 async def seen(answers: Answers, *events: Any) -> list[str]:
@@ -32,6 +33,7 @@ def matched(events: list[Any]) -> list[tuple[str, str]]:
     return [(e.data.reply_id, e.data.external_id) for e in events if isinstance(e.data, EchoMatched)]
 
 
+@in_both_workspaces
 async def test_an_echo_with_our_correlation_id_is_our_own(answers: Answers) -> None:
     queued = await answers.write(ANN, "Hi")
     told = await seen(answers, answers.shows("e1", text="anything", correlation_id=queued["id"]))
@@ -42,6 +44,18 @@ async def test_an_echo_with_our_correlation_id_is_our_own(answers: Answers) -> N
     assert await answers.ledger() == []
 
 
+async def test_what_bears_the_ids_of_another_workspaces_answer_is_native_here(answers: Answers) -> None:
+    there = answers.elsewhere
+    assert there is not None
+    queued = await answers.write(ANN, "Hi")
+    await answers.sent(queued["id"], "e1")
+    native = there.shows("e1", text="Hi", correlation_id=queued["id"])
+    assert await seen(there, native) == ["answer.detected"]
+    assert (await there.turns(), await there.ledger()) == ({"Hello": native.data.message.id}, [])
+    assert (await answers.turns(), await answers.ledger()) == ({"Hello": queued["id"]}, [])
+
+
+@in_both_workspaces
 async def test_an_echo_settles_an_unknown_reply_through_the_notifier(answers: Answers) -> None:
     queued = await answers.write(ANN, "Hi")
     await answers.lost(queued["id"])
@@ -51,6 +65,7 @@ async def test_an_echo_settles_an_unknown_reply_through_the_notifier(answers: An
     assert await answers.state(queued["id"]) == "sent"
 
 
+@in_both_workspaces
 async def test_an_echo_of_what_was_sent_under_that_name_is_taken_silently(answers: Answers) -> None:
     queued = await answers.write(ANN, "Hi")
     await answers.sent(queued["id"], "e1")
@@ -60,6 +75,7 @@ async def test_an_echo_of_what_was_sent_under_that_name_is_taken_silently(answer
     assert await answers.ledger() == []
 
 
+@in_both_workspaces
 async def test_an_echo_names_a_reply_to_which_the_network_gave_no_name(answers: Answers) -> None:
     queued = await answers.write(ANN, "Hi &amp; bye")
     await answers.sent(queued["id"], None)
@@ -69,6 +85,7 @@ async def test_an_echo_names_a_reply_to_which_the_network_gave_no_name(answers: 
     assert "collision.happened" in await seen(answers, answers.shows("e2", text="Hi & bye"))
 
 
+@in_both_workspaces
 async def test_an_echo_before_the_sends_answer_waits_and_is_then_matched(answers: Answers) -> None:
     queued = await answers.write(ANN, "Hi there")
     assert await seen(answers, answers.shows("e1", text="hi  there ")) == ["reply.cancelled"]
@@ -81,6 +98,7 @@ async def test_an_echo_before_the_sends_answer_waits_and_is_then_matched(answers
     assert await answers.ledger() == []
 
 
+@in_both_workspaces
 async def test_an_echo_that_waits_names_a_reply_sent_without_a_name(answers: Answers) -> None:
     queued = await answers.write(ANN, "Hi there")
     await answers.floor.deliver(answers.shows("e1", text="Hi there"))
@@ -90,6 +108,7 @@ async def test_an_echo_that_waits_names_a_reply_sent_without_a_name(answers: Ans
     assert row["external_id"] == "e1"
 
 
+@in_both_workspaces
 async def test_an_echo_that_waits_matches_a_reply_that_became_unknown(answers: Answers) -> None:
     queued = await answers.write(ANN, "Hi there")
     await answers.floor.deliver(answers.shows("e1", text="Hi there"))
@@ -97,6 +116,7 @@ async def test_an_echo_that_waits_matches_a_reply_that_became_unknown(answers: A
     assert matched(await answers.heard()) == [(queued["id"], "e1")]
 
 
+@in_both_workspaces
 async def test_the_same_words_under_another_name_were_a_native_answer(answers: Answers) -> None:
     queued = await answers.write(ANN, "Hi there")
     await answers.floor.deliver(answers.shows("e1", text="Hi there"))
@@ -108,6 +128,7 @@ async def test_the_same_words_under_another_name_were_a_native_answer(answers: A
 
 
 @pytest.mark.parametrize("fate", ["held", "failed"])
+@in_both_workspaces
 async def test_the_same_words_are_a_native_answer_if_ours_did_not_leave(answers: Answers, fate: str) -> None:
     queued = await answers.write(ANN, "Hi there")
     native = answers.shows("e1", text="Hi there")
@@ -129,6 +150,7 @@ async def test_a_second_item_with_the_same_words_does_not_wait_for_the_same_repl
     assert await answers.turns() == {"Hello": second.data.message.id}
 
 
+@in_both_workspaces
 async def test_a_native_answer_takes_the_turns_ends_the_lease_and_stops_what_waits(answers: Answers) -> None:
     queued = await answers.write(ANN, "Mine")
     before = await answers.last_seq()
@@ -136,7 +158,7 @@ async def test_a_native_answer_takes_the_turns_ends_the_lease_and_stops_what_wai
     assert await seen(answers, native) == ["answer.detected", "reply.cancelled", "lease.revoked"]
     detected, cancelled, revoked = [event.data for event in await answers.heard()]
     assert isinstance(detected, AnswerDetected)
-    given = message("m1", channel=f"chn_{HOME}")
+    given = answers.floor.message("m1")
     assert (detected.message_id, detected.turns) == (native.data.message.id, (given.id,))
     assert (cancelled.reply_id, cancelled.reason) == (queued["id"], "turn-taken")
     assert (revoked.reason, revoked.lease.fence, revoked.lease.holder.id) == (
@@ -174,6 +196,7 @@ async def test_a_native_answer_beside_ours_is_owned_up_to(answers: Answers) -> N
     assert await answers.turns() == {"Hello": queued["id"]}
 
 
+@in_both_workspaces
 async def test_a_reply_that_was_leaving_when_a_native_answer_was_found_is_owned_up_to(answers: Answers) -> None:
     queued = await answers.write(ANN, "Ours")
     native = answers.shows("e1", text="Theirs")

@@ -10,6 +10,7 @@ from shared.clock import SystemClock
 from shared.db.transaction import Workspace
 from shared.errors import Forbidden
 from tests.support.answers import HOME, Answers, agent, bot
+from tests.support.both import in_both_workspaces
 from tests.support.clock import ManualClock
 from tests.support.floor import AT, Floor, message, open_floor, routed
 from tests.support.postgres import open_database
@@ -23,7 +24,7 @@ BOT = bot("echo")
 
 @pytest.fixture
 async def answers(floor: Floor) -> Answers:
-    return await Answers(floor).open()
+    return await Answers(floor).open_both()
 
 
 async def test_the_holder_is_named_to_whoever_comes_second(answers: Answers) -> None:
@@ -72,6 +73,7 @@ async def test_a_heartbeat_passes_while_somebody_else_has_the_tickets_locked(ans
     assert (await answers.act(ANN, while_locked))["fence"] == mine["fence"]
 
 
+@in_both_workspaces
 async def test_a_heartbeat_that_comes_too_late_is_fenced_off(answers: Answers) -> None:
     mine = await answers.lease(ANN)
     await answers.age(31)
@@ -81,6 +83,7 @@ async def test_a_heartbeat_that_comes_too_late_is_fenced_off(answers: Answers) -
     assert isinstance(await answers.beat(ANN, mine["fence"]), FencedOff)
 
 
+@in_both_workspaces
 async def test_the_next_holder_records_that_the_lease_had_expired(answers: Answers) -> None:
     await answers.lease(ANN)
     await answers.age(31)

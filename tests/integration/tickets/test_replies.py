@@ -18,6 +18,7 @@ from shared.events.messages import Attachment
 from shared.events.payload import Actor
 from shared.events.tickets import ReplyQueued, Turn
 from tests.support.answers import HOME, Answers, agent, bot
+from tests.support.both import in_both_workspaces
 from tests.support.floor import AT, OTHER, Floor, message, routed
 
 ANN = agent("agt_ann")
@@ -28,7 +29,7 @@ BOT = bot("echo")
 
 @pytest.fixture
 async def answers(floor: Floor) -> Answers:
-    return await Answers(floor).open()
+    return await Answers(floor).open_both()
 
 
 async def own(answers: Answers, owner: str | None) -> None:
@@ -65,6 +66,7 @@ async def test_an_answer_takes_all_open_turns_up_to_what_its_writer_had_seen(ans
     assert seen < queued["seq"]
 
 
+@in_both_workspaces
 async def test_a_customers_message_that_the_writer_has_not_seen_refuses_with_exactly_it(answers: Answers) -> None:
     seen = await answers.last_seq()
     await answers.says("m2", text="Wait!")
@@ -157,6 +159,7 @@ async def test_an_answer_counts_as_activity(answers: Answers) -> None:
         ("unknown", TurnTaken),
     ],
 )
+@in_both_workspaces
 async def test_a_second_writer_meets_the_first_ones_fate(answers: Answers, fate: str, expected: type) -> None:
     seen = await answers.last_seq()
     first = await answers.write(ANN, "First", seen=seen)
@@ -445,9 +448,10 @@ async def test_a_batch_settles_many_answers_of_two_workspaces(floor: Floor) -> N
     assert (await floor.rows("SELECT state FROM tickets.reply", workspace=OTHER)) == [{"state": "sent"}]
 
 
+@in_both_workspaces
 async def test_linking_customers_turns_waiting_answers_of_the_source_into_drafts(answers: Answers) -> None:
     floor = answers.floor
-    other = message("n1", channel=f"chn_{HOME}", author="c2", network="api", occurred_at=AT)
+    lea, other = answers.here(LEA), floor.message("n1", author="c2", network="api", occurred_at=AT)
     await floor.deliver(routed(other))
     [second] = await floor.rows("SELECT * FROM tickets.ticket WHERE id <> $1", answers.ticket_id)
     kept = await answers.write(ANN, "Kept")
@@ -455,9 +459,9 @@ async def test_linking_customers_turns_waiting_answers_of_the_source_into_drafts
     await answers.mark()
     evidence = Evidence(kind="email", value="same")
     await answers.act(
-        LEA,
+        lea,
         lambda tx: joining.link(
-            tx, floor.desk, LEA, answers.customer_id, other=second["customer_id"], evidence=evidence
+            tx, floor.desk, lea, answers.customer_id, other=second["customer_id"], evidence=evidence
         ),
     )
     source = [event.type for event in await answers.heard() if event.key == second["id"]]
@@ -470,4 +474,3 @@ async def test_linking_customers_turns_waiting_answers_of_the_source_into_drafts
     assert (draft["text"], draft["reason"], draft["ticket_id"]) == ("Stays", "linked", answers.ticket_id)
     refusal = await answers.write(BEN, "Again", ticket=second["id"], seen=2)
     assert isinstance(refusal, ThreadMoved)
-    await floor.check_books()
