@@ -8,10 +8,12 @@ from typing import Any, Final
 
 import httpx
 
+from services.tickets.service import build
 from shared.db.transaction import Owner, decode_headers
 from tests.support.answers import Answers
+from tests.support.api import client, new_app, new_key
 from tests.support.floor import HOME, OTHER, Floor, at_once
-from tests.support.tickets_app import person
+from tests.support.tickets_app import runtime
 
 _TABLES: Final = """
 SELECT table_name FROM information_schema.columns WHERE table_schema = 'tickets' AND column_name = 'workspace_id'
@@ -53,10 +55,12 @@ async def check_apart(floor: Floor) -> None:
     """Nothing that is stored or told of one workspace names anything of the other, and no key of one finds it."""
     names = {home: {row["name"] for row in await floor.rows(_NAMES, workspace=home)} for home in (HOME, OTHER)}
     tickets = {home: await floor.rows(_TICKETS, workspace=home) for home in (HOME, OTHER)}
+    app = new_app(floor.database, build(runtime(floor)))
     for home, other in ((HOME, OTHER), (OTHER, HOME)):
         assert home in names[home]
         assert set(re.findall(r"\w+", await _all_of(floor, home))) & names[other] == set()
-        async with person(floor, None, workspace=home, role="admin") as caller:
+        token = await new_key(floor.database, home, role="admin")
+        async with client(app, token) as caller:
             await _finds_only(caller, tickets[home], tickets[other])
 
 

@@ -1,4 +1,7 @@
-"""One customer's tickets on real Postgres beside a model of them: each move is made in both, and must come to the same."""
+"""One customer's tickets on real Postgres beside a model of them: each move is made in both, and must come to the same.
+
+The same customer has as many in another workspace, with a model of their own that knows nothing of these.
+"""
 
 import asyncio
 import itertools
@@ -15,7 +18,7 @@ from shared.events.payload import Payload
 from shared.events.tickets import ReplyQueued
 from shared.platform.models import LeaseScope
 from shared.web.auth import Principal
-from tests.support.answers import HOME, Answers, agent, bot
+from tests.support.answers import Answers, agent, bot
 from tests.support.expectations import UNIT, Answer, Model, Right, Step, Turn, Written
 from tests.support.floor import Floor
 from tests.support.last_hop import LastHop
@@ -23,6 +26,8 @@ from tests.support.last_hop import LastHop
 ANN, BEN, LEA, BOT = agent("agt_ann"), agent("agt_ben"), agent("agt_lea", role="lead"), bot("auto")
 ACTORS: Final = [ANN, BEN, LEA, BOT]
 CUSTOMERS: Final = itertools.count(1)
+STORY: Final = ("answers", "model", "position", "numbers", "hop", "places", "scopes", "rights")
+"""What there is of everything in either workspace."""
 
 _LEASES: Final = """
 SELECT scope, holder_id, session, fence, wanted_by->>'id' AS wanted, expires_at > clock_timestamp() AS live
@@ -40,10 +45,24 @@ class Rehearsal(RuleBasedStateMachine):
     scope: ClassVar[LeaseScope]
 
     def open(self) -> None:
-        """A customer who wrote long ago, and again now."""
+        """To both workspaces."""
         self.name = f"c{next(CUSTOMERS)}"
+        self._begin(Answers(self.floor.elsewhere))
+        self.elsewhere = self._story()
+        self._begin(Answers(self.floor))
+
+    def cross_over(self) -> None:
+        """From here on, everything happens in the other workspace."""
+        story, self.elsewhere = self.elsewhere, self._story()
+        vars(self).update(story)
+
+    def _story(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in STORY}
+
+    def _begin(self, answers: Answers) -> None:
+        """A customer who wrote long ago, and again now."""
         self.numbers = itertools.count(1)
-        self.answers, self.model, self.position = Answers(self.floor), Model(), 0
+        self.answers, self.model, self.position = answers, Model(), 0
         elder = self.run(self.answers.says(f"{self.name}-e0", author=self.name, conversation_id=f"cnv_{self.name}"))
         self.rows(
             "UPDATE tickets.ticket SET state = 'resolved', resolved_at = now() - interval '1 year' WHERE id = $1",
@@ -53,7 +72,7 @@ class Rehearsal(RuleBasedStateMachine):
         self.answers.ticket_id = self._ticket_of(item.id)
         self.rows("UPDATE tickets.ticket SET owner_id = NULL WHERE id = $1", self.answers.ticket_id)
         [row] = self.rows("SELECT customer_id FROM tickets.ticket WHERE id = $1", self.answers.ticket_id)
-        self.hop = LastHop(HOME, self.answers.ticket_id)
+        self.hop = LastHop(answers.floor.home, self.answers.ticket_id)
         self.places = {"main": self.answers.ticket_id, "elder": elder_id}
         self.scopes = dict.fromkeys(self.places, row["customer_id"]) if self.scope == "customer" else self.places
         rights = {scope: Right() for scope in self.scopes.values()}
@@ -149,7 +168,7 @@ class Rehearsal(RuleBasedStateMachine):
         number, right = next(self.numbers), self.model.right
         event = self.answers.shows(f"{self.name}-n{number}", text=f"native {number}", customer=self.name)
         message_id: str = event.data.message.id  # type: ignore[attr-defined]
-        self.run(self.floor.deliver(event))
+        self.run(self.answers.floor.deliver(event))
         [line] = self.rows("SELECT seq FROM tickets.entry WHERE message_id = $1 AND kind = 'native'", message_id)
         self.model.moves.append((line["seq"], None))
         for turn in self.model.turns.values():
@@ -196,8 +215,8 @@ class Rehearsal(RuleBasedStateMachine):
         return self.runner.run(work)
 
     def rows(self, sql: str, *arguments: Any) -> list[dict[str, Any]]:
-        """In the workspace."""
-        return self.run(self.floor.rows(sql, *arguments))  # type: ignore[no-any-return]
+        """In this workspace."""
+        return self.run(self.answers.floor.rows(sql, *arguments))  # type: ignore[no-any-return]
 
     def last_seq(self) -> int:
         """The ticket's last line."""
@@ -274,7 +293,7 @@ class Rehearsal(RuleBasedStateMachine):
 
     async def _look(self) -> Any:
         ticket_id = self.answers.ticket_id
-        async with self.floor.database.transaction(Workspace(HOME)) as tx:
+        async with self.floor.database.transaction(Workspace(self.answers.floor.home)) as tx:
             leases = await tx.fetch(_LEASES, list(set(self.scopes.values())))
             return leases, await tx.fetch(_TURNS, ticket_id), await tx.fetch(_DRAFTS, ticket_id)
 

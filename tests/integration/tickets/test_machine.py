@@ -1,5 +1,5 @@
 """Whatever people, bots, customers, native apps and the last hop do in whatever order: tickets does what a model says,
-both sides agree in the end, no text is lost, and nobody answers a turn twice unknowingly."""
+both sides agree in the end, no text is lost, nobody answers a turn twice unknowingly, and no other workspace notices."""
 
 import asyncio
 import os
@@ -180,10 +180,19 @@ class Machine(Rehearsal):
     @invariant()
     def tickets_does_what_the_model_says(self) -> None:
         self.check_state()
+        # The next move is made in the other workspace, for which nothing may have changed since its last one.
+        self.cross_over()
 
     def teardown(self) -> None:
-        if not hasattr(self, "hop"):
+        if not hasattr(self, "elsewhere"):
             return
+        for _ in range(2):
+            self._end()
+            self.cross_over()
+        self.check_state()
+
+    def _end(self) -> None:
+        self.check_state()
         self.drain()
         assert {id_: latest[0] for id_, latest in self.hop.latest.items()} == {
             id_: turn.answer.id for id_, turn in self.model.turns.items() if turn.answer
@@ -213,7 +222,8 @@ def machine(server: Server, server_dsn: str, scope: LeaseScope) -> Iterator[type
         async def enter() -> Floor:
             database = await stack.enter_async_context(open_database(dsn, size=4))
             floor = await stack.enter_async_context(open_floor(database))
-            await Answers(floor).choose(lease_scope=scope, **DURATIONS)
+            for place in (floor, floor.elsewhere):
+                await Answers(place).choose(lease_scope=scope, **DURATIONS)
             return floor
 
         Machine.runner, Machine.floor, Machine.scope = runner, runner.run(enter()), scope
@@ -226,7 +236,7 @@ def machine(server: Server, server_dsn: str, scope: LeaseScope) -> Iterator[type
 def test_tickets_does_what_the_model_says(machine: type[Machine], scope: LeaseScope) -> None:
     chosen = settings(
         max_examples=400 if SOAK else 25,
-        stateful_step_count=60 if SOAK else 30,
+        stateful_step_count=80 if SOAK else 40,
         # A failure is told as it was found: to make it shorter takes minutes.
         phases=[Phase.generate, Phase.shrink] if SOAK else [Phase.generate],
         derandomize=not SOAK,
