@@ -1,6 +1,7 @@
 """At most one writer answers a turn: the last hop against a real database and a real network."""
 
 import asyncio
+import re
 from datetime import timedelta
 
 import pytest
@@ -12,6 +13,7 @@ from shared.events.payload import Actor
 from tests.support.messages import message
 from tests.support.outgoing import BEN, answered, echoed, happened, http, queued, revoked, settled, world
 from tests.support.sending import sender, told, work
+from tests.support.twice import THERE, at_home, elsewhere, ended, told_alike, twice, work_at_once
 
 
 @pytest.fixture
@@ -41,7 +43,7 @@ async def test_a_redelivered_order_is_sent_once(here):
 
 
 async def test_two_senders_race_for_one_reply_and_the_network_hears_it_once(here):
-    await here.deliver(requests.apply, queued("rpl_1"))
+    await here.deliver(requests.apply, *twice(queued("rpl_1")))
     senders = [sender(here) for _ in range(8)]
     barrier = asyncio.Barrier(len(senders))
 
@@ -51,15 +53,16 @@ async def test_two_senders_race_for_one_reply_and_the_network_hears_it_once(here
 
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(race(one)) for one in senders]
-    assert sum(task.result() for task in tasks) == 1
-    assert here.network.texts == ["text of rpl_1"]
+    assert sum(task.result() for task in tasks) == 2
+    assert here.network.texts == ["text of rpl_1"] * 2
+    assert await ended(here) == {"rpl_1": "sent"}
 
 
 async def test_the_second_answer_to_a_turn_becomes_a_draft_that_names_the_first(here):
-    await here.deliver(requests.apply, queued("rpl_1", seq=2), queued("rpl_2", seq=3, author=BEN))
-    await work(here)
-    assert here.network.texts == ["text of rpl_1"]
-    held = (await here.told())[-1]
+    await here.deliver(requests.apply, *twice(queued("rpl_1", seq=2), queued("rpl_2", seq=3, author=BEN)))
+    await work_at_once(here)
+    assert here.network.texts == ["text of rpl_1"] * 2
+    held = (await told_alike(here))[-1]
     assert isinstance(held, deliveries.ReplyHeld)
     assert (held.reply_id, held.reason, held.other) == ("rpl_2", "turn-taken", "rpl_1")
 
@@ -93,7 +96,7 @@ async def test_tickets_that_a_merge_gave_the_same_turn_answer_it_once(here):
 async def test_fifty_writers_on_fifty_tickets_of_one_turn_and_one_leaves(database, racers):
     async with world(database) as here:
         authors = [queued(f"rpl_{n}", f"tkt_{n}", author=Actor(kind="agent", id=f"agt_{n}")) for n in range(racers)]
-        await here.deliver(requests.apply, *authors)
+        await here.deliver(requests.apply, *twice(*authors))
         senders = [sender(here, channel_concurrency=50, channel_rate=1000.0) for _ in range(10)]
         async with asyncio.TaskGroup() as group:
             for one in senders:
@@ -101,9 +104,11 @@ async def test_fifty_writers_on_fifty_tickets_of_one_turn_and_one_leaves(databas
         for _ in range(3):
             await here.let_pass(5)
             await work(here)
-        states = list((await here.states()).values())
-        assert (states.count("sent"), states.count("held")) == (1, racers - 1)
-        assert len(here.network.sent) == 1
+        states = await here.states()
+        for end in (re.compile(r"rpl_\d+"), re.compile(rf"rpl_\d+{THERE}")):
+            ends = [state for reply, state in states.items() if end.fullmatch(reply)]
+            assert (ends.count("sent"), ends.count("held")) == (1, racers - 1)
+        assert sorted(map(at_home, here.network.sent)) == [False, True]
 
 
 async def test_what_the_author_adds_follows_in_order(here):
@@ -127,9 +132,9 @@ async def test_an_override_passes_a_taken_turn(here):
 
 
 async def test_an_answer_in_the_networks_own_app_stops_what_waits(here):
-    await here.deliver(requests.apply, queued("rpl_1"), answered("msg_native"))
-    await work(here)
-    [held] = await here.told()
+    await here.deliver(requests.apply, *twice(queued("rpl_1"), answered("msg_native")))
+    await work_at_once(here)
+    [held] = await told_alike(here)
     assert (held.reason, held.other) == ("turn-taken", "msg_native")
     assert here.network.sent == []
 
@@ -174,23 +179,24 @@ async def test_an_answer_in_the_app_after_one_that_was_told_stops_who_saw_only_t
 
 async def test_an_echo_while_it_is_sent_gives_the_answer_its_place_among_others(here):
     async def echo_then_answer(peer, body):
-        here.network.answer = None
-        await here.deliver(requests.apply, echoed("rpl_1", "mid.1"), answered("msg_native"))
+        shown = [echoed("rpl_1", "mid.1"), answered("msg_native")]
+        await here.deliver(requests.apply, *(shown if at_home(body) else map(elsewhere, shown)))
         await peer.send(http(200, {"recipient_id": "psid-1", "message_id": "mid.1"}))
 
     here.network.answer = echo_then_answer
-    await here.deliver(requests.apply, queued("rpl_1"))
-    await work(here)
-    await here.deliver(requests.apply, queued("rpl_2", seq=9, author=BEN, after="msg_native"))
-    await work(here)
-    assert (await here.states()) == {"rpl_1": "sent", "rpl_2": "sent"}
+    await here.deliver(requests.apply, *twice(queued("rpl_1")))
+    await work_at_once(here)
+    here.network.answer = None
+    await here.deliver(requests.apply, *twice(queued("rpl_2", seq=9, author=BEN, after="msg_native")))
+    await work_at_once(here)
+    assert await ended(here) == {"rpl_1": "sent", "rpl_2": "sent"}
 
 
 async def test_a_takeover_read_before_the_claim_holds_the_reply(here):
-    await here.deliver(requests.apply, queued("rpl_1", fence=7))
-    await here.deliver(requests.apply, revoked(7))
+    await here.deliver(requests.apply, *twice(queued("rpl_1", fence=7)))
+    await here.deliver(requests.apply, *twice(revoked(7)))
     assert await work(here) == 0
-    [held] = await here.told()
+    [held] = await told_alike(here)
     assert (type(held), held.reason) == (deliveries.ReplyHeld, "takeover")
 
 
@@ -213,12 +219,14 @@ async def test_whoever_loses_the_lease_gets_a_draft_that_says_why(here, why, sho
 
 
 async def test_a_takeover_read_after_the_claim_lets_the_reply_stand(here):
-    await here.deliver(requests.apply, queued("rpl_1", fence=7))
+    await here.deliver(requests.apply, *twice(queued("rpl_1", fence=7)))
     using = sender(here)
-    [claim] = (await using.claim(limit=1)).claims
-    await here.deliver(requests.apply, revoked(7))
-    await using.send(claim)
-    assert await told(here) == [("ReplySent", "rpl_1")]
+    claims = (await using.claim(limit=2)).claims
+    await here.deliver(requests.apply, *twice(revoked(7)))
+    for claim in claims:
+        await using.send(claim)
+    [sent] = await told_alike(here)
+    assert (type(sent), sent.reply_id) == (deliveries.ReplySent, "rpl_1")
 
 
 @pytest.mark.parametrize(
@@ -269,10 +277,10 @@ async def test_a_revoked_lease_of_another_ticket_or_workspace_holds_nothing(here
 @pytest.mark.parametrize("reason", ["cancelled", "echo", "linked"])
 async def test_a_cancelled_reply_is_held_with_its_reason_if_it_still_waits(here, reason):
     cancel = happened(tickets.ReplyCancelled, reply_id="rpl_1", reason=reason)
-    await here.deliver(requests.apply, queued("rpl_1"), cancel)
-    await here.deliver(requests.apply, happened(tickets.ReplyCancelled, reply_id="rpl_1", reason="cancelled"))
+    await here.deliver(requests.apply, *twice(queued("rpl_1"), cancel))
+    await here.deliver(requests.apply, *twice(happened(tickets.ReplyCancelled, reply_id="rpl_1", reason="cancelled")))
     assert await work(here) == 0
-    assert [event.reason for event in await here.told()] == [reason]
+    assert [event.reason for event in await told_alike(here)] == [reason]
 
 
 async def test_a_cancellation_after_the_reply_left_changes_nothing(here):
@@ -291,14 +299,16 @@ async def test_a_held_reply_gives_its_turns_back(here):
 
 
 async def test_a_failed_reply_gives_its_turns_back(here):
-    async def refuse(peer, body):
-        here.network.answer = None
-        await peer.send(http(400, {"error": {"code": 100, "message": "no such recipient"}}))
+    async def refuse_first(peer, body):
+        refused = http(400, {"error": {"code": 100, "message": "no such recipient"}})
+        taken = http(200, {"recipient_id": "psid-1", "message_id": "mid.2"})
+        await peer.send(refused if body["message"]["text"] == "text of rpl_1" else taken)
 
-    here.network.answer = refuse
-    await here.deliver(requests.apply, queued("rpl_1"), queued("rpl_2", seq=3, author=BEN))
-    await work(here)
-    assert await told(here) == [("ReplyFailed", "rpl_1"), ("ReplySent", "rpl_2")]
+    here.network.answer = refuse_first
+    await here.deliver(requests.apply, *twice(queued("rpl_1"), queued("rpl_2", seq=3, author=BEN)))
+    await work_at_once(here)
+    ends = [(type(event), event.reply_id) for event in await told_alike(here)]
+    assert ends == [(deliveries.ReplyFailed, "rpl_1"), (deliveries.ReplySent, "rpl_2")]
 
 
 async def test_a_message_that_arrives_holds_the_reply_where_the_workspace_says_so(here):

@@ -15,6 +15,7 @@ from tests.support.outgoing import BEN, World, echoed, http, queued, settled, wo
 from tests.support.peers import unused_port
 from tests.support.postgres import open_database
 from tests.support.sending import sender, told, work
+from tests.support.twice import at_home, elsewhere, told_alike, twice, work_at_once
 from tests.support.waiting import eventually
 
 
@@ -55,11 +56,11 @@ async def test_a_sleeper_whose_claim_was_given_up_neither_sends_nor_queues_again
 
 
 async def test_a_claim_that_ran_out_is_unknown_and_never_sent_again(here):
-    await here.deliver(requests.apply, queued("rpl_1"), queued("rpl_2", seq=3))
-    await sender(here).claim(limit=1)
+    await here.deliver(requests.apply, *twice(queued("rpl_1"), queued("rpl_2", seq=3)))
+    await sender(here).claim(limit=2)
     await here.let_pass(31)
-    await work(here)
-    unknown, held = await here.told()
+    await work_at_once(here)
+    unknown, held = await told_alike(here)
     assert (type(unknown), unknown.reply_id) == (deliveries.ReplyUnknown, "rpl_1")
     assert (held.reply_id, held.reason, held.other) == ("rpl_2", "unknown-ahead", "rpl_1")
     assert here.network.sent == []
@@ -168,23 +169,25 @@ async def test_an_unknown_is_settled_by_a_network_that_says_it_does_not_arrive(h
 
 async def test_an_echo_that_comes_while_sending_decides_when_the_answer_is_lost(here):
     async def echo_then_vanish(peer, body):
-        await here.deliver(requests.apply, echoed("rpl_1", "mid.echo"))
+        echo = echoed("rpl_1", "mid.echo")
+        await here.deliver(requests.apply, echo if at_home(body) else elsewhere(echo))
         peer.reset()
 
     here.network.answer = echo_then_vanish
-    await here.deliver(requests.apply, queued("rpl_1"))
-    await work(here)
-    [sent] = await here.told()
+    await here.deliver(requests.apply, *twice(queued("rpl_1")))
+    await work_at_once(here)
+    [sent] = await told_alike(here)
     assert (type(sent), sent.external_id) == (deliveries.ReplySent, "mid.echo")
 
 
 async def test_an_echo_settles_a_reply_whose_sender_died(here):
-    await here.deliver(requests.apply, queued("rpl_1"))
-    await sender(here).claim(limit=1)
-    await here.deliver(requests.apply, echoed("rpl_1", "mid.echo"))
+    await here.deliver(requests.apply, *twice(queued("rpl_1")))
+    await sender(here).claim(limit=2)
+    await here.deliver(requests.apply, *twice(echoed("rpl_1", "mid.echo")))
     await here.let_pass(31)
-    await work(here)
-    assert await told(here) == [("ReplySent", "rpl_1")]
+    await work_at_once(here)
+    [sent] = await told_alike(here)
+    assert (type(sent), sent.external_id) == (deliveries.ReplySent, "mid.echo")
 
 
 async def test_a_throttled_reply_waits_and_is_sent_later_in_order(here):

@@ -1,6 +1,7 @@
 """What rules say by themselves is written once, in the name of their bot, and never against anybody who answers."""
 
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from shared.events.routing import RuleReply
 from shared.events.tickets import ReplyQueued, Turn
 from shared.platform.store import agents
 from tests.support.answers import HOME, Answers, agent, bot
+from tests.support.both import check_apart, in_both_workspaces
 from tests.support.floor import OTHER, Floor, at_once, message, routed
 
 ANN = agent("agt_ann")
@@ -116,12 +118,12 @@ async def test_the_same_decision_says_it_once_however_often_it_comes(answers: An
     assert [order.rule for order in await orders(answers)] == ["closed"]
 
 
+@in_both_workspaces
 async def test_batches_that_race_say_it_once(wide_floor: Floor) -> None:
     answers = Answers(wide_floor)
-    events = [item(f"m{number}", SOON) for number in range(4)]
+    events = [item(f"m{number}", SOON, workspace=wide_floor.home) for number in range(4)]
     await at_once([lambda event=event: wide_floor.deliver(event) for event in events for _ in range(3)])
     assert [order.rule for order in await orders(answers)] == ["closed"]
-    await wide_floor.check_books()
 
 
 async def test_a_burst_is_answered_once_and_the_answer_takes_all_of_it(answers: Answers) -> None:
@@ -171,12 +173,14 @@ async def test_people_do_not_wait_for_the_rules(answers: Answers) -> None:
     assert held["holder"].id == "agt_ann"
 
 
+@in_both_workspaces
 async def test_a_person_and_a_rule_at_once_leave_one_answer(wide_floor: Floor) -> None:
     answers, authors = Answers(wide_floor), [f"c{number}" for number in range(6)]
-    await wide_floor.deliver(*[item(f"first-{author}", author=author) for author in authors])
+    given = partial(item, workspace=wide_floor.home)
+    await wide_floor.deliver(*[given(f"first-{author}", author=author) for author in authors])
     tickets = await wide_floor.rows("SELECT id, last_seq FROM tickets.ticket")
     people = [lambda one=one: answers.write(ANN, ticket=one["id"], seen=one["last_seq"]) for one in tickets]
-    rules = [lambda who=who: wide_floor.deliver(item(f"second-{who}", HOURS, author=who)) for who in authors]
+    rules = [lambda who=who: wide_floor.deliver(given(f"second-{who}", HOURS, author=who)) for who in authors]
     await at_once([work for pair in zip(people, rules, strict=True) for work in pair])
     written = await wide_floor.rows("SELECT ticket_id FROM tickets.reply")
     assert sorted(one["ticket_id"] for one in written) == sorted(one["id"] for one in tickets)
@@ -314,6 +318,8 @@ async def test_what_was_said_in_a_ticket_that_was_merged_is_not_said_again(answe
 
 
 async def test_a_rule_that_speaks_leaves_the_other_workspace_alone(answers: Answers) -> None:
-    await answers.open_elsewhere()
+    there = await Answers(answers.floor.elsewhere).open()
     await say(answers, item("m1", SOON))
-    await answers.check_elsewhere()
+    assert len(await orders(answers)) == 1
+    assert (await there.told(), await there.drafts(), await there.last_seq()) == ([], [], 2)
+    await check_apart(answers.floor)
