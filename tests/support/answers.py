@@ -42,8 +42,8 @@ class Answers:
     told_before: int = 0
     network: str = "api"
     """The generic one takes answers for ever."""
-    elsewhere: "Answers | None" = None
-    """The same in the other workspace."""
+    elsewhere: "Answers" = field(init=False)
+    """The same in the other workspace, after `open_both`."""
     heart: lease.Heart = field(init=False)
     _counter: int = field(default=0)
 

@@ -25,6 +25,8 @@ UNION ALL SELECT id FROM tickets.customer UNION ALL SELECT id FROM tickets.ticke
 UNION ALL SELECT id FROM tickets.reply UNION ALL SELECT id FROM tickets.draft UNION ALL SELECT id FROM tickets.assignment
 UNION ALL SELECT id FROM tickets.collision
 """
+"""Run in one workspace; what people and networks call things is the same in both, and not listed."""
+
 _TICKETS: Final = "SELECT id FROM tickets.ticket WHERE state <> 'merged'"
 _TOLD: Final = "SELECT key, value, headers FROM log.event WHERE workspace_id = $1"
 _ASKED: Final = 2

@@ -45,6 +45,10 @@ async def test_the_same_webhook_fifty_times_is_one_delivery_and_one_message_per_
     assert {answer.result().status_code for answer in answers} == {200}
     assert await kept(door) == 2
     assert sorted(event.workspace_id for event in await door.events()) == ["w1", "w2"]
+    async with door.api("w1") as one, door.api("w2") as two:
+        [mine], [theirs] = [(await client.get("/v1/inbox")).json()["data"] for client in (one, two)]
+        crossed = [await one.get(f"/v1/inbox/{theirs['id']}"), await two.get(f"/v1/inbox/{mine['id']}")]
+    assert [answer.status_code for answer in crossed] == [404, 404]
 
 
 async def test_a_delivery_is_durable_before_it_is_answered(door: Door):

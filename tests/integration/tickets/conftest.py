@@ -18,6 +18,6 @@ async def floor(database: Database) -> AsyncIterator[Floor]:
 
 @pytest.fixture
 async def wide_floor(dsn: str) -> AsyncIterator[Floor]:
-    """Two workspaces, and connections for fifty at once."""
+    """Two workspaces, and connections for fifty at once, wherever they work."""
     async with open_database(dsn, size=50) as database, open_floor(database) as floor:
         yield floor

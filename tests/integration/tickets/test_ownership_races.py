@@ -1,5 +1,6 @@
 """Who owns what when many act at the same moment, in each of two workspaces that nothing may connect."""
 
+from collections import Counter
 from functools import partial
 
 import pytest
@@ -42,14 +43,18 @@ async def test_fifty_first_messages_of_one_stranger_at_once_open_one_ticket(floo
     assert (await floor.ticket())["owner_id"] == ann
 
 
+@pytest.mark.parametrize(("seconds", "step"), [(None, "accepted"), (60, "offered")])
 @in_both_workspaces
-async def test_an_agent_with_room_for_one_gets_exactly_one_of_fifty(floor: Floor) -> None:
-    ann = await floor.add_agent("ann", capacity=1)
-    events = [routed(floor.message(f"m{n}", author=f"c{n}")) for n in range(50)]
+async def test_an_agent_with_room_for_one_gets_exactly_one_of_fifty(
+    floor: Floor, seconds: int | None, step: str
+) -> None:
+    await floor.add_team("vip", seconds=seconds)
+    ann = await floor.add_agent("ann", team="vip", capacity=1)
+    events = [routed(floor.message(f"m{n}", author=f"c{n}"), team="vip") for n in range(50)]
     await at_once([partial(floor.deliver, event) for event in events])
-    owned = await floor.rows("SELECT id FROM tickets.ticket WHERE owner_id = $1", ann)
-    assert len(owned) == 1
-    assert len(await floor.rows("SELECT 1 FROM tickets.ticket WHERE owner_id IS NULL")) == 49
+    steps = await floor.rows("SELECT agent_id, state FROM tickets.assignment WHERE ended_at IS NULL")
+    assert Counter((one["agent_id"], one["state"]) for one in steps) == {(ann, step): 1, (None, "queued"): 49}
+    assert await floor.rows("SELECT load FROM tickets.agent_load") == [{"load": 1}]
 
 
 @in_both_workspaces
@@ -193,7 +198,7 @@ async def test_a_busy_hour_ends_with_balanced_books_and_nobody_idle_while_someth
             await floor.deliver(*[routed(item) for item in given])
 
     async def work(name: str) -> None:
-        for number in range(12):
+        for number in range(8):
             rows = await floor.rows("SELECT id, version FROM tickets.ticket WHERE state <> 'merged' ORDER BY id")
             row, other = rows[(5 * number + len(name)) % len(rows)], rows[(3 * number) % len(rows)]
             await floor.attempt(_acts(floor, floor.agent(name, role="lead"), name, row, other)[number % 6])
