@@ -42,7 +42,7 @@ class Answers:
     told_before: int = 0
     network: str = "api"
     """The generic one takes answers for ever."""
-    elsewhere: "Answers" = field(init=False)
+    elsewhere: "Answers" = field(init=False, repr=False, compare=False)
     """The same in the other workspace, after `open_both`."""
     heart: lease.Heart = field(init=False)
     _counter: int = field(default=0)
