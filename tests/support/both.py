@@ -39,13 +39,12 @@ def in_both_workspaces(story: Callable[..., Awaitable[None]]) -> Callable[..., A
 
     @functools.wraps(story)
     async def told(**given: Any) -> None:
-        await tell_in_both(given.pop(first), functools.partial(story, **given))
+        await _tell(given.pop(first), functools.partial(story, **given))
 
     return told
 
 
-async def tell_in_both(place: Floor | Answers, story: Callable[[Any], Awaitable[None]]) -> None:
-    """Tells it, and looks at both sides at the end."""
+async def _tell(place: Floor | Answers, story: Callable[[Any], Awaitable[None]]) -> None:
     await at_once([functools.partial(story, there) for there in (place, place.elsewhere)])
     floor = place if isinstance(place, Floor) else place.floor
     for home in (HOME, OTHER):

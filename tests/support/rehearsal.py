@@ -45,7 +45,7 @@ class Rehearsal(RuleBasedStateMachine):
     scope: ClassVar[LeaseScope]
 
     def open(self) -> None:
-        """To both workspaces."""
+        """A customer of both workspaces."""
         self.name = f"c{next(CUSTOMERS)}"
         self._begin(Answers(self.floor.elsewhere))
         self.elsewhere = self._story()

@@ -84,7 +84,7 @@ async def test_a_lease_is_either_renewed_or_taken_at_its_end_never_both(answers:
     outcomes = set()
     for delay in range(ROUNDS):
         mine = await answers.lease(ANN)
-        await asyncio.sleep(0.03 + delay / 1000)
+        await asyncio.sleep(0.03 + delay / 500)
         beat, taken = await both(lambda mine=mine: answers.beat(ANN, mine["fence"]), lambda: answers.lease(BEN))
         assert isinstance(beat, dict) != isinstance(taken, dict) or isinstance(beat, FencedOff)
         if isinstance(taken, dict):
