@@ -29,7 +29,7 @@ UNION ALL SELECT id FROM tickets.collision
 
 _TICKETS: Final = "SELECT id FROM tickets.ticket WHERE state <> 'merged'"
 _TOLD: Final = "SELECT key, value, headers FROM log.event WHERE workspace_id = $1"
-_ASKED: Final = 2
+_ASKED: Final = 1
 """Tickets of each workspace that the other asks for."""
 
 

@@ -236,7 +236,7 @@ def machine(server: Server, server_dsn: str, scope: LeaseScope) -> Iterator[type
 def test_tickets_does_what_the_model_says(machine: type[Machine], scope: LeaseScope) -> None:
     chosen = settings(
         max_examples=400 if SOAK else 25,
-        stateful_step_count=80 if SOAK else 40,
+        stateful_step_count=80 if SOAK else 30,
         # A failure is told as it was found: to make it shorter takes minutes.
         phases=[Phase.generate, Phase.shrink] if SOAK else [Phase.generate],
         derandomize=not SOAK,
