@@ -25,7 +25,8 @@ def _lost_operations_are_done() -> None:
     concluded = moderation.concluded
 
     def hopeful(one: Any, outcome: Any, **more: Any) -> Any:
-        return concluded(one, Sent(external_id=None) if isinstance(outcome, Unknown) else outcome, **more)
+        is_lost = isinstance(outcome, Unknown | replies.NotLeft)
+        return concluded(one, Sent(external_id=None) if is_lost else outcome, **more)
 
     moderation.concluded = hopeful
 
@@ -85,7 +86,7 @@ def _acknowledged_before_stored() -> None:
 
 SABOTAGE: Final[Mapping[str, tuple[Callable[[], None], int]]] = {
     "unknown-waits-again": (_unknown_waits_again, 1),
-    "lost-operations-are-done": (_lost_operations_are_done, 1),
+    "lost-operations-are-done": (_lost_operations_are_done, 41),
     "takeover-is-not-heard": (_takeover_is_not_heard, 1),
     "turn-is-not-compared": (_turn_is_not_compared, 1),
     "turn-is-not-held": (_turn_is_not_held, 1),
