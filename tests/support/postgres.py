@@ -40,7 +40,7 @@ SHARDS: Final = 4
 IS_LAZY: Final = "SELECT source = 'session' FROM pg_settings WHERE name = 'synchronous_commit'"
 """Whether this transaction said that it does not wait for the disk; the server of tests never does."""
 
-MOST_DROPPING: Final = 20
+MOST_DROPPING: Final = 100
 """Databases of tests that are over: each takes 10 MB of memory."""
 
 
@@ -53,7 +53,9 @@ class Server:
         self._stack = contextlib.AsyncExitStack()
         self._numbers = itertools.count(1)
         self._found: dict[str, str] = {}
-        self._besides = ThreadPoolExecutor(1)
+        # Two threads, as who makes the next database may not stand behind who drops the last.
+        self._making = ThreadPoolExecutor(1)
+        self._clearing = ThreadPoolExecutor(1)
         self._spare: Future[str] | None = None
         self._dropping: deque[Future[None]] = deque()
 
@@ -85,7 +87,8 @@ class Server:
         """Leaves; the maker waits for the others first."""
         if self._spare is not None:
             self._drop(self._spare.result())
-        self._besides.shutdown()
+        self._making.shutdown()
+        self._clearing.shutdown()
         while self._dropping:
             self._dropping.popleft().result()
         self._session.leave(lambda: self._runner.run(self._stack.aclose()))
@@ -102,10 +105,11 @@ class Server:
     def database(self) -> Iterator[str]:
         """The DSN of a migrated database that nobody else uses, dropped at the end."""
         self.start()
-        # The next one is made and the last one dropped while tests run: neither is what a test waits for, and a drop,
-        # which waits for every process of the server, may take long when one of them is stopped on purpose.
-        name = (self._spare or self._besides.submit(self._create)).result()
-        self._spare = self._besides.submit(self._create)
+        # The next one is made and the last one dropped while tests run: neither is what a test waits for. A drop may
+        # take minutes: it waits until every process of the server has heard of it, also of those whose client a test
+        # has stopped in the middle of something.
+        name = (self._spare or self._making.submit(self._create)).result()
+        self._spare = self._making.submit(self._create)
         try:
             yield in_database(self.dsn, name)
         finally:
@@ -119,7 +123,7 @@ class Server:
         return name
 
     def _drop(self, name: str) -> None:
-        self._dropping.append(self._besides.submit(lambda: asyncio.run(drop_database(self.dsn, name))))
+        self._dropping.append(self._clearing.submit(lambda: asyncio.run(drop_database(self.dsn, name))))
 
 
 async def migrate_all(dsn: str) -> None:
