@@ -1,7 +1,7 @@
 """The pool of connections, and the only door to a transaction."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
@@ -12,7 +12,7 @@ import msgspec
 
 from shared.clock import Clock
 from shared.db import columns
-from shared.db.transaction import SCAN_ROLE, Scope, Transaction
+from shared.db.transaction import SCAN_ROLE, OnAppend, Scope, Transaction
 from shared.errors import Misconfigured, Retryable
 from shared.ids import Ids
 from shared.retry import cancellations
@@ -97,8 +97,8 @@ class Database:
     topology: Topology = field(default_factory=Topology)
     holds_log: bool = False
     """The event log is read from this database: whoever has read an event and commits makes durable what led to it."""
-    on_append: list[Callable[[frozenset[str]], None]] = field(default_factory=list)
-    """Called after each commit that appended events, with their topics; must not block."""
+    on_append: list[OnAppend] = field(default_factory=list)
+    """Called after each commit that appended events; must not block."""
 
     @classmethod
     @asynccontextmanager

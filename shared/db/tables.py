@@ -104,6 +104,7 @@ def log_tables() -> sa.MetaData:
         column("member", sa.Text, primary_key=True),
         column("topics", pg.ARRAY(sa.Text)),
         column("expires_at", INSTANT),
+        prefixes=["UNLOGGED"],
     )
     return metadata
 

@@ -7,15 +7,17 @@ from typing import Any, Final, NamedTuple
 
 _PARAMETER: Final = re.compile(r"\$(\d+)")
 
-Check = Callable[[int], None]
-"""Gets the number of rows that were written, or that a SELECT found; raises when that must not be."""
+Check = Callable[[Any], None]
+"""Gets the number of rows that were written or that a SELECT found, or what else was asked; raises when that must not
+be."""
 
 
 class _Part(NamedTuple):
     sql: str
     name: str
     width: int
-    is_counted: bool
+    asked: str
+    """What to tell of its rows; empty: nothing."""
 
 
 class Together:
@@ -33,9 +35,11 @@ class Together:
     def __bool__(self) -> bool:
         return bool(self._parts)
 
-    def add(self, sql: str, *arguments: Any, name: str = "", check: Check | None = None) -> None:
-        """One more. `check` is for a statement without RETURNING."""
-        part = _Part(sql, name or f"part_{len(self._parts)}", len(arguments), is_counted=check is not None)
+    def add(
+        self, sql: str, *arguments: Any, name: str = "", check: Check | None = None, asked: str = "count(*)"
+    ) -> None:
+        """One more. A statement that is only counted has no RETURNING; of another an aggregate is `asked`."""
+        part = _Part(sql, name or f"part_{len(self._parts)}", len(arguments), asked if check else "")
         self._parts.append(part)
         self._arguments.extend(arguments)
         if check:
@@ -47,10 +51,10 @@ class Together:
             return self._parts[0].sql, self._arguments
         return _composed(tuple(self._parts)), self._arguments
 
-    def judge(self, counts: tuple[Any, ...]) -> None:
+    def judge(self, told: tuple[Any, ...]) -> None:
         """Checks the one row that the statement gave, where there are checks."""
-        for check, count in zip(self._checks, counts, strict=False):
-            check(count)
+        for check, value in zip(self._checks, told, strict=False):
+            check(value)
 
 
 @lru_cache(maxsize=512)
@@ -59,11 +63,11 @@ def _composed(parts: tuple[_Part, ...]) -> str:
     before = 0
     for part in parts:
         sql = _PARAMETER.sub(lambda found, offset=before: f"${int(found[1]) + offset}", part.sql)  # type: ignore[misc]
-        written.append(f"{part.name} AS ({sql}{' RETURNING 1' if part.is_counted and not _is_read(sql) else ''})")
+        written.append(f"{part.name} AS ({sql}{' RETURNING 1' if part.asked and not _has_rows(sql) else ''})")
         before += part.width
-    counts = [f"(SELECT count(*) FROM {part.name})" for part in parts if part.is_counted]
-    return f"WITH {', '.join(written)} SELECT {', '.join(counts) or '1'}"
+    told = [f"(SELECT {part.asked} FROM {part.name})" for part in parts if part.asked]
+    return f"WITH {', '.join(written)} SELECT {', '.join(told) or '1'}"
 
 
-def _is_read(sql: str) -> bool:
-    return sql.lstrip().startswith("SELECT")
+def _has_rows(sql: str) -> bool:
+    return sql.lstrip().startswith("SELECT") or "RETURNING" in sql

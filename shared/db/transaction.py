@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import asyncpg
 import msgspec
@@ -38,6 +38,8 @@ SELECT * FROM unnest($1::int[], $2::text[], $3::text[], $4::text[], $5::bytea[],
 RETURNING shard, id
 """
 _QUEUE: Final = "INSERT INTO log.queue (shard, event_id) SELECT shard, id FROM appended"
+# They are numbered in the order in which they are written.
+_IDS: Final = "array_agg(id ORDER BY id)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,16 @@ class Owner:
 Scope = Workspace | Batch | Scan | Owner
 
 
+class Appended(NamedTuple):
+    """What a commit has added to the log: events, and their ids in the same order."""
+
+    ids: Sequence[int]
+    events: Sequence[Encoded]
+
+
+OnAppend = Callable[[Appended], None]
+
+
 class Shards(Protocol):
     """Which shard a key belongs to."""
 
@@ -83,7 +95,7 @@ class Home(Protocol):
     @property
     def topology(self) -> Shards: ...
     @property
-    def on_append(self) -> Sequence[Callable[[frozenset[str]], None]]: ...
+    def on_append(self) -> Sequence[OnAppend]: ...
 
 
 class Query:
@@ -276,7 +288,8 @@ class Transaction:
 
     def _defer_events(self) -> None:
         topology = self._database.topology
-        events = self._events
+        events, self._events = self._events, []
+        ids: list[int] = []
         self._deferred.add(
             _APPEND,
             [topology.shard(event.topic, event.key) for event in events],
@@ -286,12 +299,12 @@ class Transaction:
             [encode_headers(event.headers) for event in events],
             [event.value for event in events],
             name="appended",
+            check=ids.extend,
+            asked=_IDS,
         )
         self._deferred.add(_QUEUE)
-        topics = frozenset(event.topic for event in events)
-        self._events = []
         for notify in self._database.on_append:
-            self._after.append(lambda notify=notify: notify(topics))  # type: ignore[misc]
+            self._after.append(lambda notify=notify: notify(Appended(ids, events)))  # type: ignore[misc]
 
     async def commit(self) -> None:
         """Events, then COMMIT."""

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Protocol
 
 import msgspec
@@ -26,7 +26,6 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     key: str
     headers: Headers
     value: bytes
-    appended_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ import structlog
 from shared import failpoints
 from shared.db.pool import Database
 from shared.db.shares import Shares
-from shared.db.transaction import Scan, decode_headers
+from shared.db.transaction import Appended, Scan, decode_headers
 from shared.errors import Retryable
 from shared.events.envelope import Headers
 from shared.log.background import persevering, running, woken
@@ -112,7 +112,7 @@ class Relay:
         self._acknowledged: list[Outgoing] = []
         self._failures: dict[int, int] = {}
 
-    def notify(self, _: frozenset[str]) -> None:
+    def notify(self, _: Appended) -> None:
         """Something was appended in this process."""
         self._appended.set()
         if not self._owns_all:

@@ -108,7 +108,6 @@ class Broker:
                     key=event.key,
                     headers=event.headers,
                     value=event.value,
-                    appended_at=_at(self._loop),
                 )
             )
         self._wake()

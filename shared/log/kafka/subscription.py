@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -121,7 +121,6 @@ class KafkaSubscription(Subscription, ConsumerRebalanceListener):  # type: ignor
             key=record.key.decode(),
             headers=record.headers,
             value=record.value,
-            appended_at=datetime.fromtimestamp(record.timestamp / 1000, UTC),
         )
 
     async def _check_progress(self) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer
@@ -63,5 +62,4 @@ class KafkaTail(AsyncIterator[Record | Gap]):
             key=record.key.decode(),
             headers=record.headers,
             value=record.value,
-            appended_at=datetime.fromtimestamp(record.timestamp / 1000, UTC),
         )

@@ -12,6 +12,7 @@ _JOIN: Final = """
 INSERT INTO log.member (consumer_group, member, topics, expires_at)
 VALUES ($1, $2, $3, clock_timestamp() + $4)
 ON CONFLICT (consumer_group, member) DO UPDATE SET topics = EXCLUDED.topics, expires_at = EXCLUDED.expires_at
+RETURNING xmax = 0 AS is_new
 """
 _MEMBERS: Final = """
 SELECT member, topics FROM log.member WHERE consumer_group = $1 AND expires_at > clock_timestamp() ORDER BY member
@@ -115,12 +116,12 @@ def share(me: str, members: Sequence[str], shards: int, topic: str) -> int:
     return even + (place < rest)
 
 
-async def beat(tx: Transaction, membership: Membership, ttl: timedelta) -> dict[str, list[str]]:
-    """Renews the membership; returns all living members with their topics."""
+async def beat(tx: Transaction, membership: Membership, ttl: timedelta) -> tuple[bool, dict[str, list[str]]]:
+    """Renews the membership; returns whether it is a new one, and all living members with their topics."""
     topics = list(membership.topics)
-    await tx.execute(_JOIN, membership.group, membership.member, topics, ttl)
+    is_new: bool = await tx.fetchval(_JOIN, membership.group, membership.member, topics, ttl)
     others = {row["member"]: row["topics"] for row in await tx.fetch(_MEMBERS, membership.group)}
-    return {**others, membership.member: topics}
+    return is_new, {**others, membership.member: topics}
 
 
 async def forget_dead(tx: Transaction, membership: Membership) -> None:

@@ -14,6 +14,7 @@ from shared.log.background import Wakes, persevering, running
 from shared.log.port import Log
 from shared.log.postgres.groups import Membership
 from shared.log.postgres.pace import Pace
+from shared.log.postgres.recent import Recent
 from shared.log.postgres.retention import trim
 from shared.log.postgres.sequencer import Sequencer
 from shared.log.postgres.subscription import PostgresSubscription
@@ -38,7 +39,8 @@ class PostgresLog(Log):
         self._database = database
         self._pace = pace
         self._wakes = Wakes()
-        self.sequencer = Sequencer(database, self._wakes, poll=pace.poll)
+        self._recent = Recent()
+        self.sequencer = Sequencer(database, self._wakes, self._recent, poll=pace.poll)
 
     @classmethod
     @asynccontextmanager
@@ -71,7 +73,7 @@ class PostgresLog(Log):
         name = self._database.ids.new(member or group)
         with self._wakes.listen(topics) as wake:
             subscription = PostgresSubscription(
-                self._database, Membership(group, name, tuple(topics)), pace=self._pace, wake=wake
+                self._database, Membership(group, name, tuple(topics)), pace=self._pace, wake=wake, recent=self._recent
             )
             try:
                 await subscription.join()

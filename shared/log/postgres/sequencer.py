@@ -6,7 +6,9 @@ from typing import Final
 
 from shared import failpoints
 from shared.db.pool import Database
+from shared.db.transaction import Appended
 from shared.log.background import Wakes, persevering, woken
+from shared.log.postgres.recent import Recent
 
 _MOVE: Final = """
 WITH mine AS MATERIALIZED (
@@ -26,10 +28,10 @@ WITH mine AS MATERIALIZED (
     SELECT m.shard, mine.next_position + row_number() OVER (PARTITION BY m.shard ORDER BY m.event_id) - 1, m.event_id
     FROM moved m JOIN mine ON mine.id = m.shard
 )
-UPDATE log.shard s SET next_position = s.next_position + counted.n
-FROM (SELECT shard, count(*) AS n FROM moved GROUP BY shard) counted
-WHERE s.id = counted.shard
-RETURNING s.topic, counted.n
+UPDATE log.shard s SET next_position = s.next_position + cardinality(part.ids)
+FROM (SELECT shard, array_agg(event_id ORDER BY event_id) AS ids FROM moved GROUP BY shard) part
+WHERE s.id = part.shard
+RETURNING s.id, s.topic, s.next_position - cardinality(part.ids) AS first, part.ids
 """
 
 
@@ -41,15 +43,19 @@ class Sequencer:
     sees the first, with the lower id.
     """
 
-    def __init__(self, database: Database, wakes: Wakes, *, poll: timedelta, chunk: int = 2_000) -> None:
+    def __init__(
+        self, database: Database, wakes: Wakes, recent: Recent, *, poll: timedelta, chunk: int = 2_000
+    ) -> None:
         self._database = database
         self._wakes = wakes
+        self._recent = recent
         self._poll = poll
         self._chunk = chunk
         self._appended = asyncio.Event()
 
-    def notify(self, _: frozenset[str]) -> None:
-        """Something was appended in this process."""
+    def notify(self, appended: Appended) -> None:
+        """This was appended in this process."""
+        self._recent.add(appended)
         self._appended.set()
 
     async def run(self) -> None:
@@ -66,5 +72,7 @@ class Sequencer:
         rows = await self._database.look(_MOVE, self._chunk)
         if rows:
             failpoints.hit("sequencer.committed")
+            for row in rows:
+                self._recent.place(row["id"], row["first"], row["ids"])
             self._wakes.wake(row["topic"] for row in rows)
-        return any(row["n"] == self._chunk for row in rows)
+        return any(len(row["ids"]) == self._chunk for row in rows)

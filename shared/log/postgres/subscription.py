@@ -1,26 +1,26 @@
 """One member of a consumer group on Postgres: owns shards, reads them, commits with the batch's transaction."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-import asyncpg
-
 from shared.db.pool import Database
 from shared.db.transaction import Scan, Transaction, decode_headers
 from shared.errors import Retryable
+from shared.events.envelope import Headers
 from shared.log.background import persevering, woken
 from shared.log.port import Fetched, Record, StaleMember, Subscription
 from shared.log.postgres import groups
 from shared.log.postgres.groups import Membership
 from shared.log.postgres.pace import Pace
+from shared.log.postgres.recent import Recent
 
 # By distance from the start, so that each shard gets its share: a backlog in one does not keep the others waiting.
 _READ: Final = """
-SELECT next.shard, next.position, e.key, e.headers, e.value, e.created_at
+SELECT next.shard, next.position, e.key, e.headers, e.value
 FROM (
     SELECT p.shard, p.position, p.event_id
     FROM unnest($1::int[], $2::bigint[]) AS w(shard, start)
@@ -35,12 +35,18 @@ ORDER BY next.shard, next.position
 _COMMITTED: Final = """
 SELECT shard, position FROM log.cursor WHERE consumer_group = $1 AND owner = $2 AND shard = ANY ($3)
 """
-# `position >= w.start` keeps a batch from being committed over an earlier one that was not.
+# `position >= w.start` keeps a batch from being committed over an earlier one that was not. A crash of the server ends
+# all memberships: what was read before it may be lost, and its positions are others' by now.
 _COMMIT: Final = """
 UPDATE log.cursor c SET position = greatest(c.position, w.stop)
 FROM unnest($3::int[], $4::bigint[], $5::bigint[], $6::bigint[]) AS w(shard, epoch, start, stop)
 WHERE c.consumer_group = $1 AND c.owner = $2 AND c.shard = w.shard AND c.epoch = w.epoch AND c.position >= w.start
+    AND EXISTS (SELECT FROM log.member m WHERE m.consumer_group = $1 AND m.member = $2)
 """
+
+
+_Row = tuple[int, int, str, Headers, bytes]
+"""Shard, position, key, headers and value."""
 
 
 @dataclass(slots=True)
@@ -73,17 +79,22 @@ class Part:
 class PostgresSubscription(Subscription):
     """Fetches ahead of what is committed; every commit is fenced by owner and epoch."""
 
-    def __init__(self, database: Database, membership: Membership, *, pace: Pace, wake: asyncio.Event) -> None:
+    def __init__(
+        self, database: Database, membership: Membership, *, pace: Pace, wake: asyncio.Event, recent: Recent
+    ) -> None:
         self._database = database
         self._me = membership
         self._pace = pace
         self._wake = wake
+        self._recent = recent
         self._shards: dict[int, Shard] = {}
         self._balancing = asyncio.Lock()
         self._unbalanced = asyncio.Event()
         self._deadline = 0.0
         self._is_dry = False
         """The last look took all there was: until something wakes us, another one would find nothing."""
+        self._look_by = 0.0
+        """When the database is to be asked, whatever is at hand: others append, too."""
 
     # -- membership ---------------------------------------------------------------------------------------------
 
@@ -106,7 +117,11 @@ class PostgresSubscription(Subscription):
         async with self._balancing:
             before = self._database.clock.elapsed()
             async with self._database.transaction(Scan()) as tx:
-                members = await groups.beat(tx, self._me, self._pace.member_ttl)
+                is_new, members = await groups.beat(tx, self._me, self._pace.member_ttl)
+                if is_new:
+                    # We begin, or were taken for dead, or the server has crashed: nothing that was read before holds.
+                    self._shards.clear()
+                    self._recent.forget()
                 cursors = await groups.load(tx, self._me)
                 await groups.create(tx, self._me, cursors)
                 held = {shard: state.epoch for shard, state in self._shards.items()}
@@ -154,13 +169,34 @@ class PostgresSubscription(Subscription):
             if elapsed() > self._deadline:
                 # It slept past its lease: what it owned may be somebody else's by now.
                 await self.balance()
-            batch = await self._read(max_records)
+            batch = self._at_hand(max_records) or await self._read(max_records)
             if batch.records or elapsed() >= until:
                 return batch
+
+    def _at_hand(self, limit: int) -> Fetched | None:
+        """What this process has appended itself; None when the database has to be asked."""
+        if not self._is_dry or self._database.clock.elapsed() >= self._look_by:
+            return None
+        shards = {shard: state for shard, state in self._shards.items() if not state.is_leaving}
+        # The same for each, so that none keeps the others waiting.
+        share = limit // max(len(shards), 1)
+        rows: list[_Row] = []
+        for shard, state in shards.items():
+            if state.read is None:
+                return None
+            found = self._recent.read(shard, state.read, share)
+            rows += [
+                (shard, position, event.key, event.headers, event.value)
+                for position, event in enumerate(found, start=state.read)
+            ]
+            if len(found) == share:
+                self._wake.set()
+        return _take(shards, rows) if rows else None
 
     async def _read(self, limit: int) -> Fetched:
         shards = {shard: state for shard, state in self._shards.items() if not state.is_leaving}
         self._is_dry = not shards
+        self._look_by = self._database.clock.elapsed() + self._pace.poll.total_seconds()
         if not shards:
             return Fetched(records=(), claim=())
         await self._reload(shards)
@@ -174,7 +210,9 @@ class PostgresSubscription(Subscription):
             if self._shards.get(shard) is state and not state.is_leaving and state.read == starts.get(shard)
         }
         self._is_dry = len(rows) < share and starts.keys() <= unchanged.keys()
-        return _take(unchanged, rows)
+        return _take(
+            unchanged, [(shard, place, key, decode_headers(raw), value) for shard, place, key, raw, value in rows]
+        )
 
     async def _reload(self, shards: Mapping[int, Shard]) -> None:
         unknown = [shard for shard, state in shards.items() if state.read is None]
@@ -232,11 +270,11 @@ class PostgresSubscription(Subscription):
                     self._unbalanced.set()
 
 
-def _take(shards: Mapping[int, Shard], rows: list[asyncpg.Record]) -> Fetched:
+def _take(shards: Mapping[int, Shard], rows: Sequence[_Row]) -> Fetched:
     """Takes rows into hand: from here on the next fetch begins behind them."""
     records: list[Record] = []
     starts = {shard: state.read for shard, state in shards.items()}
-    for shard, position, key, headers, value, created_at in rows:
+    for shard, position, key, headers, value in rows:
         state = shards.get(shard)
         if state is None:
             continue
@@ -247,9 +285,8 @@ def _take(shards: Mapping[int, Shard], rows: list[asyncpg.Record]) -> Fetched:
                 partition=state.partition,
                 position=position,
                 key=key,
-                headers=decode_headers(headers),
+                headers=headers,
                 value=value,
-                appended_at=created_at,
             )
         )
     claim = tuple(

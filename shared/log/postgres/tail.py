@@ -17,7 +17,7 @@ _AT_ONCE: Final = 500
 
 _PLACES: Final = "SELECT id, topic, partition, next_position FROM log.shard WHERE topic = ANY ($1)"
 _NEXT: Final = """
-SELECT next.shard, next.position, e.key, e.headers, e.value, e.created_at
+SELECT next.shard, next.position, e.key, e.headers, e.value
 FROM (
     SELECT p.shard, p.position, p.event_id
     FROM unnest($1::int[], $2::bigint[]) AS w(shard, start)
@@ -75,7 +75,7 @@ class PostgresTail(AsyncIterator[Record | Gap]):
         if not wanted:
             return
         rows = await self._database.look(_NEXT, wanted, [self._places[shard] for shard in wanted], _AT_ONCE)
-        for shard, position, key, headers, value, created_at in rows:
+        for shard, position, key, headers, value in rows:
             topic, partition = self._names[shard]
             self._places[shard] = position + 1
             self._ready.append(
@@ -86,7 +86,6 @@ class PostgresTail(AsyncIterator[Record | Gap]):
                     key=key,
                     headers=decode_headers(headers),
                     value=value,
-                    appended_at=created_at,
                 )
             )
 

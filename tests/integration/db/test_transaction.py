@@ -9,7 +9,17 @@ import asyncpg
 import pytest
 
 from shared.db.pool import WITH_TRANSACTION_TIMEOUT, Database
-from shared.db.transaction import Batch, Owner, Scan, Scope, Transaction, Workspace, decode_headers, encode_headers
+from shared.db.transaction import (
+    Appended,
+    Batch,
+    Owner,
+    Scan,
+    Scope,
+    Transaction,
+    Workspace,
+    decode_headers,
+    encode_headers,
+)
 from shared.errors import Misconfigured, Retryable
 from shared.events import envelope
 from shared.events.catalogue import MESSAGES
@@ -128,10 +138,11 @@ async def test_savepoints_nest(database: Database) -> None:
 
 
 async def test_wake_ups_come_after_the_commit_and_only_then(database: Database) -> None:
-    woken: list[frozenset[str]] = []
+    woken: list[Appended] = []
     database.on_append.append(woken.append)
     async with database.transaction(W1) as tx:
         tx.emit(channel("one"), key="k")
+        tx.emit(channel("another"), key="l")
         await tx.flush()
         assert woken == []
     with suppress(ZeroDivisionError):
@@ -139,7 +150,12 @@ async def test_wake_ups_come_after_the_commit_and_only_then(database: Database) 
             tx.emit(channel("two"), key="k")
             await tx.flush()
             raise ZeroDivisionError
-    assert woken == [frozenset({MESSAGES})]
+    (appended,) = woken
+    rows = await database.look("SELECT id, value FROM log.event")
+    assert {row["id"]: row["value"] for row in rows} == dict(
+        zip(appended.ids, [event.value for event in appended.events], strict=True)
+    )
+    assert len(rows) == 2
 
 
 async def test_a_topic_that_does_not_exist_is_said_before_anything_is_committed(database: Database) -> None:

@@ -3,21 +3,28 @@
 import os
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from shared.db import migrate
 from shared.db.embedded import EmbeddedPostgres
+from shared.db.pool import Database
 from shared.db.tables import LOG_SCHEMA
+from shared.db.transaction import Batch
+from shared.errors import Retryable
 from shared.events.catalogue import MESSAGES
-from shared.log.postgres import PostgresLog
+from shared.log.background import running
+from shared.log.port import StaleMember
+from shared.log.postgres import Pace, PostgresLog
 from shared.platform.tables import SCHEMA as PLATFORM_SCHEMA
 from tests.support.consuming import QUICK, Diary, consume, consuming, say, seen, until_seen
 from tests.support.demo import SCHEMA as DEMO_SCHEMA
-from tests.support.logs import Process, append, encoded, read
+from tests.support.logs import AT_ONCE, WORKSPACE, Process, append, commit, encoded, fetch, read
 from tests.support.postgres import open_database
+from tests.support.waiting import answer
 
 NAMES = [str(number) for number in range(20)]
 UNHURRIED = {"wal_writer_delay": "10s", "fsync": "off"}
@@ -25,11 +32,18 @@ UNHURRIED = {"wal_writer_delay": "10s", "fsync": "off"}
 
 
 @asynccontextmanager
-async def server(data: Path) -> AsyncIterator[tuple[EmbeddedPostgres, Process]]:
+async def server(data: Path, *, pace: Pace = QUICK) -> AsyncIterator[tuple[EmbeddedPostgres, Process]]:
     async with EmbeddedPostgres.start(data, settings=UNHURRIED) as postgres:
         await migrate.migrate(postgres.dsn, [LOG_SCHEMA, PLATFORM_SCHEMA, DEMO_SCHEMA], topics={MESSAGES: 1})
-        async with open_database(postgres.dsn) as database, PostgresLog.open(database, pace=QUICK) as log:
+        async with open_database(postgres.dsn) as database, PostgresLog.open(database, pace=pace) as log:
             yield postgres, Process(database, log)
+
+
+async def is_newer(database: Database, than: datetime) -> bool:
+    """Whether a server answers that was started since; the last backends of one that died may outlive it."""
+    with suppress(Retryable):
+        return bool((await database.look("SELECT pg_postmaster_start_time() > $1", than))[0][0])
+    return False
 
 
 async def positions(process: Process) -> int:
@@ -75,3 +89,38 @@ async def test_what_a_crash_took_of_a_consumers_work_is_done_again(tmp_path: Pat
         async with consuming(process.database, process.log, consume(diary, is_outward=is_outward)):
             await until_seen(process.database, len(NAMES) + 1)
         assert await seen(process.database) == [*NAMES, "last"]
+
+
+UNDISTURBED = Pace(poll=timedelta(milliseconds=20), heartbeat=timedelta(seconds=30), member_ttl=timedelta(minutes=2))
+"""No heartbeat makes durable what is to be lost."""
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("is_at_hand", [False, True])
+async def test_what_was_read_before_a_crash_is_not_committed_after_it(tmp_path: Path, *, is_at_hand: bool) -> None:
+    async with (
+        server(tmp_path / "data", pace=UNDISTURBED) as (postgres, process),
+        running(postgres.keep_running),
+        process.log.subscribe("g", [MESSAGES]) as subscription,
+    ):
+        if is_at_hand:
+            # From here on it is given what its own process appends.
+            assert (await fetch(subscription, max_wait=AT_ONCE))[1] == []
+        async with process.database.transaction(Batch(WORKSPACE), lazy=True) as tx:
+            tx.append(encoded("k", "lost"))
+        batch, (lost,) = await fetch(subscription)
+        ((now,),) = await process.database.look("SELECT clock_timestamp()")
+        os.kill(postgres.pid, signal.SIGKILL)
+        await answer(lambda: is_newer(process.database, now))
+        # Both the id and the position of the lost one are free again.
+        await append(process, encoded("k", "kept"))
+        with pytest.raises(StaleMember):
+            await commit(process, subscription, batch)
+        while True:
+            subscription.rewind(batch)
+            batch, (kept,) = await fetch(subscription)
+            with suppress(StaleMember):
+                await commit(process, subscription, batch)
+                break
+    assert (lost.value, kept.value) == (b"lost", b"kept")
+    assert kept.position == lost.position

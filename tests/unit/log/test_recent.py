@@ -1,0 +1,69 @@
+"""What a process has appended itself is read by place, without a gap, or not at all."""
+
+from shared.db.transaction import Appended
+from shared.events.envelope import Encoded
+from shared.log.postgres.recent import Recent
+from tests.support.logs import encoded
+
+ONE, TWO, THREE = (encoded("k", name) for name in ("one", "two", "three"))
+
+
+def appended(**events: Encoded) -> Appended:
+    return Appended([int(name[1:]) for name in events], list(events.values()))
+
+
+def test_events_are_read_at_the_places_that_they_were_given() -> None:
+    recent = Recent()
+    recent.add(appended(_7=ONE, _8=TWO, _9=THREE))
+    recent.place(1, 40, [7, 9])
+    recent.place(2, 0, [8])
+    assert recent.read(1, 40, 10) == [ONE, THREE]
+    assert recent.read(1, 41, 10) == [THREE]
+    assert recent.read(1, 40, 1) == [ONE]
+    assert recent.read(2, 0, 10) == [TWO]
+
+
+def test_nothing_is_read_behind_an_event_of_another_process() -> None:
+    recent = Recent()
+    recent.add(appended(_7=ONE, _9=THREE))
+    recent.place(1, 0, [7, 8, 9])
+    assert recent.read(1, 0, 10) == [ONE]
+    assert recent.read(1, 1, 10) == []
+    assert recent.read(1, 2, 10) == [THREE]
+
+
+def test_a_place_that_comes_before_its_commit_is_heard_of_waits_for_it() -> None:
+    recent = Recent()
+    recent.place(1, 0, [7, 8])
+    assert recent.read(1, 0, 10) == []
+    recent.add(appended(_7=ONE, _8=TWO))
+    assert recent.read(1, 0, 10) == [ONE, TWO]
+
+
+def test_the_oldest_are_forgotten_first() -> None:
+    recent = Recent(most_bytes=len(TWO.value) + len(THREE.value))
+    recent.add(appended(_1=ONE, _2=TWO))
+    recent.place(1, 0, [1, 2])
+    recent.add(appended(_3=THREE))
+    recent.place(1, 2, [3])
+    assert recent.read(1, 0, 10) == []
+    assert recent.read(1, 1, 10) == [TWO, THREE]
+
+
+def test_events_that_are_never_placed_are_forgotten_too() -> None:
+    recent = Recent(most_bytes=len(TWO.value))
+    recent.add(appended(_1=ONE))
+    recent.add(appended(_2=TWO))
+    recent.place(1, 0, [1, 2])
+    assert recent.read(1, 0, 10) == []
+    assert recent.read(1, 1, 10) == [TWO]
+
+
+def test_after_a_crash_nothing_is_known() -> None:
+    recent = Recent()
+    recent.add(appended(_1=ONE, _2=TWO))
+    recent.place(1, 0, [1, 3])
+    recent.forget()
+    recent.place(1, 1, [2])
+    recent.add(appended(_3=THREE))
+    assert recent.read(1, 0, 10) == recent.read(1, 1, 10) == []
