@@ -262,7 +262,8 @@ class Transaction:
             self._events = events
             del self._after[after:]
             if not self._connection.is_closed():
-                await self._connection.execute("ROLLBACK TO SAVEPOINT part")
+                # Released as well: else it would stand before the one of the same name around it, and be undone for it.
+                await self._connection.execute("ROLLBACK TO SAVEPOINT part; RELEASE SAVEPOINT part")
             raise
         await self._connection.execute("RELEASE SAVEPOINT part")
 

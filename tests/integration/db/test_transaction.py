@@ -137,6 +137,19 @@ async def test_savepoints_nest(database: Database) -> None:
     assert await names(database) == ["outer"]
 
 
+async def test_a_part_that_fails_takes_what_came_before_another_one_that_failed_inside(database: Database) -> None:
+    async with database.transaction(W1) as tx:
+        with suppress(ZeroDivisionError):
+            async with tx.savepoint():
+                await tx.execute(NOTE, "w1", "outer")
+                with suppress(ZeroDivisionError):
+                    async with tx.savepoint():
+                        raise ZeroDivisionError
+                raise ZeroDivisionError
+        await tx.execute(NOTE, "w1", "after")
+    assert await notes(database) == ["after"]
+
+
 async def test_wake_ups_come_after_the_commit_and_only_then(database: Database) -> None:
     woken: list[Appended] = []
     database.on_append.append(woken.append)
