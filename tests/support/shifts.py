@@ -8,14 +8,13 @@ from services.tickets.handlers.duties import DUTY_TIMER
 from services.tickets.handlers.ticks import handlers, lock
 from shared.db.timers import Timers
 from shared.db.transaction import Workspace
-from tests.support.floor import HOME, Floor, agent
+from tests.support.floor import HOME, Floor
 
 
 async def schedule(floor: Floor, *, on: list[str], version: int | None = None, **parts: Any) -> None:
     """The team `care` has these on duty from an hour ago to an hour ahead."""
     document = crew(floor.database.clock.now(), on, **parts)
-    boss = agent("boss", role="manager")
-    await floor.act(lambda tx: duties.put(tx, floor.desk, boss, "care", version=version, document=document))
+    await floor.act(lambda tx: duties.put(tx, floor.desk, HOME, "care", version=version, document=document))
 
 
 async def reschedule(floor: Floor, *, on: list[str], **parts: Any) -> None:

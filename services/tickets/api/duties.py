@@ -90,7 +90,7 @@ async def put_schedule(team_id: Id, body: ScheduleDocument, call: Manager) -> Re
 
     async def work(tx: Transaction) -> Answer:
         desk = call.resource(Desk)
-        return _shown(await duties.put(tx, desk, call.principal, team_id, version=version, document=body))
+        return _shown(await duties.put(tx, desk, call.workspace_id, team_id, version=version, document=body))
 
     return await call.perform(work)
 
@@ -119,7 +119,7 @@ async def delete_schedule(team_id: Id, call: Manager) -> Response:
     version = call.version()
 
     async def work(tx: Transaction) -> None:
-        await duties.remove(tx, call.resource(Desk), call.principal, team_id, version=version)
+        await duties.remove(tx, call.resource(Desk), call.workspace_id, team_id, version=version)
 
     return await call.perform(work)
 

@@ -95,7 +95,7 @@ async def apply_structure(structure: StructureName, body: StructureBody, call: M
     wanted, fields = structures.load(structure), body.model_dump()
 
     async def work(tx: Transaction) -> Answer:
-        return Answer(body=await handlers.apply(tx, call.resource(Desk), call.principal, wanted, **fields))
+        return Answer(body=await handlers.apply(tx, call.resource(Desk), call.workspace_id, wanted, **fields))
 
     return await call.perform(work)
 

@@ -20,7 +20,6 @@ from shared.events.duties import DutyChanged
 from shared.events.payload import SYSTEM
 from shared.platform.models import KeptSchedule
 from shared.platform.store import schedules, teams
-from shared.web.auth import Principal
 from shared.web.calls import stale
 
 DUTY_TIMER: Final = "duty"
@@ -35,11 +34,10 @@ _NAME_ENDS: Final = "/"
 
 
 async def put(
-    tx: Transaction, desk: Desk, who: Principal, team_id: str, *, version: int | None, document: Any
+    tx: Transaction, desk: Desk, workspace: str, team_id: str, *, version: int | None, document: Any
 ) -> KeptSchedule:
     """Keeps a team's schedule, which is in force at once; one that is replaced must be the one that was read."""
     schedule = schedules_.parse(document)
-    workspace = who.workspace_id
     found = await lock(tx, workspace, team_id)
     if found is not None and version is None:
         raise VersionRequired("send `If-Match` with the ETag that you have read")
@@ -75,14 +73,14 @@ async def load(tx: Transaction, workspace: str, team_id: str) -> KeptSchedule:
     return found
 
 
-async def remove(tx: Transaction, desk: Desk, who: Principal, team_id: str, *, version: int) -> None:
+async def remove(tx: Transaction, desk: Desk, workspace: str, team_id: str, *, version: int) -> None:
     """Forgets a team's schedule: from now on all its members are on duty."""
-    await lock(tx, who.workspace_id, team_id)
-    found = await load(tx, who.workspace_id, team_id)
+    await lock(tx, workspace, team_id)
+    found = await load(tx, workspace, team_id)
     if version != found.version:
         raise stale(found.version)
-    await schedules.delete(tx, who.workspace_id, team_id)
-    await turn(tx, desk, who.workspace_id, team_id)
+    await schedules.delete(tx, workspace, team_id)
+    await turn(tx, desk, workspace, team_id)
 
 
 async def ask(tx: Transaction, workspace: str, team_id: str, at: datetime | None) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from shared.db.transaction import Transaction
 from shared.errors import Invalid
 from shared.platform.store import agents, schedules, teams, workspaces
 from shared.structures import Structure
-from shared.web.auth import Principal
 
 MOST_MEMBERS: Final = 500
 """How many agents a structure puts into a team by itself."""
@@ -27,7 +26,7 @@ class _Undone(Exception):
 async def apply(
     tx: Transaction,
     desk: Desk,
-    who: Principal,
+    workspace: str,
     structure: Structure,
     *,
     zone: str,
@@ -48,12 +47,12 @@ async def apply(
     with suppress(_Undone):
         async with tx.savepoint():
             # Whoever applies another one at this moment waits here: nothing below is asked for crosswise.
-            await workspaces.load(tx, who.workspace_id, lock=True)
-            steps += await _create_teams(tx, who.workspace_id, structure)
-            steps += await _add_members(tx, who.workspace_id, places, members)
-            await staff.roster(tx, teams={(who.workspace_id, team) for team in places}, now=await tx.now())
+            await workspaces.load(tx, workspace, lock=True)
+            steps += await _create_teams(tx, workspace, structure)
+            steps += await _add_members(tx, workspace, places, members)
+            await staff.roster(tx, teams={(workspace, team) for team in places}, now=await tx.now())
             for team in places:
-                steps += await _plan(tx, desk, who, team, _schedule(structure, team, zone), replace=replace)
+                steps += await _put(tx, desk, workspace, team, _schedule(structure, team, zone), replace=replace)
             _undo_if(dry_run)
     changed = any(step["change"] != "kept" for step in steps)
     return {"structure": structure.name, "dry_run": dry_run, "changed": changed, "changes": steps}
@@ -92,19 +91,19 @@ def _schedule(structure: Structure, team: str, zone: str) -> dict[str, Any] | No
     return None if document is None else {**document, "zone": zone}
 
 
-async def _plan(
-    tx: Transaction, desk: Desk, who: Principal, team: str, document: dict[str, Any] | None, *, replace: bool
+async def _put(
+    tx: Transaction, desk: Desk, workspace: str, team: str, document: dict[str, Any] | None, *, replace: bool
 ) -> list[Step]:
     if document is None:
         # Those who were added take from the queue.
-        await duties.turn(tx, desk, who.workspace_id, team)
+        await duties.turn(tx, desk, workspace, team)
         return []
-    found = await schedules.load(tx, who.workspace_id, team)
+    found = await schedules.load(tx, workspace, team)
     step = {"team": team, "what": "schedule", "change": "created" if found is None else "replaced"}
     if found is not None and found.document == schedules_.as_document(schedules_.parse(document)):
-        await duties.turn(tx, desk, who.workspace_id, team)
+        await duties.turn(tx, desk, workspace, team)
         return []
     if found is not None and not replace:
         return [{**step, "change": "kept"}]
-    await duties.put(tx, desk, who, team, version=found.version if found else None, document=document)
+    await duties.put(tx, desk, workspace, team, version=found.version if found else None, document=document)
     return [step]

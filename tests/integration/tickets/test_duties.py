@@ -9,7 +9,7 @@ from services.tickets.handlers.owning import Target
 from shared.events.duties import AvailabilityChanged, DutyChanged
 from tests.support import shifts
 from tests.support.answers import Answers
-from tests.support.floor import Floor, agent, message, routed
+from tests.support.floor import HOME, Floor, agent, message, routed
 from tests.support.tickets_app import person
 
 PATH = "/v1/teams/care/schedule"
@@ -228,14 +228,14 @@ async def test_a_turn_passes_over_who_is_disabled_and_bots_need_no_schedule(floo
         "shifts": [always],
         "rotations": {"r": {"anchor": "2026-01-05", "days": 1, "agents": [ann, bea]}},
     }
-    await floor.act(lambda tx: duties.put(tx, floor.desk, boss, "care", version=None, document=turns))
+    await floor.act(lambda tx: duties.put(tx, floor.desk, HOME, "care", version=None, document=turns))
     [whose] = await shifts.on_duty(floor) - {bot.id}
     gone = {"disabled": True}
     await floor.act(lambda tx: staffing.amend(tx, floor.desk, boss, whose, version=None, fields=gone))
     await shifts.hurry(floor)
     assert await shifts.on_duty(floor) == {bot.id, *{ann, bea} - {whose}}
     named = turns | {"rotations": {"r": {"anchor": "2026-01-05", "agents": [bot.id]}}}
-    refused = await floor.attempt(lambda tx: duties.put(tx, floor.desk, boss, "care", version=1, document=named))
+    refused = await floor.attempt(lambda tx: duties.put(tx, floor.desk, HOME, "care", version=1, document=named))
     assert [one["pointer"] for one in refused.fields["errors"]] == ["#/rotations/r/agents/0"]
 
 
