@@ -6,13 +6,14 @@ from typing import Final
 from fastapi import APIRouter
 
 from services.router import NAME
-from services.router.api import rulesets, shadows, structures, surge_policies, surges, trials, usage
+from services.router.api import plans, rulesets, shadows, structures, surge_policies, surges, trials, usage
 from services.router.handlers import duplicates
 from services.router.handlers.backtests import Backtests
 from services.router.handlers.classifying import Classifier
 from services.router.handlers.deciding import Router
 from services.router.handlers.following import Forgetting
 from services.router.handlers.gathering import Untold
+from services.router.handlers.plans import carry_out
 from services.router.handlers.remembered import Versions
 from services.router.handlers.shadows import Shadows
 from services.router.handlers.surging import LOOK_TIMER, Surges
@@ -20,7 +21,11 @@ from services.router.handlers.triggering import Triggers
 from services.router.settings import RouterSettings
 from services.router.store import rounds, sayings, silences
 from services.router.store.rule_counts import writer_of
-from shared.db.timers import Timers
+from shared.db.plans import KIND as PLAN_TIMER
+from shared.db.plans import effect
+from shared.db.plans import lock as lock_plan
+from shared.db.timers import Timer, Timers
+from shared.db.transaction import Transaction
 from shared.events.catalogue import MESSAGES, TICKETS
 from shared.host import Runtime, Service
 from shared.log.consumer import Consume
@@ -51,9 +56,16 @@ def build(runtime: Runtime) -> Service:
         rounds.KIND: triggers.on_round,
         LOOK_TIMER: surging.on_timer,
         sayings.KIND: duplicates.on_timer,
+        PLAN_TIMER: effect(carry_out, ids=runtime.ids, metrics=runtime.metrics),
     }
+
+    async def lock(tx: Transaction, timer: Timer) -> None:
+        await surging.lock(tx, timer)
+        await lock_plan(tx, timer)
+
     router = APIRouter()
-    for part in (rulesets, structures, shadows, surge_policies, surges, trials, usage):
+    # Plans stand before versions, whose path would take theirs.
+    for part in (plans, rulesets, structures, shadows, surge_policies, surges, trials, usage):
         router.include_router(part.router)
     return Service(
         name=NAME,
@@ -67,7 +79,7 @@ def build(runtime: Runtime) -> Service:
         ],
         tasks={
             "retention": forgetting.run,
-            "timers": Timers(runtime.database, NAME, effects, lock=surging.lock).run,
+            "timers": Timers(runtime.database, NAME, effects, lock=lock).run,
         },
         resources=[
             Backtests(runtime),

@@ -199,4 +199,29 @@ def add_kernel_tables(metadata: sa.MetaData) -> None:
     )
 
 
+def add_plan_table(metadata: sa.MetaData) -> None:
+    """Adds the table of plans to the schema of a service that has some."""
+    sa.Table(
+        "plan",
+        metadata,
+        column("id", sa.Text, primary_key=True),
+        column("workspace_id", sa.Text),
+        column("at", INSTANT, comment="from when on it is in effect"),
+        column("what", pg.JSONB),
+        column("name", sa.Text, comment="of what at which instant: a digest"),
+        column("author", sa.Text),
+        stamp(),
+        column("state", sa.Text, server_default="upcoming"),
+        column("ended_at", INSTANT, nullable=True),
+        column("ended_by", sa.Text, nullable=True, comment="who cancelled it"),
+        column("reason", sa.Text, nullable=True, comment="why it could not be done"),
+        column("outcome", pg.JSONB, nullable=True),
+        sa.CheckConstraint("state IN ('upcoming', 'done', 'failed', 'cancelled')", name="state"),
+        sa.Index(
+            "uq_plan_upcoming", "workspace_id", "name", unique=True, postgresql_where=sa.text("state = 'upcoming'")
+        ),
+        sa.Index("ix_plan_page", "workspace_id", "id"),
+    )
+
+
 LOG_SCHEMA: Final = Schema(name="log", metadata=log_tables(), folder=Path(__file__).parent / "migrations")

@@ -28,6 +28,7 @@ CounterName = Literal[
     "baton_shadow_failures_total",
     "baton_classified_texts_total",
     "baton_surges_total",
+    "baton_plans_total",
 ]
 GaugeName = Literal["baton_consumer_lag", "baton_parked_keys", "baton_stream_clients", "baton_event_loop_lag_seconds"]
 HistogramName = Literal[
@@ -81,6 +82,7 @@ METRICS: Final[Mapping[MetricName, Metric]] = {
     "baton_surges_total": Metric(
         "counter", "Surges: began, or ended by calm, lasting (it is usual now), person or policy.", ("change",)
     ),
+    "baton_plans_total": Metric("counter", "Plans whose instant came: done, or failed.", ("outcome",)),
     "baton_kafka_client_lines_total": Metric(
         "counter", "Lines that the Kafka client logged; the log shows each kind once in 30 s.", ("level",)
     ),

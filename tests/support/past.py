@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 from fastapi import APIRouter
 
-from services.router.api import rulesets, shadows, surge_policies, surges, trials, usage
+from services.router.api import plans, rulesets, shadows, structures, surge_policies, surges, trials, usage
 from services.router.handlers import deciding
 from services.router.handlers.backtests import Backtests, Limits
 from services.router.handlers.gathering import Untold
@@ -43,7 +43,7 @@ def looked_at(tried: Runtime) -> float:
 def router(tried: Runtime, limits: Limits | None = None) -> api.Stub:
     """The router's routes, without its consumer."""
     routes = APIRouter()
-    for part in (rulesets, shadows, surge_policies, surges, trials, usage):
+    for part in (plans, rulesets, structures, shadows, surge_policies, surges, trials, usage):
         routes.include_router(part.router)
     return api.Stub(
         name="router",

@@ -14,7 +14,7 @@ from services.router.domain.standing import OPEN
 from services.router.domain.surge import WORKSPACE
 from services.router.domain.surging import Surging
 from services.router.domain.vocabulary import RECEIVED, Change, ShiftChange, Trigger
-from services.router.handlers import deciding, triggering
+from services.router.handlers import deciding, plans, triggering
 from services.router.handlers.gathering import Untold
 from services.router.store import rulesets
 from shared.db.transaction import Transaction
@@ -24,6 +24,7 @@ from shared.events.tickets import TicketState
 from shared.platform.models import ChannelPurpose
 from shared.web.calls import Call, requires
 from shared.web.pages import Page, Paged
+from shared.web.plans import At, PlanView, view
 from shared.web.problems import problems
 
 Reader = Annotated[Call, requires("rules:read")]
@@ -65,6 +66,20 @@ class RulesetView(BaseModel):
     author: str | None
     created_at: datetime
     document: dict[str, Any] | None = None
+
+
+class Activation(BaseModel):
+    """When a version is put in force."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    at: At = None
+
+
+class ActivatedView(RulesetView):
+    """The version that is in force, or will be by this plan."""
+
+    plan: PlanView | None = None
 
 
 class Warned(BaseModel):
@@ -246,14 +261,16 @@ async def get_ruleset(call: Reader, version: Version) -> Response:
 @router.post(
     "/v1/rulesets/{version}/activate",
     operation_id="activateRuleset",
-    response_model=RulesetView,
+    response_model=ActivatedView,
     responses=problems(403, 404, 409, 422),
 )
-async def activate_ruleset(call: Writer, version: Version) -> Response:
-    """Puts a version in force, from the next batch on."""
+async def activate_ruleset(call: Writer, version: Version, body: Activation | None = None) -> Response:
+    """Puts a version in force, from the next batch on; with `at`, from the first batch after that instant on."""
+    at, author = body.at if body else None, call.principal.id
 
-    async def work(tx: Transaction) -> RulesetView:
-        return _view(await deciding.activate(tx, call.workspace_id, version, author=call.principal.id))
+    async def work(tx: Transaction) -> ActivatedView:
+        found, kept = await plans.activate(tx, call.ids, call.workspace_id, version, at=at, author=author)
+        return ActivatedView(**_view(found).model_dump(), plan=view(kept) if kept else None)
 
     return await call.perform(work)
 

@@ -7,9 +7,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from services.router.api.rulesets import Writer
-from services.router.handlers import structures as handlers
+from services.router.handlers import plans
 from shared import structures
 from shared.db.transaction import Transaction
+from shared.web.plans import At, PlanView, view
 from shared.web.problems import problems
 
 router = APIRouter(tags=["routing"])
@@ -21,16 +22,19 @@ class StructureRules(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     dry_run: bool = Field(False, description="Only tell what would change")
+    at: At = None
 
 
 class AppliedRules(BaseModel):
-    """What is different in the ruleset in force, and the version that has it."""
+    """What is different in the ruleset in force, and the version that has it; with a plan, what would be if it were
+    now."""
 
     structure: str
     dry_run: bool
     changed: bool
     version: int
     changes: dict[str, Any]
+    plan: PlanView | None = None
 
 
 @router.post(
@@ -42,12 +46,12 @@ class AppliedRules(BaseModel):
 async def apply_structure_rules(
     call: Writer, structure: Annotated[str, Path(max_length=64)], body: StructureRules
 ) -> Response:
-    """Puts its rules in front of the ruleset in force, as a new version; nothing when they are there already. Its teams
-    must exist: `POST /v1/structures/{structure}` creates them."""
-    wanted = structures.load(structure)
+    """Puts its rules in front of the ruleset in force (with `at`: in force then), as a new version; nothing when they
+    are there already. Its teams must exist: `POST /v1/structures/{structure}` creates them."""
+    wanted, fields = structures.load(structure), body.model_dump()
 
     async def work(tx: Transaction) -> dict[str, Any]:
-        author = call.principal.id
-        return await handlers.apply(tx, call.workspace_id, wanted, author=author, dry_run=body.dry_run)
+        told, kept = await plans.apply(tx, call.ids, call.workspace_id, wanted, author=call.principal.id, **fields)
+        return told | {"plan": view(kept) if kept else None}
 
     return await call.perform(work)

@@ -24,6 +24,7 @@ from services.router.handlers.shadows import Shadows, Trial
 from services.router.handlers.surging import counted
 from services.router.store import decisions, rule_counts, rulesets, silences, surge_counts, surge_policies
 from services.router.store.decisions import Decided
+from services.router.store.rulesets import Reason
 from services.router.store.shadows import Candidate
 from shared import ids
 from shared.db.transaction import Transaction
@@ -102,17 +103,25 @@ async def create(
 ) -> tuple[rulesets.Ruleset, Analysis]:
     """A new version, and what is doubtful in it; Invalid says what is wrong for certain."""
     untold = {*untold, *(SURGE if await surge_policies.load(tx, workspace_id) is None else ())}
-    found = await _analysed(tx, workspace_id, document, untold=untold)
+    found = await analysed(tx, workspace_id, document, untold=untold)
     return await rulesets.create(tx, workspace_id, document=document, note=note, author=author), found
 
 
-async def activate(tx: Transaction, workspace_id: str, version: int, *, author: str) -> rulesets.Ruleset:
-    """Puts a version in force; its teams are checked again, because teams come and go."""
-    found = await load(tx, workspace_id, version)
-    await _analysed(tx, workspace_id, found.document or {})
+async def activate(
+    tx: Transaction, workspace_id: str, version: int, *, author: str, reason: Reason = "activate"
+) -> rulesets.Ruleset:
+    """Puts a version in force."""
+    found = await checked(tx, workspace_id, version)
     if not found.active:
-        await _put_in_force(tx, workspace_id, version, author=author, reason="activate")
+        await _put_in_force(tx, workspace_id, version, author=author, reason=reason)
     return await load(tx, workspace_id, version)
+
+
+async def checked(tx: Transaction, workspace_id: str, version: int) -> rulesets.Ruleset:
+    """A version that may be put in force; its teams are looked at again, because teams come and go."""
+    found = await load(tx, workspace_id, version)
+    await analysed(tx, workspace_id, found.document or {})
+    return found
 
 
 async def rollback(tx: Transaction, workspace_id: str, *, author: str) -> rulesets.Ruleset:
@@ -124,7 +133,7 @@ async def rollback(tx: Transaction, workspace_id: str, *, author: str) -> rulese
     return await load(tx, workspace_id, version)
 
 
-async def _put_in_force(tx: Transaction, workspace_id: str, version: int, *, author: str, reason: str) -> None:
+async def _put_in_force(tx: Transaction, workspace_id: str, version: int, *, author: str, reason: Reason) -> None:
     await rulesets.activate(tx, workspace_id, version, author=author, reason=reason)
     # Who has waited since before may have waited long enough for this version.
     await silences.look(tx, {workspace_id: await tx.now()})
@@ -193,9 +202,10 @@ async def load(tx: Transaction, workspace_id: str, version: int) -> rulesets.Rul
     return found
 
 
-async def _analysed(
+async def analysed(
     tx: Transaction, workspace_id: str, document: dict[str, Any], *, untold: Collection[str] = ()
 ) -> Analysis:
+    """What is doubtful in a document; Invalid says what is wrong for certain."""
     parsed = await compiling.aside(document, lambda: rules.parse(document))
     on_shift = {name for _, name in rules.on_shift(parsed)}
     existing = await teams.existing(tx, workspace_id, rules.teams(parsed) | on_shift)

@@ -7,25 +7,50 @@ from services.router.domain.diff import diff
 from services.router.domain.structures import merged
 from services.router.handlers import deciding
 from services.router.store import rulesets
+from services.router.store.rulesets import Reason
 from shared.db.transaction import Transaction
 from shared.structures import Structure
 
 
 async def apply(
-    tx: Transaction, workspace_id: str, structure: Structure, *, author: str, dry_run: bool
+    tx: Transaction, workspace_id: str, structure: Structure, *, author: str, reason: Reason = "activate"
 ) -> dict[str, Any]:
     """What changes in the ruleset in force, and the version that has it; nothing when it has the structure already."""
-    active = (await rulesets.active_versions(tx, [workspace_id]))[workspace_id]
-    before = (await deciding.load(tx, workspace_id, active)).document or {}
-    after = merged(before, structure)
-    version = active
-    if dry_run:
-        rules.parse(after)
-    elif after != before:
+    version, before, after = await _merged(tx, workspace_id, structure)
+    if after != before:
         note = f"structure {structure.name}"
         created, _ = await deciding.create(tx, workspace_id, document=after, note=note, author=author)
         version = created.version
-        await deciding.activate(tx, workspace_id, version, author=author)
+        await deciding.activate(tx, workspace_id, version, author=author, reason=reason)
+    return _told(structure, version, before, after, dry_run=False)
+
+
+async def rehearse(tx: Transaction, workspace_id: str, structure: Structure) -> dict[str, Any]:
+    """What would change now; its teams need not be there yet."""
+    version, before, after = await _merged(tx, workspace_id, structure)
+    rules.parse(after)
+    return _told(structure, version, before, after, dry_run=True)
+
+
+async def check(tx: Transaction, workspace_id: str, structure: Structure) -> dict[str, Any]:
+    """What would change now; Invalid where it could not be put in force."""
+    version, before, after = await _merged(tx, workspace_id, structure)
+    await deciding.analysed(tx, workspace_id, after)
+    return _told(structure, version, before, after, dry_run=False)
+
+
+async def _merged(
+    tx: Transaction, workspace_id: str, structure: Structure
+) -> tuple[int, dict[str, Any], dict[str, Any]]:
+    """The version in force, its document, and this with the structure in it."""
+    active = (await rulesets.active_versions(tx, [workspace_id]))[workspace_id]
+    before = (await deciding.load(tx, workspace_id, active)).document or {}
+    return active, before, merged(before, structure)
+
+
+def _told(
+    structure: Structure, version: int, before: dict[str, Any], after: dict[str, Any], *, dry_run: bool
+) -> dict[str, Any]:
     return {
         "structure": structure.name,
         "dry_run": dry_run,

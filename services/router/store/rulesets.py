@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import asyncpg
 import msgspec
@@ -14,6 +14,9 @@ from services.router.store import shadows
 from services.router.store.shadows import Candidate
 from shared.db.transaction import Transaction
 from shared.errors import Conflict
+
+Reason = Literal["activate", "rollback", "planned"]
+"""How a version came in force; the preset does by itself."""
 
 _ATTEMPTS: Final = 5
 
@@ -117,7 +120,7 @@ async def create(
     raise Conflict("other versions are being written right now: try again")
 
 
-async def activate(tx: Transaction, workspace_id: str, version: int, *, author: str | None, reason: str) -> None:
+async def activate(tx: Transaction, workspace_id: str, version: int, *, author: str | None, reason: Reason) -> None:
     """Puts a version in force from the next batch on; Conflict when somebody activated at the same moment."""
     count = await tx.execute(
         "INSERT INTO router.activation (workspace_id, number, version, author, reason) "

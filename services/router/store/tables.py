@@ -7,10 +7,11 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
 from shared.db.migrate import Schema
-from shared.db.tables import INSTANT, add_kernel_tables, column, schema_metadata, stamp
+from shared.db.tables import INSTANT, add_kernel_tables, add_plan_table, column, schema_metadata, stamp
 
 METADATA: Final = schema_metadata("router")
 add_kernel_tables(METADATA)
+add_plan_table(METADATA)
 
 ruleset = sa.Table(
     "ruleset",
@@ -29,7 +30,7 @@ activation = sa.Table(
     column("number", sa.Integer, primary_key=True, comment="the highest one is in force"),
     column("version", sa.Integer),
     column("author", sa.Text, nullable=True),
-    column("reason", sa.Text, comment="activate, rollback or preset"),
+    column("reason", sa.Text, comment="activate, rollback, planned or preset"),
     stamp(),
 )
 decision = sa.Table(
