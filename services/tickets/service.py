@@ -15,6 +15,7 @@ from services.tickets.api import (
     keys,
     lease,
     moderation,
+    plans,
     reply,
     staff,
     structures,
@@ -54,6 +55,8 @@ def build(runtime: Runtime) -> Service:
         customers,
         staff,
         duties,
+        # Before structures, whose path would take theirs.
+        plans,
         structures,
         keys,
         views,

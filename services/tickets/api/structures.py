@@ -12,9 +12,11 @@ from services.tickets.api.shapes import Body, Ref
 from services.tickets.api.staff import Manager, TeamName
 from services.tickets.handlers import structures as handlers
 from services.tickets.handlers.ledger import Desk
+from services.tickets.handlers.structures import Options
 from shared import structures
 from shared.db.transaction import Transaction
 from shared.web.calls import Answer
+from shared.web.plans import At, PlanView, view
 from shared.web.problems import problems
 
 StructureName = Annotated[str, Path(max_length=64)]
@@ -45,6 +47,11 @@ class StructureBody(Body):
     )
     replace: bool = Field(False, description="Put its schedules in place of others; otherwise those are kept")
     dry_run: bool = Field(False, description="Only tell what would change")
+    at: At = None
+
+    def options(self) -> Options:
+        """Without when, and whether."""
+        return Options(zone=self.zone, members=self.members, replace=self.replace)
 
 
 class StepView(BaseModel):
@@ -57,12 +64,14 @@ class StepView(BaseModel):
 
 
 class AppliedView(BaseModel):
-    """What applying it came to; its rules are put in force by `POST /v1/rulesets/structures/{structure}`."""
+    """What applying it came to, or with a plan what it would if it were now; its rules are put in force by
+    `POST /v1/rulesets/structures/{structure}`."""
 
     structure: str
     dry_run: bool
     changed: bool
     changes: list[StepView]
+    plan: PlanView | None = None
 
 
 @router.get(
@@ -91,11 +100,13 @@ async def get_structure(structure: StructureName, call: Reader) -> Response:
     responses=problems(403, 404, 422),
 )
 async def apply_structure(structure: StructureName, body: StructureBody, call: Manager) -> Response:
-    """Creates its teams, fills them, and puts their schedules in force; a second time there is nothing left to do."""
-    wanted, fields = structures.load(structure), body.model_dump()
+    """Creates its teams, fills them, and puts their schedules in force; a second time there is nothing left to do. With
+    `at`, only the teams are created now."""
+    wanted, options, desk = structures.load(structure), body.options(), call.resource(Desk)
 
     async def work(tx: Transaction) -> Answer:
-        return Answer(body=await handlers.apply(tx, call.resource(Desk), call.workspace_id, wanted, **fields))
+        told, kept = await handlers.apply(tx, desk, call.principal, wanted, options, at=body.at, dry_run=body.dry_run)
+        return Answer(body=told | {"plan": view(kept) if kept else None})
 
     return await call.perform(work)
 

@@ -1,22 +1,39 @@
-"""Applies the people's side of a structure: teams, who is in them, and when they work."""
+"""Applies the people's side of a structure, now or at a date: teams, who is in them, and when they work."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 from typing import Any, Final
+
+import msgspec
 
 from services.tickets.domain import schedule as schedules_
 from services.tickets.handlers import duties
 from services.tickets.handlers.ledger import Desk
 from services.tickets.store import staff
+from shared import structures
+from shared.db import plans
+from shared.db.plans import Plan, What
 from shared.db.transaction import Transaction
 from shared.errors import Invalid
 from shared.platform.store import agents, schedules, teams, workspaces
 from shared.structures import Structure
+from shared.web.auth import Principal
 
 MOST_MEMBERS: Final = 500
 """How many agents a structure puts into a team by itself."""
 
 Step = dict[str, Any]
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """How a structure is applied."""
+
+    zone: str = "UTC"
+    members: dict[str, list[str]] = {}
+    """By team; a team that has nobody and is not named gets every person of the workspace."""
+    replace: bool = False
+    """Whether a schedule takes the place of another one."""
 
 
 class _Undone(Exception):
@@ -26,21 +43,42 @@ class _Undone(Exception):
 async def apply(
     tx: Transaction,
     desk: Desk,
-    workspace: str,
+    who: Principal,
     structure: Structure,
+    options: Options,
     *,
-    zone: str,
-    members: Mapping[str, Sequence[str]],
-    replace: bool,
+    at: datetime | None,
     dry_run: bool,
-) -> dict[str, Any]:
-    """What was created, added and put, or would be; a second time there is nothing left to do.
+) -> tuple[dict[str, Any], Plan | None]:
+    """What was created, added and put, or would be if it were now; a second time there is nothing left to do.
 
-    A team that has nobody gets `members`, or every person of the workspace where it is not named. A schedule that
-    differs is kept unless `replace`.
+    With a plan the teams are there at once, so that rules may be planned that name them: nothing is sent to them yet.
     """
+    workspace = who.workspace_id
+    if at is not None:
+        await plans.check_instant(tx, at)
+    if at is None or dry_run:
+        return await _apply(tx, desk, workspace, structure, options, dry_run=dry_run), None
+    told = await _apply(tx, desk, workspace, structure, options, dry_run=True)
+    await workspaces.load(tx, workspace, lock=True)
+    await _create_teams(tx, workspace, structure)
+    what = {"structure": structure.name} | msgspec.to_builtins(options)
+    kept = await plans.keep(tx, desk.ids, workspace, at=at, what=what, author=who.id)
+    return told | {"dry_run": False}, kept
+
+
+async def carry_out(tx: Transaction, desk: Desk, plan: Plan) -> What:
+    """The instant has come."""
+    structure, options = structures.load(plan.what["structure"]), msgspec.convert(plan.what, Options)
+    applied = await _apply(tx, desk, plan.workspace_id, structure, options, dry_run=False)
+    return {"changed": applied["changed"], "changes": applied["changes"]}
+
+
+async def _apply(
+    tx: Transaction, desk: Desk, workspace: str, structure: Structure, options: Options, *, dry_run: bool
+) -> dict[str, Any]:
     places = sorted(part.id for part in structure.teams)
-    if unknown := sorted(members.keys() - set(places)):
+    if unknown := sorted(options.members.keys() - set(places)):
         errors = [{"pointer": f"#/members/{team}", "detail": "the structure has no such team"} for team in unknown]
         raise Invalid(f"the structure {structure.name} has the teams {', '.join(places)}", errors=errors)
     steps: list[Step] = []
@@ -49,10 +87,11 @@ async def apply(
             # Whoever applies another one at this moment waits here: nothing below is asked for crosswise.
             await workspaces.load(tx, workspace, lock=True)
             steps += await _create_teams(tx, workspace, structure)
-            steps += await _add_members(tx, workspace, places, members)
+            steps += await _add_members(tx, workspace, places, options.members)
             await staff.roster(tx, teams={(workspace, team) for team in places}, now=await tx.now())
             for team in places:
-                steps += await _put(tx, desk, workspace, team, _schedule(structure, team, zone), replace=replace)
+                document = _schedule(structure, team, options.zone)
+                steps += await _put(tx, desk, workspace, team, document, replace=options.replace)
             _undo_if(dry_run)
     changed = any(step["change"] != "kept" for step in steps)
     return {"structure": structure.name, "dry_run": dry_run, "changed": changed, "changes": steps}

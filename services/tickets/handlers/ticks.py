@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from typing import Final
 
-from services.tickets.handlers import assigning, duties, owning, queues, staffing, states
+from services.tickets.handlers import assigning, duties, owning, queues, staffing, states, structures
 from services.tickets.handlers.ledger import Desk
 from services.tickets.store import assignments, staff, tickets
+from shared.db import plans
+from shared.db.plans import Plan, What
 from shared.db.timers import Handler, Timer
 from shared.db.transaction import Transaction
 from shared.platform.store import teams
@@ -16,7 +18,7 @@ _OF_AGENT: Final = frozenset({queues.DRAIN_TIMER})
 
 
 async def lock(tx: Transaction, timer: Timer) -> None:
-    """The lock that whoever set the timer held: of the ticket, the team, or the agent's load."""
+    """The lock that whoever set the timer held: of the ticket, the team, the agent's load, or the plan."""
     if timer.kind in _OF_ASSIGNMENT:
         step = await assignments.load(tx, timer.subject)
         await tickets.lock_known(tx, [step.ticket_id] if step else [])
@@ -26,6 +28,8 @@ async def lock(tx: Transaction, timer: Timer) -> None:
         await teams.load(tx, timer.workspace_id, duties.team_of(timer.subject), lock=True)
     elif timer.kind in _OF_AGENT:
         await staff.roster(tx, teams=(), agents=[(timer.workspace_id, timer.subject)], now=await tx.now())
+    elif timer.kind == plans.KIND:
+        await plans.lock(tx, timer)
 
 
 def handlers(desk: Desk) -> Mapping[str, Handler]:
@@ -52,6 +56,9 @@ def handlers(desk: Desk) -> Mapping[str, Handler]:
     async def hand_over(tx: Transaction, timer: Timer) -> None:
         await duties.hand_over(tx, desk, timer.workspace_id, timer.subject)
 
+    async def carry_out(tx: Transaction, plan: Plan) -> What:
+        return await structures.carry_out(tx, desk, plan)
+
     return {
         assigning.OFFER_TIMER: expire,
         assigning.QUEUE_TIMER: escalate,
@@ -60,4 +67,5 @@ def handlers(desk: Desk) -> Mapping[str, Handler]:
         staffing.UNLOAD_TIMER: unload,
         duties.DUTY_TIMER: turn,
         duties.HANDOVER_TIMER: hand_over,
+        plans.KIND: plans.effect(carry_out, ids=desk.ids, metrics=desk.metrics),
     }
