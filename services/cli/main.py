@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import typer
 
-from services.cli import inspect, operate, rules, run, structures, workspaces
+from services.cli import inspect, operate, plans, rules, run, structures, workspaces
 from shared.errors import BatonError
 
 
@@ -39,6 +39,7 @@ def build() -> typer.Typer:
         "webhooks": operate.webhooks(),
         "rules": rules.rules(),
         "structure": structures.structure(),
+        "plans": plans.plans(),
     }
     for name, group in groups.items():
         app.add_typer(group, name=name)

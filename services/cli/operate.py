@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 import typer
@@ -25,7 +26,7 @@ def keys() -> typer.Typer:
     @group.command("list")
     def list_keys(*, url: Url = None, key: Key = None, data_dir: DataDir = None, as_json: Json = False) -> None:
         """Every key of the workspace, without its secret."""
-        _show(_pages("/v1/keys", url, key, data_dir), ("id", "name", "role", "agent_id", "revoked_at"), as_json=as_json)
+        show(pages("/v1/keys", url, key, data_dir), ("id", "name", "role", "agent_id", "revoked_at"), as_json=as_json)
 
     @group.command("create")
     def create_key(
@@ -64,13 +65,13 @@ def dlq() -> typer.Typer:
     def list_letters(*, url: Url = None, key: Key = None, data_dir: DataDir = None, as_json: Json = False) -> None:
         """Dead letters, newest first."""
         columns = ("id", "service", "event_type", "key", "error_class", "error_message", "created_at")
-        _show(_pages("/v1/dead-letters", url, key, data_dir), columns, as_json=as_json)
+        show(pages("/v1/dead-letters", url, key, data_dir), columns, as_json=as_json)
 
     @group.command("parked")
     def list_parked(*, url: Url = None, key: Key = None, data_dir: DataDir = None, as_json: Json = False) -> None:
         """Keys whose events wait behind a failure."""
         columns = ("service", "consumer_group", "key", "attempts", "reason", "next_at")
-        _show(_pages("/v1/dead-letters/parked", url, key, data_dir), columns, as_json=as_json)
+        show(pages("/v1/dead-letters/parked", url, key, data_dir), columns, as_json=as_json)
 
     @group.command("show")
     def show_letter(letter: str, *, url: Url = None, key: Key = None, data_dir: DataDir = None) -> None:
@@ -97,7 +98,7 @@ def webhooks() -> typer.Typer:
     @group.command("list")
     def list_endpoints(*, url: Url = None, key: Key = None, data_dir: DataDir = None, as_json: Json = False) -> None:
         """Every endpoint of the workspace."""
-        _show(_pages("/v1/endpoints", url, key, data_dir), ("id", "url", "state", "event_types"), as_json=as_json)
+        show(pages("/v1/endpoints", url, key, data_dir), ("id", "url", "state", "event_types"), as_json=as_json)
 
     @group.command("create")
     def create_endpoint(
@@ -118,9 +119,9 @@ def webhooks() -> typer.Typer:
         endpoint: str, *, url: Url = None, key: Key = None, data_dir: DataDir = None, as_json: Json = False
     ) -> None:
         """What was delivered to an endpoint, newest first."""
-        found = _pages(f"/v1/endpoints/{endpoint}/deliveries", url, key, data_dir)
+        found = pages(f"/v1/endpoints/{endpoint}/deliveries", url, key, data_dir)
         rows = found if as_json else [each | {"attempts": len(each["attempts"])} for each in found]
-        _show(rows, ("sequence", "type", "state", "attempts", "next_attempt"), as_json=as_json)
+        show(rows, ("sequence", "type", "state", "attempts", "next_attempt"), as_json=as_json)
 
     @group.command("test")
     def test_endpoint(endpoint: str, *, url: Url = None, key: Key = None, data_dir: DataDir = None) -> None:
@@ -160,19 +161,23 @@ def refused(response: Any) -> Refused:
     return Refused(f"{response.status_code} {problem.get('code', '')}: {problem.get('detail', response.text[:200])}")
 
 
-def _pages(path: str, url: str | None, key: str | None, data_dir: Any) -> list[dict[str, Any]]:
+def pages(
+    path: str, url: str | None, key: str | None, data_dir: Any, *, query: Mapping[str, str] | None = None
+) -> list[dict[str, Any]]:
+    """A list with all its pages."""
     found: list[dict[str, Any]] = []
     cursor = None
     while True:
-        query = {"limit": 200} | ({"cursor": cursor} if cursor else {})
-        page = call("GET", path, url, key, data_dir, query=query)
+        asked = {**(query or {}), "limit": 200} | ({"cursor": cursor} if cursor else {})
+        page = call("GET", path, url, key, data_dir, query=asked)
         found += page["data"]
         cursor = page.get("next_cursor")
         if cursor is None:
             return found
 
 
-def _show(rows: list[dict[str, Any]], columns: tuple[str, ...], *, as_json: bool) -> None:
+def show(rows: list[dict[str, Any]], columns: tuple[str, ...], *, as_json: bool) -> None:
+    """A table, or a line of JSON for each row."""
     if as_json:
         for row in rows:
             typer.echo(json.dumps(row, ensure_ascii=False))

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Coroutine
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +17,29 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON, one document a l
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Overrides BATON_DATA_DIR.")]
 Url = Annotated[str | None, typer.Option("--url", envvar="BATON_URL", help="A running system; default: the one here.")]
 Key = Annotated[str | None, typer.Option("--key", envvar="BATON_KEY", help="An API key; default: the demo admin's.")]
+
+
+def _instant(text: str | None) -> str | None:
+    if text is None:
+        return None
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text} is no instant such as 2026-12-24T18:00+01:00") from error
+    if instant.tzinfo is None:
+        raise typer.BadParameter(f"{text} has no offset, such as +01:00 or Z")
+    return instant.isoformat()
+
+
+At = Annotated[
+    str | None,
+    typer.Option(
+        "--at",
+        metavar="INSTANT",
+        callback=_instant,
+        help="When it takes effect, such as 2026-12-24T18:00+01:00; default: at once.",
+    ),
+]
 
 ACCESS_FILE = "access.json"
 """In the data directory, mode 0600: where `baton up` runs and the demo workspace's keys."""

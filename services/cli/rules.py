@@ -1,4 +1,4 @@
-"""Commands about rulesets of a running system: trying one on what came in the past."""
+"""Commands about rulesets of a running system: trying one on what came in the past, and putting one in force."""
 
 import json
 import sys
@@ -9,18 +9,13 @@ from typing import Annotated, Any
 import typer
 
 from services.cli import options
-from services.cli.operate import WIDE, Refused, refused
-from services.cli.options import DataDir, Json, Key, Url
+from services.cli.operate import WIDE, Refused, call, refused
+from services.cli.options import At, DataDir, Json, Key, Url
 
 
 def rules() -> typer.Typer:
-    """Try rulesets."""
-    group = typer.Typer(help="Rulesets, before they touch anybody.", no_args_is_help=True)
-
-    # A group of one command would have no name of its own.
-    @group.callback()
-    def _group() -> None:
-        pass
+    """Try rulesets, and put them in force."""
+    group = typer.Typer(help="Rulesets: before they touch anybody, and when they do.", no_args_is_help=True)
 
     @group.command("backtest")
     def backtest(
@@ -46,6 +41,25 @@ def rules() -> typer.Typer:
                     typer.echo(line)
             else:
                 _show(_last(lines))
+
+    @group.command("activate")
+    def activate(
+        version: int,
+        *,
+        at: At = None,
+        url: Url = None,
+        key: Key = None,
+        data_dir: DataDir = None,
+        as_json: Json = False,
+    ) -> None:
+        """Puts a version in force, at once or at a date."""
+        told = call("POST", f"/v1/rulesets/{version}/activate", url, key, data_dir, body={"at": at} if at else {})
+        if as_json:
+            typer.echo(json.dumps(told))
+        elif plan := told.get("plan"):
+            typer.echo(f"ruleset {version} will be in force at {plan['at']} ({plan['id']})")
+        else:
+            typer.echo(f"ruleset {version} is in force")
 
     return group
 

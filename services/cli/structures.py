@@ -7,7 +7,7 @@ import typer
 
 from services.cli import inspect
 from services.cli.operate import call
-from services.cli.options import DataDir, Json, Key, Url
+from services.cli.options import At, DataDir, Json, Key, Url
 
 
 def structure() -> typer.Typer:
@@ -38,16 +38,18 @@ def structure() -> typer.Typer:
         *,
         replace: Annotated[bool, typer.Option("--replace", help="Put schedules in place of others.")] = False,
         dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would change.")] = False,
+        at: At = None,
         url: Url = None,
         key: Key = None,
         data_dir: DataDir = None,
         as_json: Json = False,
     ) -> None:
         """Gives a workspace teams, schedules and rules to work by. A second time changes nothing."""
+        when = {"dry_run": dry_run} | ({"at": at} if at else {})
         for name in names:
-            people = {"zone": zone, "replace": replace, "dry_run": dry_run}
+            people = {"zone": zone, "replace": replace} | when
             teams = call("POST", f"/v1/structures/{name}", url, key, data_dir, body=people)
-            rules = call("POST", f"/v1/rulesets/structures/{name}", url, key, data_dir, body={"dry_run": dry_run})
+            rules = call("POST", f"/v1/rulesets/structures/{name}", url, key, data_dir, body=when)
             if as_json:
                 typer.echo(json.dumps({"structure": name, "teams": teams, "rules": rules}))
             else:
@@ -62,13 +64,21 @@ def _show(name: str, teams: dict[str, Any], rules: dict[str, Any]) -> None:
     lines += [f"rule {rule!r} added" for rule in changes["rules"]["added"]]
     lines += [f"rule {one['rule']!r} changed" for one in changes["rules"]["changed"]]
     lines += [f"{part} changed" for part in changes if part != "rules"]
-    if rules["changed"] and not rules["dry_run"]:
+    plans = [side["plan"] for side in (teams, rules) if side.get("plan")]
+    if rules["changed"] and not rules["dry_run"] and not plans:
         lines.append(f"ruleset {rules['version']} is in force")
-    typer.echo(
-        f"{name}: " + ("nothing to change" if not lines else "would change:" if rules["dry_run"] else "changed:")
-    )
+    typer.echo(f"{name}: {_headline(lines, plans, dry_run=rules['dry_run'])}")
     for line in lines:
         typer.echo(f"  {line}")
+
+
+def _headline(lines: list[str], plans: list[dict[str, Any]], *, dry_run: bool) -> str:
+    if plans:
+        at, ids = plans[0]["at"], ", ".join(plan["id"] for plan in plans)
+        return f"planned for {at} ({ids}); now it would change " + ("nothing" if not lines else "this:")
+    if not lines:
+        return "nothing to change"
+    return "would change:" if dry_run else "changed:"
 
 
 def _step(step: dict[str, Any]) -> str:

@@ -78,10 +78,16 @@ def answering():
         class Answer(BaseHTTPRequestHandler):
             def do_POST(self):
                 self.rfile.read(int(self.headers["content-length"]))
+                self.do_GET()
+
+            def do_GET(self):
                 self.send_response(status)
                 self.send_header("content-type", content_type)
                 self.end_headers()
-                self.wfile.write((body if isinstance(body, str) else body[self.path]).encode())
+                self.wfile.write((body if isinstance(body, str) else body[self.path.partition("?")[0]]).encode())
+
+            def do_DELETE(self):
+                self.do_GET()
 
             def log_message(self, *_):
                 pass
@@ -152,6 +158,66 @@ def test_structures_are_listed_and_what_applying_one_changed_is_told(run, answer
         "teams": told["/v1/structures/network"],
         "rules": told["/v1/rulesets/structures/network"],
     }
+
+
+def test_what_is_planned_is_told_with_the_plans_that_take_it_back(run, answering):
+    rules = {"rules": {"added": ["shifts: everything"], "changed": []}}
+    told = {
+        "/v1/structures/shifts": {"changed": False, "changes": [], "plan": _plan("pln_1", structure="shifts")},
+        "/v1/rulesets/structures/shifts": {
+            "changed": True,
+            "dry_run": False,
+            "version": 4,
+            "changes": rules,
+            "plan": _plan("pln_2", structure="shifts"),
+        },
+        "/v1/rulesets/3/activate": {"version": 3, "plan": _plan("pln_3", ruleset=3)},
+    }
+    access = ["--url", answering(200, "application/json", {path: json.dumps(one) for path, one in told.items()})]
+    access += ["--key", "k"]
+    at = ["--at", "2026-12-24T18:00+01:00"]
+    assert run("structure", "apply", "shifts", *at, *access).stdout.splitlines() == [
+        "shifts: planned for 2026-12-24T17:00:00Z (pln_1, pln_2); now it would change this:",
+        "  rule 'shifts: everything' added",
+    ]
+    shown = run("rules", "activate", "3", *at, *access).stdout
+    assert shown == "ruleset 3 will be in force at 2026-12-24T17:00:00Z (pln_3)\n"
+    for wrong, why in (("2026-12-24T18:00", "has no offset"), ("tomorrow", "is no instant")):
+        refused = run("rules", "activate", "3", "--at", wrong, *access)
+        assert (refused.exit_code, why in refused.output) == (2, True)
+
+
+def test_plans_of_both_services_are_one_list_by_date(run, answering):
+    people = [_plan("pln_1", structure="shifts")]
+    rules = [
+        _plan(
+            "pln_2",
+            structure="shifts",
+            at="2026-12-23T17:00:00Z",
+            state="done",
+            outcome={"version": 7, "changed": True},
+        ),
+        _plan("pln_3", ruleset=3, at="2026-12-25T17:00:00Z", state="failed", reason="there is no team x"),
+    ]
+    answers = {
+        "/v1/structures/plans": {"data": people, "next_cursor": None},
+        "/v1/rulesets/plans": {"data": rules, "next_cursor": None},
+        "/v1/rulesets/plans/pln_3": rules[1],
+    }
+    url = answering(200, "application/json", {path: json.dumps(one) for path, one in answers.items()})
+    access = ["--url", url, "--key", "k"]
+    lines = run("plans", "list", "--all", "--json", *access).stdout.splitlines()
+    assert [json.loads(line)["id"] for line in lines] == ["pln_2", "pln_1", "pln_3"]
+    table = run("plans", "list", "--all", *access).stdout
+    for told in ("rules of shifts", "people of shifts", "ruleset 3", "ruleset 7", "there is no team x"):
+        assert told in table
+    assert run("plans", "cancel", "pln_3", *access).stdout == "pln_3 is cancelled\n"
+    assert isinstance(run("plans", "cancel", "pln_9", *access).exception, Refused)
+
+
+def _plan(plan, *, at="2026-12-24T17:00:00Z", state="upcoming", reason=None, outcome=None, **what):
+    made = {"author": "key_1", "created_at": "2026-12-01T00:00:00Z"}
+    return made | {"id": plan, "at": at, "what": what, "state": state, "reason": reason, "outcome": outcome}
 
 
 @pytest.mark.parametrize(
