@@ -95,6 +95,7 @@ async def test_a_structure_goes_into_the_ruleset_that_is_in_force_then(admin, da
     assert await rules(database) == ["rotation: everything", "vips"]
     [done] = await told(admin)
     assert done["outcome"] == {"version": between + 1, "changed": True}
+    assert (await admin.post("/v1/rulesets/rollback")).json()["version"] == between
 
 
 async def test_what_is_there_already_at_its_instant_is_done_without_a_change(admin, database):
