@@ -1,7 +1,9 @@
 """One of everything in a workspace, for requests that need an id."""
 
+from datetime import timedelta
 from typing import Final
 
+from shared.clock import SystemClock
 from tests.support.callers import Api, hired
 from tests.support.page import REFUSED, Page, unique
 
@@ -27,6 +29,8 @@ async def possessions(page: Page, writer: Api) -> dict[str, str]:
     document = {"rules": [], "fallback": {"team": "community"}}
     for _ in range(3):
         ruleset = await admin.made("/v1/rulesets", {"document": document})
+    far = (SystemClock().now() + timedelta(days=300)).isoformat()
+    planned = await admin.made(f"/v1/rulesets/{ruleset['version']}/activate", {"at": far})
     # One runs at a time: that of earlier possessions, perhaps.
     await admin.call("DELETE", "/v1/rulesets/shadow")
     await admin.made(f"/v1/rulesets/{ruleset['version']}/shadow")
@@ -48,6 +52,7 @@ async def possessions(page: Page, writer: Api) -> dict[str, str]:
         "hook_id": hook["id"],
         "number": "1",
         "version": str(ruleset["version"]),
+        "plan_id": planned["plan"]["id"],
         "key_id": key["id"],
         "view_id": view["id"],
         "letter_id": "nothing-was-ever-given-up",
