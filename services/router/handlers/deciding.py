@@ -108,12 +108,18 @@ async def create(
 
 
 async def activate(
-    tx: Transaction, workspace_id: str, version: int, *, author: str, reason: Reason = "activate"
+    tx: Transaction,
+    workspace_id: str,
+    version: int,
+    *,
+    author: str,
+    reason: Reason = "activate",
+    after: int | None = None,
 ) -> rulesets.Ruleset:
-    """Puts a version in force."""
+    """Puts a version in force; Conflict when it was made from the one `after`, and another one is in force."""
     found = await checked(tx, workspace_id, version)
     if not found.active:
-        await _put_in_force(tx, workspace_id, version, author=author, reason=reason)
+        await _put_in_force(tx, workspace_id, version, author=author, reason=reason, after=after)
     return await load(tx, workspace_id, version)
 
 
@@ -133,8 +139,10 @@ async def rollback(tx: Transaction, workspace_id: str, *, author: str) -> rulese
     return await load(tx, workspace_id, version)
 
 
-async def _put_in_force(tx: Transaction, workspace_id: str, version: int, *, author: str, reason: Reason) -> None:
-    await rulesets.activate(tx, workspace_id, version, author=author, reason=reason)
+async def _put_in_force(
+    tx: Transaction, workspace_id: str, version: int, *, author: str, reason: Reason, after: int | None = None
+) -> None:
+    await rulesets.activate(tx, workspace_id, version, author=author, reason=reason, after=after)
     # Who has waited since before may have waited long enough for this version.
     await silences.look(tx, {workspace_id: await tx.now()})
 

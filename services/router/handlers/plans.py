@@ -49,7 +49,7 @@ async def carry_out(tx: Transaction, plan: Plan) -> What:
     """The instant has come."""
     workspace, what, author = plan.workspace_id, plan.what, plan.author
     if "ruleset" in what:
-        found = await deciding.checked(tx, workspace, what["ruleset"])
+        found = await deciding.load(tx, workspace, what["ruleset"])
         await deciding.activate(tx, workspace, found.version, author=author, reason="planned")
         return {"version": found.version, "changed": not found.active}
     wanted = documents.load(what["structure"])

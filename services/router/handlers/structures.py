@@ -16,13 +16,14 @@ async def apply(
     tx: Transaction, workspace_id: str, structure: Structure, *, author: str, reason: Reason = "activate"
 ) -> dict[str, Any]:
     """What changes in the ruleset in force, and the version that has it; nothing when it has the structure already."""
-    version, before, after = await _merged(tx, workspace_id, structure)
-    if after != before:
-        note = f"structure {structure.name}"
-        created, _ = await deciding.create(tx, workspace_id, document=after, note=note, author=author)
-        version = created.version
-        await deciding.activate(tx, workspace_id, version, author=author, reason=reason)
-    return _told(structure, version, before, after, dry_run=False)
+    active, before, after = await _merged(tx, workspace_id, structure)
+    if after == before:
+        return _told(structure, active, before, after, dry_run=False)
+    note = f"structure {structure.name}"
+    created, _ = await deciding.create(tx, workspace_id, document=after, note=note, author=author)
+    # What somebody puts in force at this moment would be lost: the rules were not merged into that.
+    await deciding.activate(tx, workspace_id, created.version, author=author, reason=reason, after=active)
+    return _told(structure, created.version, before, after, dry_run=False)
 
 
 async def rehearse(tx: Transaction, workspace_id: str, structure: Structure) -> dict[str, Any]:

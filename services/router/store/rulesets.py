@@ -120,16 +120,21 @@ async def create(
     raise Conflict("other versions are being written right now: try again")
 
 
-async def activate(tx: Transaction, workspace_id: str, version: int, *, author: str | None, reason: Reason) -> None:
-    """Puts a version in force from the next batch on; Conflict when somebody activated at the same moment."""
+async def activate(
+    tx: Transaction, workspace_id: str, version: int, *, author: str | None, reason: Reason, after: int | None = None
+) -> None:
+    """Puts a version in force from the next batch on; Conflict when somebody activated at the same moment, or when it
+    is to follow `after` and another one is in force."""
     count = await tx.execute(
         "INSERT INTO router.activation (workspace_id, number, version, author, reason) "
         "SELECT $1, coalesce(max(number), 0) + 1, $2, $3, $4 FROM router.activation WHERE workspace_id = $1 "
+        "HAVING $5::int IS NULL OR (array_agg(version ORDER BY number DESC))[1] = $5 "
         "ON CONFLICT DO NOTHING",
         workspace_id,
         version,
         author,
         reason,
+        after,
     )
     if count == 0:
         raise Conflict("another version was activated at the same moment: look at it first")

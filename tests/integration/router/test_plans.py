@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from services.router.domain.preset import document as preset
+from services.router.handlers import deciding
 from services.router.handlers.plans import carry_out
 from services.router.service import build
 from services.router.store import rulesets
@@ -257,6 +258,17 @@ async def test_somebody_who_activates_at_the_same_moment_only_delays_it(admin, d
     assert [one["state"] for one in await told(admin)] == ["upcoming"]
     await timers.step()
     assert [one["state"] for one in await told(admin)] == ["done"]
+
+
+async def test_rules_never_take_the_place_of_a_version_that_they_were_not_merged_into(database):
+    await api.new_workspace(database)
+    merged, between = await past.keep(database, VIPS), await past.keep(database)
+    await past.activate(database, between)
+    async with database.transaction(Workspace(W), schema="router") as tx:
+        with pytest.raises(Conflict):
+            await deciding.activate(tx, W, merged, author="agt_1", after=1)
+        await deciding.activate(tx, W, merged, author="agt_1", after=between)
+    assert await in_force(database) == merged
 
 
 async def test_what_could_not_be_done_now_is_not_planned(admin, database):
