@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 import asyncpg
 import structlog
 
+from shared.db.checks import Check
 from shared.db.timers import Handler, Timer, cancel_timer, set_timer
 from shared.db.transaction import Transaction
 from shared.errors import Conflict, Invalid, NotFound, Refusal, Retryable
@@ -76,6 +77,20 @@ class Plan:
 
 CarryOut = Callable[[Transaction, Plan], Awaitable[What]]
 """Does what a plan says and returns its outcome; what it refuses ends the plan, with the reason."""
+
+
+def punctual(service: str) -> Check:
+    """That plans of a service are carried out when it is time."""
+    return Check(
+        name=f"{service}: plans are carried out",
+        sql=f"""
+            SELECT p.id, p.at FROM {service}.plan p LEFT JOIN {service}.timer t
+                ON t.workspace_id = p.workspace_id AND t.kind = '{KIND}' AND t.subject = p.id
+            WHERE p.state = 'upcoming' AND (t.id IS NULL OR p.at < now() - interval '5 minutes')
+        """,
+        meaning="something was to be in effect at a date, and is not",
+        fix=f"see that {service} runs (`baton run {service}`) and what it logs as `timer_failed`",
+    )
 
 
 async def check_instant(tx: Transaction, at: datetime) -> None:

@@ -12,7 +12,7 @@ At = Annotated[
     AwareDatetime | None,
     Field(
         description="When it takes effect, by the database's clock; default: at once",
-        examples=["2026-12-24T18:00+01:00"],
+        examples=["2026-12-24T18:00:00+01:00"],
     ),
 ]
 PlanId = Annotated[str, Path(min_length=1, max_length=64)]

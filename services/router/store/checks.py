@@ -3,6 +3,7 @@
 from typing import Final
 
 from shared.db.checks import Check
+from shared.db.plans import punctual
 
 CHECKS: Final = (
     Check(
@@ -49,4 +50,5 @@ CHECKS: Final = (
         meaning="a workspace has no fallback team: what no rule matches would be owned by nobody",
         fix="make one of its teams the fallback: PATCH /v1/teams/{id}",
     ),
+    punctual("router"),
 )

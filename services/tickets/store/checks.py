@@ -3,6 +3,7 @@
 from typing import Final
 
 from shared.db.checks import Check
+from shared.db.plans import punctual
 
 CHECKS: Final = (
     Check(
@@ -78,4 +79,5 @@ CHECKS: Final = (
         meaning="a reply has waited for ten minutes: the notifier is not running, or the network throttles",
         fix="see that a notifier runs (`baton run notifier`) and look at the channel's health",
     ),
+    punctual("tickets"),
 )

@@ -45,6 +45,14 @@ INSERT INTO router.ruleset (workspace_id, version, document) VALUES
     ('w1', 2, '{"fallback": {}, "rules": [{"then": {"webhook": {"endpoint": "end_1"}}}, {"then": {"team": "care"}}]}');
 INSERT INTO router.activation (workspace_id, number, version, reason) VALUES ('w1', 1, 1, 'x'), ('w1', 2, 2, 'x')
 """
+_PLANS = """
+INSERT INTO router.plan (id, workspace_id, at, what, name, author, state) VALUES
+    ('pln_0', 'w1', now() - interval '1 hour', '{}', 'a', 'key_1', 'done'),
+    ('pln_1', 'w1', now() - interval '1 hour', '{}', 'b', 'key_1', 'upcoming'),
+    ('pln_2', 'w1', now() + interval '1 hour', '{}', 'c', 'key_1', 'upcoming');
+INSERT INTO router.timer (id, workspace_id, kind, subject, due_at)
+SELECT 'tmr_' || id, 'w1', 'plan', id, at FROM router.plan
+"""
 
 
 async def broken(database: Database) -> dict[str, tuple[str, ...]]:
@@ -79,6 +87,7 @@ async def test_a_database_that_is_well_breaks_nothing(database: Database):
         ("notifier: the feed has no gaps", [_FEED], "w1"),
         ("notifier: endpoints answer", [_LANE], "end_1"),
         ("router: endpoints that rules tell exist", [_RULESET], "w1 end_1"),
+        ("router: plans are carried out", [_PLANS], "pln_1"),
     ],
     ids=lambda value: value if isinstance(value, str) and ":" in value else "",
 )
