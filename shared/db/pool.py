@@ -12,6 +12,7 @@ import msgspec
 
 from shared.clock import Clock
 from shared.db import columns
+from shared.db.session import Session
 from shared.db.transaction import SCAN_ROLE, OnAppend, Scope, Transaction
 from shared.errors import Misconfigured, Retryable
 from shared.ids import Ids
@@ -105,7 +106,8 @@ class Database:
     async def open(cls, dsn: str, *, clock: Clock, ids: Ids, size: int = 16) -> AsyncIterator[Self]:
         """Connects; Retryable while the server is away."""
         try:
-            pool = await _pool(dsn, min_size=1, max_size=size)
+            # Only what has begun a transaction may write: its BEGIN is not waited for.
+            pool = await _pool(dsn, min_size=1, max_size=size, default_transaction_read_only="on")
             # What the sequencer moves may be lost in a crash and is moved again; whoever commits after it has read it
             # makes it durable too, for the server writes its log in one order.
             lookouts = await _pool(dsn, min_size=0, max_size=LOOKOUTS, role=SCAN_ROLE, synchronous_commit="off")
@@ -168,7 +170,7 @@ class Database:
                 is_lazy = lazy and self.holds_log
                 tx = Transaction(connection, self, scope, schema=schema, traceparent=traceparent, is_lazy=is_lazy)
                 try:
-                    await tx.begin()
+                    tx.begin()
                     yield tx
                     await tx.commit()
                 except BaseException as error:
@@ -197,6 +199,7 @@ def _reaching() -> Iterator[None]:
 async def _pool(dsn: str, *, min_size: int, max_size: int, **session: str) -> "asyncpg.Pool[asyncpg.Record]":
     return await asyncpg.create_pool(
         dsn,
+        connection_class=Session,
         min_size=min_size,
         max_size=max_size,
         timeout=10,

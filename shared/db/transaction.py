@@ -275,11 +275,11 @@ class Transaction:
 
     # -- life ---------------------------------------------------------------------------------------------------
 
-    async def begin(self) -> None:
-        """BEGIN, role and workspaces in one round trip."""
-        # Before it is sent: whoever is cancelled meanwhile cannot know whether Postgres has begun.
+    def begin(self) -> None:
+        """BEGIN, role and workspaces, in one round trip with the first statement."""
         self._begun = True
-        await self._connection.execute(f"BEGIN; {_bind(self.scope)}{_LAZY if self._is_lazy else ''}")
+        # Should this fail, the first statement does, too: outside of a transaction no session of the pool can write.
+        self._connection.send_ahead(f"BEGIN READ WRITE; {_bind(self.scope)}{_LAZY if self._is_lazy else ''}")
 
     async def flush(self) -> None:
         """Writes the pending events, and what is deferred, now: for callers that must see them before the commit."""

@@ -47,6 +47,12 @@ class Connection:
             )
         self._postgres.abandon(self)
 
+    def send_ahead(self, sql: str) -> None:
+        """As the product's session: what it begins is known with the next statement."""
+        self.is_weighty = False
+        if not self.is_gone and self.real is not None:
+            self._postgres.send_ahead(self, sql)
+
     async def fetch(self, sql: str, *arguments: Any) -> Any:
         return await self._perform("fetch", sql, *arguments)
 

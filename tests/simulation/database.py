@@ -53,7 +53,6 @@ _WAITS: Final = "SELECT pid FROM unnest($1::int[]) AS w(pid) WHERE cardinality(p
 _TOO_LATE: Final = 0.5
 _GRAIN: Final = 0.002
 """Seconds for which the server's clock may stand still: telling it the time is a statement, too."""
-_BEGIN: Final = re.compile(r"BEGIN\b")
 _ROLLBACK: Final = re.compile(r"ROLLBACK\b")
 """What may follow a statement that failed, when the server takes nothing else."""
 
@@ -115,6 +114,13 @@ class Postgres:
         self._io.close()
 
     # -- statements ---------------------------------------------------------------------------------------------
+
+    def send_ahead(self, connection: "Connection", sql: str) -> None:
+        """Goes with the connection's next statement, as it does on the wire."""
+        assert self._loop
+        assert connection.real
+        begun = (EPOCH + timedelta(seconds=self._loop.time())).isoformat()
+        wire_of(connection.real.connection).ahead = f"{sql}; SET LOCAL sim.begun = '{begun}'"
 
     async def perform(self, connection: "Connection", method: str, arguments: tuple[Any, ...]) -> Any:
         """One statement of the product: it waits until the seed lets it run."""
@@ -202,12 +208,6 @@ class Postgres:
         assert self._loop
         self.count += 1
         method, (sql, *rest) = statement.method, statement.arguments
-        if _BEGIN.match(sql):
-            # Nobody but this transaction can tell when it begins, so that needs no round trip of its own.
-            begun = (EPOCH + timedelta(seconds=self._loop.time())).isoformat()
-            wire_of(real.connection).ahead = f"{sql}; SET LOCAL sim.begun = '{begun}'"
-            self._conclude(statement, None, "BEGIN")
-            return
         if not _ROLLBACK.match(sql):
             self._keep_time(real.connection)
         statement.work = Work(real.connection, getattr(real.connection, method)(sql, *rest))

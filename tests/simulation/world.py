@@ -157,9 +157,7 @@ class World:
             return Fate()
         roll = self._chance.random()
         delay = self._chance.choice((0.01, 0.2, 2.5)) if roll > 0.97 else 0.0
-        if sql.startswith("BEGIN"):
-            connection.is_weighty = False
-        elif _WEIGHTY.search(sql):
+        if _WEIGHTY.search(sql):
             connection.is_weighty = True
         weight = (12.0 if sql == "COMMIT" else 4.0) if connection.is_weighty else 0.3
         if roll >= self._trouble * weight:

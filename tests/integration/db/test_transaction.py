@@ -525,7 +525,7 @@ async def test_what_was_deferred_in_one_role_is_written_in_it(database: Database
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await tx.admit({"w1"})
         await tx.rollback()
-        await tx.begin()
+        tx.begin()
     assert await notes(database) == []
 
 

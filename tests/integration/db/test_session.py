@@ -1,0 +1,92 @@
+"""What goes ahead of a statement is answered with it, and whatever becomes of it, nothing is written outside."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from shared.db.pool import AWAY, Database
+from shared.db.session import Session
+from shared.db.transaction import Owner
+
+NOTE = "INSERT INTO demo.seen (workspace_id, key, name) VALUES ('w1', 'k', $1)"
+
+
+@pytest.fixture
+async def session(database: Database) -> AsyncIterator[Session]:
+    async with database.pool.acquire() as proxy:
+        yield proxy._con  # type: ignore[misc]
+
+
+async def notes(database: Database) -> list[str]:
+    async with database.transaction(Owner()) as tx:
+        return [row["name"] for row in await tx.fetch("SELECT name FROM demo.seen ORDER BY id")]
+
+
+async def test_a_statement_sees_what_went_ahead_of_it(session: Session) -> None:
+    session.send_ahead("BEGIN; SET LOCAL baton.workspace = 'w7'")
+    assert await session.fetchval("SELECT current_setting('baton.workspace')") == "w7"
+    assert session.is_in_transaction()
+    session.send_ahead("SAVEPOINT one; SELECT generate_series(1, 1000)")
+    rows = await session.fetch("SELECT repeat('x', 1000) AS text FROM generate_series(1, $1)", 2_000)
+    assert {row["text"] for row in rows} == {"x" * 1_000}
+    await session.execute("ROLLBACK")
+    assert not session.is_in_transaction()
+
+
+async def test_the_answer_may_come_long_before_the_next_statement(session: Session) -> None:
+    session.send_ahead("BEGIN")
+    await asyncio.sleep(0.05)
+    assert await session.fetchval("SELECT 1") == 1
+    await session.execute("COMMIT")
+
+
+async def test_notifications_and_settings_still_arrive(session: Session) -> None:
+    heard: list[object] = []
+
+    def hear(*event: object) -> None:
+        heard.append(event[-1])
+
+    await session.add_listener("there", hear)
+    session.send_ahead("SELECT pg_notify('there', 'one')")
+    assert await session.fetchval("SELECT 1") == 1
+    session.send_ahead("BEGIN; SET LOCAL TimeZone = 'Asia/Tokyo'")
+    assert await session.fetchval("SHOW TimeZone") == "Asia/Tokyo"
+    assert session.get_settings().TimeZone == "Asia/Tokyo"
+    await session.execute("ROLLBACK")
+    await session.remove_listener("there", hear)
+    assert heard == ["one"]
+
+
+@pytest.mark.parametrize("ahead", ["BEGIN READ WRITE; SELECT 1/0", "SELECT 1/0; BEGIN READ WRITE", "BEGINN"])
+async def test_where_it_fails_the_next_statement_writes_nothing(
+    database: Database, session: Session, ahead: str
+) -> None:
+    session.send_ahead(ahead)
+    with pytest.raises((*AWAY, asyncpg.InFailedSQLTransactionError, asyncpg.ReadOnlySQLTransactionError)):
+        await session.execute(NOTE, "lost")
+    assert await notes(database) == []
+    assert session.is_closed()
+
+
+async def test_nothing_is_written_outside_of_a_transaction(database: Database, session: Session) -> None:
+    with pytest.raises(asyncpg.ReadOnlySQLTransactionError):
+        await session.execute(NOTE, "lost")
+    assert await notes(database) == []
+
+
+async def test_a_transaction_that_asks_for_nothing_leaves_nothing_behind(database: Database) -> None:
+    async with database.transaction(Owner()):
+        pass
+    async with database.pool.acquire() as connection:
+        assert not connection.is_in_transaction()
+        assert await connection.fetchval("SELECT 1") == 1
+    assert await notes(database) == []
+
+
+async def test_a_connection_that_was_lost_says_so_with_the_next_statement(session: Session) -> None:
+    session._transport.abort()
+    session.send_ahead("BEGIN")
+    with pytest.raises(AWAY):
+        await session.fetchval("SELECT 1")
