@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
+from typing import Final
 
 import structlog
 
@@ -19,6 +20,11 @@ from shared.ids import Ids
 _BUSY_SECONDS = 1
 _AWAY_SECONDS = 5
 
+TOGETHER: Final = 3
+MANY: Final = 32
+BEAT: Final = 0.004
+"""Seconds of rest after a batch of more than a few deliveries and less than many: each commit costs as much as twenty
+deliveries, and many need no rest to come together."""
 
 Told = Callable[[Unavailable | None], None]
 """Hears once what became of a delivery: None when it is durable. Must neither block nor raise."""
@@ -60,7 +66,10 @@ class Intake:
                 if not self._queue:
                     self._wake.clear()
                     await self._wake.wait()
-                await self._write(self._take())
+                taken = self._take()
+                await self._write(taken)
+                if TOGETHER <= len(taken) < MANY:
+                    await asyncio.sleep(BEAT)
         finally:
             self._is_running = False
             _fail(self._queue, Retryable("the intake has stopped"))
