@@ -92,7 +92,8 @@ FROM tickets.identity WHERE workspace_id = $1 AND customer_id = ANY($2::text[])
 ORDER BY network, scope, external_id
 """
 # First it waits for strangers whom somebody else creates, in one order for everybody, and then for rows of customers,
-# by id. Whoever is neither created nor found came in between: the next look finds him.
+# by id. Whoever is neither created nor found came in between: then no row is locked, as the next look finds him and
+# locks him with the others, in order.
 _RESOLVE: Final = """
 WITH wanted AS (
     SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])
@@ -112,7 +113,9 @@ WITH wanted AS (
     SELECT customer_id, workspace_id, coalesce(name, handle) FROM created
 ), locked AS (
     SELECT id, links FROM tickets.customer
-    WHERE id = ANY(ARRAY(SELECT customer_id FROM found UNION SELECT unnest($8::text[]))) ORDER BY id FOR UPDATE
+    WHERE (SELECT count(*) FROM found) + (SELECT count(*) FROM created) = cardinality($1)
+        AND id = ANY(ARRAY(SELECT customer_id FROM found UNION SELECT unnest($8::text[])))
+    ORDER BY id FOR UPDATE
 )
 SELECT *, 0::bigint AS links, 0::bigint AS current, true AS is_new FROM created
 UNION ALL
@@ -133,7 +136,6 @@ JOIN tickets.identity i ON i.workspace_id = c.workspace_id AND i.customer_id = c
 ORDER BY i.customer_id, i.network, i.scope, i.external_id
 """
 _WIDTH: Final = 7
-_ATTEMPTS: Final = 5
 
 
 async def resolve(
@@ -145,14 +147,18 @@ async def resolve(
     """
     wanted = [(*account, ids.new("cus"), profile.handle, profile.name) for account, profile in sorted(accounts.items())]
     columns = _columns(wanted) or [[]] * _WIDTH
-    for _ in range(_ATTEMPTS):
+    rows = await tx.fetch(_RESOLVE, *columns, list(also))
+    found = _by_account(rows)
+    if found.keys() != accounts.keys():
         rows = await tx.fetch(_RESOLVE, *columns, list(also))
-        found = {_account(row): _found(row) for row in rows if row["customer_id"] is not None}
-        # Between the look and the lock an account may have been linked elsewhere, which its customers count.
-        if found.keys() == accounts.keys() and all(row["links"] in (None, row["current"]) for row in rows):
-            await _rename(tx, accounts, found)
-            return found
-    raise Retryable("accounts keep moving between customers")
+        # Who was new at the first look is known at the second.
+        found = _by_account(rows) | found
+    # Between the look and the locks an account may have been linked elsewhere, which its customers count. Another look
+    # would have to lock out of order.
+    if any(row["links"] not in (None, row["current"]) for row in rows):
+        raise Retryable("an account moved to another customer at this moment")
+    await _rename(tx, accounts, found)
+    return found
 
 
 async def lock(tx: Transaction, ids: Collection[str]) -> dict[str, Customer]:
@@ -210,6 +216,10 @@ async def _rename(tx: Transaction, accounts: Mapping[Account, Profile], found: M
 
 def _customer(row: asyncpg.Record) -> Customer:
     return Customer(**dict(row) | {"tags": tuple(row["tags"])})
+
+
+def _by_account(rows: Iterable[asyncpg.Record]) -> dict[Account, Found]:
+    return {_account(row): _found(row) for row in rows if row["customer_id"] is not None}
 
 
 def _account(row: asyncpg.Record) -> Account:

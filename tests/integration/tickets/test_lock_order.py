@@ -1,0 +1,81 @@
+"""Batches lock customers in one order, whoever creates them in between: none waits for one that waits for it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from services.tickets.store import customers
+from services.tickets.store.customers import Account, Found, Profile
+from shared.db.transaction import Batch, Owner, Transaction
+from tests.support.floor import HOME, Floor
+from tests.support.waiting import answer
+
+KNOWN = Account(HOME, "facebook", "", "known")
+STRANGER = Account(HOME, "facebook", "", "stranger")
+
+
+@dataclass
+class Numbered:
+    """Gives everything the same number."""
+
+    number: int
+
+    def new(self, prefix: str) -> str:
+        return f"{prefix}_{self.number}"
+
+
+async def test_who_meets_a_stranger_that_another_creates_locks_him_in_order(floor: Floor) -> None:
+    async with _batch(floor) as tx:
+        await _resolve(tx, KNOWN, number=2)
+    async with asyncio.TaskGroup() as group, _batch(floor) as holder:
+        await customers.lock(holder, {"cus_2"})
+        async with _batch(floor) as creator:
+            await _resolve(creator, STRANGER, number=1)
+            first = group.create_task(_both(floor))
+            await _waiting(floor, 1)
+        # The stranger is created now, with an id before that of the customer whom `first` waits for.
+        await _waiting(floor, 1)
+        second = group.create_task(_both(floor))
+        await _waiting(floor, 2)
+    for task in (first, second):
+        assert {account: one.customer_id for account, one in task.result().items()} == {
+            KNOWN: "cus_2",
+            STRANGER: "cus_1",
+        }
+        assert not any(one.is_new for one in task.result().values())
+
+
+async def test_strangers_are_new_to_whoever_creates_them_even_when_others_create_some_of_them(floor: Floor) -> None:
+    own = Account(HOME, "facebook", "", "own")
+    async with asyncio.TaskGroup() as group, _batch(floor) as creator:
+        await _resolve(creator, STRANGER, number=1)
+        task = group.create_task(_both(floor, STRANGER, own))
+        await _waiting(floor, 1)
+    assert {account: one.is_new for account, one in task.result().items()} == {STRANGER: False, own: True}
+
+
+async def _both(floor: Floor, *accounts: Account) -> dict[Account, Found]:
+    async with _batch(floor) as tx:
+        return await _resolve(tx, *accounts or (KNOWN, STRANGER), number=3)
+
+
+async def _resolve(tx: Transaction, *accounts: Account, number: int) -> dict[Account, Found]:
+    return await customers.resolve(tx, dict.fromkeys(accounts, Profile()), ids=Numbered(number))
+
+
+@asynccontextmanager
+async def _batch(floor: Floor) -> AsyncIterator[Transaction]:
+    async with floor.database.transaction(Batch(frozenset({HOME})), schema="tickets") as tx:
+        yield tx
+
+
+async def _waiting(floor: Floor, count: int) -> None:
+    async def are_waiting() -> bool:
+        async with floor.database.transaction(Owner()) as tx:
+            found = await tx.fetchval(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            )
+        return bool(found == count)
+
+    await answer(are_waiting)
