@@ -1,5 +1,6 @@
 """`/v1/tickets/{id}/replies`, `/v1/replies/{id}` and drafts: answers, and texts that have not left."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
@@ -31,7 +32,14 @@ def _storable(text: str) -> str:
 Text = Annotated[str, Field(max_length=LONGEST), AfterValidator(_storable)]
 Name = Annotated[str, Field(min_length=1, max_length=512), AfterValidator(_storable)]
 Seq = Annotated[int, Field(ge=0, le=2**63 - 1)]
+Fence = Annotated[int, Field(ge=1, le=2**63 - 1)]
 Kind = Literal["public", "private"]
+
+
+def check_says_something(text: str, attachments: Sequence[Any], template: str | None) -> None:
+    """ValueError for a reply that would be empty."""
+    if not (text.strip() or attachments or template):
+        raise ValueError("a reply needs a text, an attachment or a template")
 
 
 class AttachmentBody(BaseModel):
@@ -53,7 +61,7 @@ class ReplyBody(BaseModel):
 
     text: Text = ""
     seen_seq: Seq = Field(description="`last_seq` of the ticket as it was shown to the writer")
-    fence: Annotated[int, Field(ge=1, le=2**63 - 1)] | None = None
+    fence: Fence | None = None
     in_reply_to: Name | None = Field(None, description="A message's id; the customer's latest when left out")
     kind: Kind | None = Field(None, description="As the customer wrote, when left out")
     attachments: list[AttachmentBody] = Field(default_factory=list, max_length=20)
@@ -62,8 +70,7 @@ class ReplyBody(BaseModel):
 
     @model_validator(mode="after")
     def _says_something(self) -> "ReplyBody":
-        if not (self.text.strip() or self.attachments or self.template):
-            raise ValueError("a reply needs a text, an attachment or a template")
+        check_says_something(self.text, self.attachments, self.template)
         return self
 
     def order(self) -> Order:

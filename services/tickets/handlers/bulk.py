@@ -1,12 +1,14 @@
 """One action on many tickets: each succeeds or is refused by itself, all in one transaction."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 import msgspec
 
+from services.tickets.domain.reply import Order
 from services.tickets.domain.ticket import Ticket
-from services.tickets.handlers import owning, states
+from services.tickets.handlers import owning, reply, states
 from services.tickets.handlers.ledger import Desk
 from services.tickets.handlers.owning import Target
 from services.tickets.store import staff, tickets
@@ -33,13 +35,20 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     status: int
     version: int | None = None
+    reply: dict[str, Any] | None = None
     problem: dict[str, Any] | None = None
 
 
 async def perform(tx: Transaction, desk: Desk, who: Principal, action: str, items: Sequence[Item]) -> list[Result]:
     """Each item in turn, every one undone alone if it is refused."""
     await _lock(tx, who.workspace_id, items)
-    return [await _one(tx, desk, who, _ACTIONS[action], item) for item in items]
+    return [await _one(tx, item.id, partial(_act, tx, desk, who, _ACTIONS[action], item)) for item in items]
+
+
+async def answer(tx: Transaction, desk: Desk, who: Principal, orders: Sequence[tuple[str, Order]]) -> list[Result]:
+    """The answer of each (ticket, order), decided as if it came alone; a text that is refused is kept as a draft."""
+    await tickets.lock_known(tx, [ticket_id for ticket_id, _ in orders])
+    return [await _one(tx, ticket_id, partial(_answer, tx, desk, who, ticket_id, order)) for ticket_id, order in orders]
 
 
 async def _lock(tx: Transaction, workspace: str, items: Sequence[Item]) -> None:
@@ -55,14 +64,31 @@ async def _lock(tx: Transaction, workspace: str, items: Sequence[Item]) -> None:
     )
 
 
-async def _one(tx: Transaction, desk: Desk, who: Principal, action: Action, item: Item) -> Result:
+async def _one(tx: Transaction, ticket_id: str, work: Callable[[], Awaitable[Result]]) -> Result:
     try:
         async with tx.savepoint():
-            ticket = await action(tx, desk, who, item)
+            try:
+                return await work()
+            except Refusal as refusal:
+                if not refusal.keeps_effects:
+                    raise
+                return _refused(ticket_id, refusal)
     except Refusal as refusal:
-        problem = {"code": refusal.code, "title": refusal.title, "detail": refusal.detail, **refusal.fields}
-        return Result(id=item.id, status=refusal.status, problem=problem)
+        return _refused(ticket_id, refusal)
+
+
+def _refused(ticket_id: str, refusal: Refusal) -> Result:
+    problem = {"code": refusal.code, "title": refusal.title, "detail": refusal.detail, **refusal.fields}
+    return Result(id=ticket_id, status=refusal.status, problem=problem)
+
+
+async def _act(tx: Transaction, desk: Desk, who: Principal, action: Action, item: Item) -> Result:
+    ticket = await action(tx, desk, who, item)
     return Result(id=item.id, status=200, version=ticket.version)
+
+
+async def _answer(tx: Transaction, desk: Desk, who: Principal, ticket_id: str, order: Order) -> Result:
+    return Result(id=ticket_id, status=202, reply=await reply.submit(tx, desk, who, ticket_id, order))
 
 
 async def _claim(tx: Transaction, desk: Desk, who: Principal, item: Item) -> Ticket:
