@@ -1,11 +1,12 @@
 """An operation on an item on its way out. Done twice it is done once, so that unlike a reply it may be tried again."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Final, Literal
 
+from services.notifier.domain.claims import Terms
 from services.notifier.domain.replies import LONGEST_BACKOFF, NotLeft, Outcome, Patience, backoff
 from shared.events.deliveries import ModerationSettled
 from shared.events.messages import Operation
@@ -40,20 +41,6 @@ class Moderation:
     reason: str | None = None
     code: str | None = None
     traceparent: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """Under which conditions claims are made."""
-
-    now: datetime
-    token: str
-    lifetime: timedelta
-    patience: Patience
-    lag: Callable[[str], timedelta]
-    """By network: how long after a claim's end an attempt under it may still have its effect."""
-    pace: Callable[[str], float]
-    """By channel: seconds that it must wait; 0: it may send, and has taken its place."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -138,7 +125,8 @@ def _lost(moderation: Moderation, terms: Terms) -> Moderation:
     """Whoever had a claim that is over is gone, or too slow: what it did nobody knows."""
     if moderation.claim_token is None:
         return moderation
-    return replace(_doubtful(moderation, terms.lag(moderation.network)), claim_token=None)
+    # For as long as a network may not show yet what was sent, what was sent may not have had its effect yet.
+    return replace(_doubtful(moderation, terms.limits(moderation.network).lag), claim_token=None)
 
 
 def _next(moderation: Moderation, terms: Terms) -> Moderation:

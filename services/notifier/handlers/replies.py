@@ -3,15 +3,16 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Self
+from typing import Generic, Self, TypeVar
 
 import structlog
 
 from services.notifier.domain import claims, replies
 from services.notifier.domain.claims import Decision, Terms
+from services.notifier.domain.moderation import Moderation
 from services.notifier.domain.replies import Answer, Limits, Outcome, Patience, Reply
 from services.notifier.settings import NotifierSettings
-from services.notifier.store import channels
+from services.notifier.store import channels, due
 from services.notifier.store import replies as store
 from shared.db.transaction import Transaction
 from shared.host import Runtime
@@ -19,12 +20,14 @@ from shared.networks import registry
 from shared.networks.port import Capabilities, NotThere, Sent, Unknown
 from shared.platform.models import Channel
 
+Order = TypeVar("Order", Reply, Moderation)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
-    """A reply that this process alone may send (or ask about), and since when by its own clock."""
+class Claim(Generic[Order]):
+    """What this process alone may carry out (or ask about), and since when by its own clock."""
 
-    reply: Reply
+    order: Order
     channel: Channel | None
     started: float
 
@@ -34,8 +37,8 @@ class Work:
     """What a look at the due tickets gave."""
 
     looked_at: int = 0
-    claims: Sequence[Claim] = ()
-    questions: Sequence[Claim] = ()
+    claims: Sequence[Claim[Reply]] = ()
+    questions: Sequence[Claim[Reply]] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,24 +84,27 @@ async def claim(runtime: Runtime, rules: Rules, *, pace: Callable[[str], float],
     `pace` says how many seconds a channel must wait; `started` is the sender's own time before any of it.
     """
     async with runtime.scan() as tx:
-        due = await store.due(tx, limit=limit)
-        if not due:
+        locked = await due.lock(tx, "ticket", limit=limit)
+        if not locked:
             return Work()
-        await tx.admit({ticket.workspace_id for ticket in due})
-        locked = await store.lock_due(tx, [ticket.id for ticket in due])
-        now = await store.clock(tx)
+        now = await due.clock(tx)
         terms = rules.terms(now=now, token=runtime.ids.new("clm"), pace=pace)
         decision = await _decide(tx, locked, terms)
         await _write(tx, decision.changed.values(), locked, now=now, release=False)
-        leaving = [*decision.claimed, *decision.questions]
-        known = await channels.load(tx, {reply.channel_id for reply in leaving}) if leaving else {}
+        sends = await claimed(tx, decision.claimed, started=started)
+        questions = await claimed(tx, decision.questions, started=started)
     _count(runtime, decision.changed.values())
-    made = {reply.id: Claim(reply=reply, channel=known.get(reply.channel_id), started=started) for reply in leaving}
-    return Work(
-        looked_at=len(locked),
-        claims=[made[reply.id] for reply in decision.claimed],
-        questions=[made[reply.id] for reply in decision.questions],
-    )
+    return Work(looked_at=len(locked), claims=sends, questions=questions)
+
+
+async def claimed(tx: Transaction, orders: Sequence[Order], *, started: float) -> list[Claim[Order]]:
+    """What was claimed, each with the channel that it leaves by; None where that is gone."""
+    known = await channels.load(tx, {order.channel_id for order in orders})
+    # By workspace too: those of a batch see each other's channels.
+    return [
+        Claim(order=order, channel=known.get((order.workspace_id, order.channel_id)), started=started)
+        for order in orders
+    ]
 
 
 async def _decide(tx: Transaction, locked: Sequence[str], terms: Terms) -> Decision:
@@ -110,19 +116,19 @@ async def _decide(tx: Transaction, locked: Sequence[str], terms: Terms) -> Decis
     return claims.decide(own, elsewhere=elsewhere, answers=answers, terms=terms)
 
 
-async def record(runtime: Runtime, claim: Claim, outcome: Outcome, rules: Rules) -> Reply | None:
+async def record(runtime: Runtime, claim: Claim[Reply], outcome: Outcome, rules: Rules) -> Reply | None:
     """What the attempt under this claim came to; None when the claim is not the current one any more."""
-    limits = rules.limits(claim.reply.network)
+    limits = rules.limits(claim.order.network)
 
     def conclude(reply: Reply, now: datetime) -> Reply:
         return replies.concluded(reply, outcome, now=now, patience=rules.patience, limits=limits)
 
-    return await _advance(runtime, claim.reply, conclude)
+    return await _advance(runtime, claim.order, conclude)
 
 
-async def note(runtime: Runtime, claim: Claim, finding: Sent | NotThere | Unknown | None) -> Reply | None:
+async def note(runtime: Runtime, claim: Claim[Reply], finding: Sent | NotThere | Unknown | None) -> Reply | None:
     """What the network said about an unknown reply."""
-    return await _advance(runtime, claim.reply, lambda reply, _: replies.answered(reply, finding))
+    return await _advance(runtime, claim.order, lambda reply, _: replies.answered(reply, finding))
 
 
 async def mark_unauthorized(runtime: Runtime, channel: Channel, reason: str) -> None:
@@ -133,14 +139,14 @@ async def mark_unauthorized(runtime: Runtime, channel: Channel, reason: str) -> 
         structlog.get_logger().warning("channel_unauthorized", channel_id=channel.id, reason=reason)
 
 
-async def _advance(runtime: Runtime, claimed: Reply, step: Callable[[Reply, datetime], Reply]) -> Reply | None:
-    async with runtime.batch([claimed.workspace_id]) as tx:
-        locked = await store.lock_tickets(tx, {claimed.ticket_id: claimed.workspace_id})
-        found = {reply.id: reply for reply in await store.load(tx, locked, named=[claimed.id])}
-        before = found[claimed.id]
-        if before.claim_token != claimed.claim_token:
+async def _advance(runtime: Runtime, sent: Reply, step: Callable[[Reply, datetime], Reply]) -> Reply | None:
+    async with runtime.batch([sent.workspace_id]) as tx:
+        locked = await store.lock_tickets(tx, {sent.ticket_id: sent.workspace_id})
+        found = {reply.id: reply for reply in await store.load(tx, locked, named=[sent.id])}
+        before = found[sent.id]
+        if before.claim_token != sent.claim_token:
             return None
-        now = await store.clock(tx)
+        now = await due.clock(tx)
         after = step(before, now)
         await _write(tx, [(before, after)], locked, now=now, release=True)
     _count(runtime, [(before, after)])

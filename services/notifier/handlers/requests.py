@@ -8,6 +8,7 @@ import msgspec
 
 from services.notifier.domain import replies, requests
 from services.notifier.domain.requests import Desk
+from services.notifier.store import due
 from services.notifier.store import feed as feed_store
 from services.notifier.store import replies as store
 from shared.db.transaction import Transaction
@@ -31,17 +32,17 @@ async def apply(tx: Transaction, events: Sequence[Event]) -> bool:
         return False
     # Only now: whoever handled the same events elsewhere has committed, and they are in the feed.
     done = await feed_store.seen(tx, [event.id for event in asking])
-    due = [event for event in asking if event.id not in done and event.key in locked]
-    if not due:
+    new = [event for event in asking if event.id not in done and event.key in locked]
+    if not new:
         return False
-    await _work(tx, due, locked)
+    await _work(tx, new, locked)
     return True
 
 
 async def _work(tx: Transaction, events: Sequence[Event], locked: Sequence[str]) -> None:
     loaded = await store.load(tx, locked, named={name for event in events if (name := _reply_id(event))})
     before = {reply.id: reply for reply in loaded}
-    desk = Desk(now=await store.clock(tx), replies=dict(before))
+    desk = Desk(now=await due.clock(tx), replies=dict(before))
     traced = {name: event.traceparent for event in reversed(events) if (name := _reply_id(event))}
     for event in events:
         requests.apply(desk, event.data, encode=_ENCODER.encode)

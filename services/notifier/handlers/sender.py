@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 import structlog
 
 from services.notifier.adapters import networks
+from services.notifier.adapters.networks import Prepared, PreparedModeration
 from services.notifier.domain.moderation import Moderation
 from services.notifier.domain.pacing import Pace
 from services.notifier.domain.replies import NotLeft, Outcome, Reply
@@ -29,8 +30,6 @@ _STILL_RECORDING: Final = timedelta(minutes=5)
 """How long an outcome is kept while the database is away; after that the end of the claim has made it unknown."""
 
 _BACKOFF: Final = Backoff(base=timedelta(milliseconds=100), cap=timedelta(seconds=5))
-
-
 _TOO_OLD: Final = NotLeft(reason="the claim was too old to send under")
 
 
@@ -78,7 +77,7 @@ class Sender:
         with self._places() as pace:
             return await replies.claim(self._runtime, self._rules, pace=pace, started=started, limit=limit)
 
-    async def claim_moderations(self, *, limit: int) -> list[moderations.Claim]:
+    async def claim_moderations(self, *, limit: int) -> list[Claim[Moderation]]:
         """Claims so many due operations on items at most, in the same way."""
         started = self._runtime.clock.elapsed()
         with self._places() as pace:
@@ -104,62 +103,61 @@ class Sender:
                 self._pace.give_back(channel_id)
             raise
 
-    async def send(self, claim: Claim) -> Reply | None:
+    async def send(self, claim: Claim[Reply]) -> Reply | None:
         """Sends under a claim, and records what came of it; None when the claim was not the current one any more."""
-        try:
-            with traces.entered(traces.parse(claim.reply.traceparent or "")):
-                outcome = await self._attempt(claim)
-        finally:
-            self._pace.give_back(claim.reply.channel_id)
+        with self._under(claim):
+            failpoints.hit("reply.claimed")
+            prepared = networks.prepare(self._runtime.keyring, claim.channel, claim.order)
+            outcome = await self._attempt(claim.started, prepared, at_last=lambda: failpoints.hit("reply.checked"))
         failpoints.hit("reply.sent")
         recorded = await self._surely(lambda: replies.record(self._runtime, claim, outcome, self._rules))
         failpoints.hit("reply.recorded")
         await self._learn(claim.channel, outcome)
         return recorded
 
-    async def moderate(self, claim: moderations.Claim) -> Moderation | None:
+    async def moderate(self, claim: Claim[Moderation]) -> Moderation | None:
         """Carries out an operation under a claim, and records what came of it; None as of a reply."""
-        try:
-            with traces.entered(traces.parse(claim.moderation.traceparent or "")):
-                outcome = await self._attempt_moderation(claim)
-        finally:
-            self._pace.give_back(claim.moderation.channel_id)
+        with self._under(claim):
+            failpoints.hit("moderation.claimed")
+            prepared = networks.prepare_moderation(self._runtime.keyring, claim.channel, claim.order)
+            outcome = await self._attempt(claim.started, prepared)
         failpoints.hit("moderation.sent")
         recorded = await self._surely(lambda: moderations.record(self._runtime, claim, outcome, self._rules))
         await self._learn(claim.channel, outcome)
         return recorded
 
-    async def ask(self, claim: Claim) -> Reply | None:
+    async def ask(self, claim: Claim[Reply]) -> Reply | None:
         """Asks the network about an unknown reply, and settles it where the answer is one."""
-        prepared = networks.prepare(self._runtime.keyring, claim.channel, claim.reply)
+        prepared = networks.prepare(self._runtime.keyring, claim.channel, claim.order)
         if isinstance(prepared, Failed):
             return None
         finding = await prepared.ask(self._runtime.egress, within=self._rules.timeout)
         return await self._surely(lambda: replies.note(self._runtime, claim, finding))
 
-    async def _attempt(self, claim: Claim) -> Outcome:
-        failpoints.hit("reply.claimed")
-        prepared = networks.prepare(self._runtime.keyring, claim.channel, claim.reply)
-        if isinstance(prepared, Failed):
-            return prepared
-        request = prepared.request()
-        if isinstance(request, Failed):
-            return request
-        if not self._is_fresh(claim.started):
-            return _TOO_OLD
-        failpoints.hit("reply.checked")
-        return await prepared.send(self._runtime.egress, request, within=self._rules.timeout)
+    @contextmanager
+    def _under(self, claim: Claim[Reply] | Claim[Moderation]) -> Iterator[None]:
+        """Within the trace of what was ordered; then its place on the channel is free."""
+        try:
+            with traces.entered(traces.parse(claim.order.traceparent or "")):
+                yield
+        finally:
+            self._pace.give_back(claim.order.channel_id)
 
-    async def _attempt_moderation(self, claim: moderations.Claim) -> Outcome:
-        failpoints.hit("moderation.claimed")
-        prepared = networks.prepare_moderation(self._runtime.keyring, claim.channel, claim.moderation)
+    async def _attempt(
+        self,
+        started: float,
+        prepared: Prepared | PreparedModeration | Failed,
+        *,
+        at_last: Callable[[], None] = lambda: None,
+    ) -> Outcome:
         if isinstance(prepared, Failed):
             return prepared
         request = prepared.request()
         if isinstance(request, Failed):
             return request
-        if not self._is_fresh(claim.started):
+        if not self._is_fresh(started):
             return _TOO_OLD
+        at_last()
         return await prepared.send(self._runtime.egress, request, within=self._rules.timeout)
 
     def _is_fresh(self, started: float) -> bool:
@@ -232,9 +230,9 @@ class Sender:
 
 def _named(claim: object) -> dict[str, str]:
     match claim:
-        case Claim(reply=reply):
+        case Claim(order=Reply() as reply):
             return {"reply_id": reply.id, "ticket_id": reply.ticket_id}
-        case moderations.Claim(moderation=moderation):
+        case Claim(order=Moderation() as moderation):
             return {"moderation_id": moderation.id, "message_id": moderation.message_id}
         case _:
             return {}

@@ -11,9 +11,10 @@ from shared.platform.store import channels
 _LOAD: Final = "SELECT * FROM platform.channel WHERE id = ANY ($1::text[])"
 
 
-async def load(tx: Transaction, channel_ids: Collection[str]) -> dict[str, Channel]:
-    """Channels in any state, by id."""
-    return {row["id"]: Channel(**dict(row)) for row in await tx.fetch(_LOAD, list(channel_ids))}
+async def load(tx: Transaction, channel_ids: Collection[str]) -> dict[tuple[str, str], Channel]:
+    """Channels in any state, by workspace and id."""
+    rows = await tx.fetch(_LOAD, list(channel_ids)) if channel_ids else []
+    return {(row["workspace_id"], row["id"]): Channel(**dict(row)) for row in rows}
 
 
 async def mark_unauthorized(tx: Transaction, channel: Channel, reason: str) -> bool:

@@ -1,6 +1,6 @@
 """Operations on items: locked by item, by id, and always in sets."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -19,14 +19,6 @@ INSERT INTO notifier.moderation
 SELECT *, 'waiting' FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
     $8::bytea[], $9::text[])
 ON CONFLICT DO NOTHING
-"""
-# The statement's own time, here and in _LOCK_DUE: a clock that moves while a statement runs can use no index.
-_DUE: Final = """
-SELECT id, workspace_id FROM notifier.item WHERE due_at <= statement_timestamp() ORDER BY due_at LIMIT $1
-"""
-_LOCK_DUE: Final = """
-SELECT id FROM notifier.item WHERE id = ANY ($1::text[]) AND due_at <= statement_timestamp()
-ORDER BY id FOR UPDATE SKIP LOCKED
 """
 _LOCK: Final = "SELECT id FROM notifier.item WHERE id = $1 FOR UPDATE"
 _LOAD: Final = """
@@ -64,16 +56,6 @@ async def take(tx: Transaction, orders: Sequence[Moderation]) -> None:
         [one.data for one in orders],
         [one.traceparent for one in orders],
     )
-
-
-async def due(tx: Transaction, *, limit: int) -> dict[str, str]:
-    """Items of all workspaces, with these, that a sender should look at; the transaction scans, and locks nothing."""
-    return {row["id"]: row["workspace_id"] for row in await tx.fetch(_DUE, limit)}
-
-
-async def lock_due(tx: Transaction, items: Iterable[str]) -> list[str]:
-    """Those of the items that are still due and that nobody else works on, locked."""
-    return [row["id"] for row in await tx.fetch(_LOCK_DUE, list(items))]
 
 
 async def lock(tx: Transaction, item: str) -> None:

@@ -1,8 +1,6 @@
 """Replies and their turns: locked by ticket, then by turn, each by id, and always in sets."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 import asyncpg
@@ -17,14 +15,6 @@ SELECT i, w FROM unnest($1::text[], $2::text[]) AS t(i, w) ORDER BY i ON CONFLIC
 _LOCK_TICKETS: Final = """
 SELECT id FROM notifier.ticket WHERE id = ANY ($1::text[]) OR (id = ANY ($2::text[]) AND due_at IS NOT NULL)
 ORDER BY id FOR UPDATE
-"""
-# The statement's own time, here and in _LOCK_DUE: a clock that moves while a statement runs can use no index.
-_DUE: Final = """
-SELECT id, workspace_id FROM notifier.ticket WHERE due_at <= statement_timestamp() ORDER BY due_at LIMIT $1
-"""
-_LOCK_DUE: Final = """
-SELECT id FROM notifier.ticket WHERE id = ANY ($1::text[]) AND due_at <= statement_timestamp()
-ORDER BY id FOR UPDATE SKIP LOCKED
 """
 _COLUMNS: Final = """
 SELECT r.id, r.workspace_id, r.ticket_id, r.seq, r.author_id, r.channel_id, r.network, r.fence, r.override,
@@ -100,35 +90,11 @@ UPDATE notifier.ticket AS t SET due_at = (
 """
 
 
-@dataclass(frozen=True, slots=True)
-class DueTicket:
-    """A ticket with something to do for a sender."""
-
-    id: str
-    workspace_id: str
-
-
-async def clock(tx: Transaction) -> datetime:
-    """The database's time at this very moment: after locks were waited for."""
-    now: datetime = await tx.fetchval("SELECT clock_timestamp()")
-    return now
-
-
 async def lock_tickets(tx: Transaction, tickets: Mapping[str, str], *, if_due: Collection[str] = ()) -> list[str]:
     """Locks the rows of these tickets (id to workspace), made if missing, and of those `if_due` that have work."""
     if tickets:
         await tx.execute(_ADD_TICKETS, list(tickets), list(tickets.values()))
     return [row["id"] for row in await tx.fetch(_LOCK_TICKETS, list(tickets), list(if_due))]
-
-
-async def due(tx: Transaction, *, limit: int) -> list[DueTicket]:
-    """Tickets of all workspaces that a sender should look at; the transaction scans, and locks nothing."""
-    return [DueTicket(row["id"], row["workspace_id"]) for row in await tx.fetch(_DUE, limit)]
-
-
-async def lock_due(tx: Transaction, tickets: Iterable[str]) -> list[str]:
-    """Those of the tickets that are still due and that nobody else works on, locked."""
-    return [row["id"] for row in await tx.fetch(_LOCK_DUE, list(tickets))]
 
 
 async def load(tx: Transaction, tickets: Collection[str], *, named: Collection[str] = ()) -> list[Reply]:

@@ -8,6 +8,7 @@ import pytest
 
 from services.notifier.handlers import moderations
 from services.notifier.handlers.sender import Sender
+from shared import failpoints
 from shared.db.pool import Database
 from shared.db.transaction import Owner
 from shared.events import envelope, tickets
@@ -112,8 +113,10 @@ async def test_a_sender_that_died_after_sending_is_followed_by_one_that_sends_ag
     await here.deliver(moderations.take, asked())
     dead = sender(here)
     [claim] = await dead.claim_moderations(limit=1)
-    # As far as the network's answer, and not to the record.
-    await dead._attempt_moderation(claim)
+    with pytest.MonkeyPatch.context() as armed:
+        armed.setitem(failpoints._ARMED, "moderation.sent", "raise")
+        with pytest.raises(failpoints.InjectedFailure):
+            await dead.moderate(claim)
     assert await work(here) == 0
     await let_pass(here, 31)
     assert await work(here) == 1

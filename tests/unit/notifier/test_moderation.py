@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from services.notifier.domain.moderation import Moderation, Terms, concluded, decide, news, next_look
-from services.notifier.domain.replies import NotLeft, Patience
+from services.notifier.domain.claims import Terms
+from services.notifier.domain.moderation import Moderation, concluded, decide, news, next_look
+from services.notifier.domain.replies import Limits, NotLeft, Patience
 from shared.networks.port import NOT_SUPPORTED, NOT_THERE, Failed, Sent, Throttled, Unknown
 
 NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
@@ -35,7 +36,7 @@ def terms(wait: float = 0.0) -> Terms:
         token="clm_2",
         lifetime=timedelta(seconds=30),
         patience=PATIENCE,
-        lag=lambda _: LAG,
+        limits=lambda _: Limits(lag=LAG, can_be_asked=False),
         pace=lambda _: wait,
     )
 
