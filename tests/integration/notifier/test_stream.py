@@ -262,7 +262,8 @@ async def test_a_client_that_does_not_read_is_told_to_come_back_and_then_misses_
             assert await ear.next() is None
         assert ids == list(range(1, len(ids) + 1))
         assert len(ids) < 800
-        async with live.listen(after=ids[-1]) as ear:
+        # A machine that is busy may tell it before the first event.
+        async with live.listen(after=len(ids)) as ear:
             assert await ear.ids(800 - len(ids)) == list(range(len(ids) + 1, 801))
 
 
