@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from shared.events import customers, deliveries, duties, messages, routing, surges, tickets
+from shared.events import customers, deliveries, duties, messages, moderation, routing, surges, tickets
 from shared.events.payload import Payload
 
 MESSAGES: Final = "baton.messages.v1"
@@ -85,8 +85,8 @@ EVENT_TYPES: Final[dict[str, EventType]] = {
             collision_happened=tickets.CollisionHappened,
             echo_matched=tickets.EchoMatched,
             answer_detected=tickets.AnswerDetected,
-            moderation_requested=tickets.ModerationRequested,
-            moderation_concluded=tickets.ModerationConcluded,
+            moderation_requested=moderation.ModerationRequested,
+            moderation_concluded=moderation.ModerationConcluded,
             customer_changed=customers.CustomerChanged,
             duty_changed=duties.DutyChanged,
             availability_changed=duties.AvailabilityChanged,

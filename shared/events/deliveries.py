@@ -4,8 +4,9 @@ from datetime import datetime
 from typing import Literal
 
 from shared.events.messages import Operation
+from shared.events.moderation import ModerationOutcome
 from shared.events.payload import Actor, Payload
-from shared.events.tickets import HoldReason, ModerationOutcome
+from shared.events.tickets import HoldReason
 
 
 class DeliveryEvent(Payload, frozen=True, kw_only=True):

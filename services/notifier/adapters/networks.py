@@ -11,6 +11,7 @@ from services.notifier.domain.outbound import moderation_of, reply_of
 from services.notifier.domain.replies import NotLeft, Outcome, Reply
 from shared.egress import Egress, EgressRefused, NotSent, OutcomeUnknown
 from shared.errors import Misconfigured, Rejected
+from shared.events import moderation as ordered
 from shared.events import tickets
 from shared.networks import registry
 from shared.networks.port import (
@@ -32,7 +33,7 @@ from shared.platform.models import Channel
 from shared.sealing import KeyRing
 
 _ORDER: Final = msgspec.json.Decoder(tickets.Reply)
-_MODERATION: Final = msgspec.json.Decoder(tickets.Moderation)
+_MODERATION: Final = msgspec.json.Decoder(ordered.Moderation)
 
 
 class Prepared:

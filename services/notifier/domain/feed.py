@@ -12,9 +12,10 @@ from services.notifier.domain.event_types import LEFT, LeftTicket, TicketLeft
 from shared import ids
 from shared.events.customers import CustomerChanged
 from shared.events.duties import AvailabilityChanged, DutyChanged
+from shared.events.moderation import ModerationEvent
 from shared.events.payload import Payload
 from shared.events.surges import SurgeEvent
-from shared.events.tickets import ModerationEvent, TicketEvent, TicketFlagged
+from shared.events.tickets import TicketEvent, TicketFlagged
 
 ALL: Final = "*"
 

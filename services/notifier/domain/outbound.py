@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from services.notifier.domain.moderation import Moderation
 from services.notifier.domain.replies import Reply
+from shared.events import moderation as ordered
 from shared.events import tickets
 from shared.networks.port import OutboundModeration, OutboundReply
 
@@ -29,7 +30,7 @@ def reply_of(order: tickets.Reply, reply: Reply, *, sender_external_id: str) -> 
     )
 
 
-def moderation_of(order: tickets.Moderation, moderation: Moderation) -> OutboundModeration:
+def moderation_of(order: ordered.Moderation, moderation: Moderation) -> OutboundModeration:
     """What was asked for, at the time of its claim."""
     return OutboundModeration(
         id=order.id,

@@ -14,7 +14,7 @@ from services.notifier.store import due
 from services.notifier.store import moderations as store
 from shared.db.transaction import Transaction
 from shared.events.envelope import Event
-from shared.events.tickets import ModerationRequested
+from shared.events.moderation import ModerationRequested
 from shared.host import Runtime
 
 _ENCODER: Final = msgspec.json.Encoder()

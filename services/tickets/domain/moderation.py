@@ -8,7 +8,8 @@ import msgspec
 
 from services.tickets.domain.message import Stored
 from shared.errors import Conflict, Invalid
-from shared.events import routing, tickets
+from shared.events import moderation as events
+from shared.events import routing
 from shared.events.messages import Operation, Verb
 from shared.events.payload import Actor
 from shared.networks.port import Capabilities
@@ -77,10 +78,10 @@ def check(operation: Operation, stored: Stored, capabilities: Capabilities) -> N
 _WHOSE: Final = {"in": "of a customer", "out": "of the brand"}
 
 
-def order(moderation: Moderation, stored: Stored) -> tickets.Moderation:
+def order(moderation: Moderation, stored: Stored) -> events.Moderation:
     """As the notifier gets it."""
     message = stored.message
-    return tickets.Moderation(
+    return events.Moderation(
         id=moderation.id,
         number=moderation.number,
         operation=moderation.operation,

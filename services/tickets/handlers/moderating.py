@@ -24,9 +24,9 @@ from shared.errors import NotFound, Retryable
 from shared.events.deliveries import ModerationSettled
 from shared.events.envelope import Event
 from shared.events.messages import Operation
+from shared.events.moderation import ModerationConcluded, ModerationRequested
 from shared.events.payload import SYSTEM
 from shared.events.routing import Chain, Decision
-from shared.events.tickets import ModerationConcluded, ModerationRequested
 from shared.networks.port import Capabilities
 from shared.networks.registry import NETWORKS
 from shared.web.auth import Principal

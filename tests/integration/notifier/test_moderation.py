@@ -11,10 +11,10 @@ from services.notifier.handlers.sender import Sender
 from shared import failpoints
 from shared.db.pool import Database
 from shared.db.transaction import Owner
-from shared.events import envelope, tickets
+from shared.events import envelope, moderation
 from shared.events.deliveries import ModerationSettled
 from shared.events.envelope import Event
-from shared.events.tickets import ModerationRequested
+from shared.events.moderation import ModerationRequested
 from shared.networks.port import Failed
 from tests.support.outgoing import ANN, AT, IDS, World, http, world
 from tests.support.sending import sender
@@ -37,7 +37,7 @@ def asked(number: int = 1, operation: str = "hide", *, workspace: str = "w1", **
         "message_kind": "comment",
         "external_id": "500_1",
     }
-    order = tickets.Moderation(**(fields | changes))
+    order = moderation.Moderation(**(fields | changes))
     data = ModerationRequested(workspace_id=workspace, moderation=order, actor=ANN, at=AT)
     return envelope.new(data, event_id=IDS.new("evt"), key=order.message_id, time=AT)
 

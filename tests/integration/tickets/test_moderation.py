@@ -8,8 +8,8 @@ from shared.events import envelope
 from shared.events.deliveries import ModerationSettled
 from shared.events.envelope import Event
 from shared.events.messages import Operation
+from shared.events.moderation import ModerationConcluded, ModerationEvent, ModerationRequested
 from shared.events.routing import Moderation
-from shared.events.tickets import ModerationConcluded, ModerationEvent, ModerationRequested
 from tests.support.floor import AT, HOME, OTHER, Floor, message, routed, triggered
 from tests.support.tickets_app import person
 

@@ -8,8 +8,8 @@ import pytest
 from services.notifier.domain import feed
 from services.notifier.domain.feed import Entry, Filter
 from shared.events.duties import AvailabilityChanged, DutyChanged
+from shared.events.moderation import Moderation, ModerationRequested
 from shared.events.payload import SYSTEM
-from shared.events.tickets import Moderation, ModerationRequested
 from tests.support.ticket_events import view
 
 KNOWN = ("ticket.created.v1", "ticket.updated.v1", "lease.acquired.v1", "lease.acquired.v2")
