@@ -9,52 +9,15 @@ import asyncpg
 import pytest
 
 from shared.db.pool import WITH_TRANSACTION_TIMEOUT, Database
-from shared.db.transaction import (
-    Appended,
-    Batch,
-    Owner,
-    Scan,
-    Scope,
-    Transaction,
-    Workspace,
-    decode_headers,
-    encode_headers,
-)
+from shared.db.transaction import Appended, Owner, Scan, Transaction, decode_headers, encode_headers
 from shared.errors import Misconfigured, Retryable
 from shared.events import envelope
 from shared.events.catalogue import MESSAGES
 from shared.events.envelope import Encoded
 from shared.events.messages import ChannelChanged
 from tests.support.consuming import channel
+from tests.support.notes import BOTH, NOTE, W1, names, notes
 from tests.support.postgres import IS_LAZY, blocking, cut_connections, execute, open_database
-
-W1 = Workspace("w1")
-BOTH = Batch(frozenset({"w1", "w2"}))
-NOTE = "INSERT INTO demo.seen (workspace_id, key, name) VALUES ($1, 'k', $2)"
-
-
-async def names(database: Database) -> list[str]:
-    """Names of published events, in the order of their ids."""
-    async with database.transaction(Scan()) as tx:
-        rows = await tx.fetch("SELECT headers, value FROM log.event ORDER BY id")
-        assert await tx.fetchval("SELECT count(*) FROM log.queue") == len(rows)
-    return [envelope.decode(decode_headers(row["headers"]), row["value"]).data.name for row in rows]
-
-
-async def notes(database: Database) -> list[str]:
-    async with database.transaction(BOTH) as tx:
-        return [row["name"] for row in await tx.fetch("SELECT name FROM demo.seen ORDER BY id")]
-
-
-async def fails(database: Database, scope: Scope, sql: str, *arguments: object) -> str:
-    """The class of the error that a statement meets."""
-    with pytest.raises(asyncpg.PostgresError) as caught:
-        async with database.transaction(scope) as tx:
-            await tx.execute(sql, *arguments)
-    return type(caught.value).__name__
-
-
-# -- events -----------------------------------------------------------------------------------------------------
 
 
 async def test_events_come_with_the_commit(database: Database) -> None:
@@ -88,66 +51,6 @@ async def test_an_event_carries_its_id_time_trace_and_shard(database: Database) 
     assert isinstance(event.data, ChannelChanged)
     assert row["shard"] == database.topology.shard(MESSAGES, "k")
     assert row["topic"] == MESSAGES
-
-
-async def test_a_savepoint_that_fails_takes_its_events_rows_and_effects(database: Database) -> None:
-    effects: list[str] = []
-    async with database.transaction(W1) as tx:
-        tx.emit(channel("before"), key="k")
-        with suppress(ZeroDivisionError):
-            async with tx.savepoint():
-                tx.emit(channel("inside"), key="k")
-                tx.after_commit(lambda: effects.append("inside"))
-                await tx.execute(NOTE, "w1", "inside")
-                raise ZeroDivisionError
-        async with tx.savepoint():
-            tx.emit(channel("kept"), key="k")
-            tx.after_commit(lambda: effects.append("kept"))
-            await tx.execute(NOTE, "w1", "kept")
-    assert (await names(database), await notes(database), effects) == (["before", "kept"], ["kept"], ["kept"])
-
-
-async def test_a_flush_in_a_part_that_fails_does_not_lose_what_was_emitted_before_it(database: Database) -> None:
-    async with database.transaction(W1) as tx:
-        tx.emit(channel("before"), key="k")
-        with suppress(ZeroDivisionError):
-            async with tx.savepoint():
-                tx.emit(channel("inside"), key="k")
-                await tx.flush()
-                raise ZeroDivisionError
-    assert await names(database) == ["before"]
-
-
-async def test_a_failed_statement_in_a_savepoint_leaves_the_rest_usable(database: Database) -> None:
-    async with database.transaction(W1) as tx:
-        with pytest.raises(asyncpg.DivisionByZeroError):
-            async with tx.savepoint():
-                await tx.execute("SELECT 1 / 0")
-        tx.emit(channel("after"), key="k")
-    assert await names(database) == ["after"]
-
-
-async def test_savepoints_nest(database: Database) -> None:
-    async with database.transaction(W1) as tx, tx.savepoint():
-        tx.emit(channel("outer"), key="k")
-        with suppress(ZeroDivisionError):
-            async with tx.savepoint():
-                tx.emit(channel("inner"), key="k")
-                raise ZeroDivisionError
-    assert await names(database) == ["outer"]
-
-
-async def test_a_part_that_fails_takes_what_came_before_another_one_that_failed_inside(database: Database) -> None:
-    async with database.transaction(W1) as tx:
-        with suppress(ZeroDivisionError):
-            async with tx.savepoint():
-                await tx.execute(NOTE, "w1", "outer")
-                with suppress(ZeroDivisionError):
-                    async with tx.savepoint():
-                        raise ZeroDivisionError
-                raise ZeroDivisionError
-        await tx.execute(NOTE, "w1", "after")
-    assert await notes(database) == ["after"]
 
 
 async def test_wake_ups_come_after_the_commit_and_only_then(database: Database) -> None:
@@ -187,9 +90,6 @@ async def test_headers_survive_as_they_are() -> None:
     assert decode_headers(encode_headers(headers)) == headers
 
 
-# -- once -------------------------------------------------------------------------------------------------------
-
-
 async def once(tx: Transaction, *keys: str, day: datetime = datetime(2026, 1, 2, tzinfo=UTC)) -> set[str]:
     return await tx.once("scope", keys, day=day, workspace_id="w1")
 
@@ -223,121 +123,6 @@ async def test_two_transactions_at_once_agree_on_who_was_first(database: Databas
         for _ in range(5):
             group.create_task(work())
     assert sorted(map(len, found)) == [0, 0, 0, 0, 1]
-
-
-# -- roles ------------------------------------------------------------------------------------------------------
-
-
-async def test_a_workspace_reads_and_writes_only_its_own(database: Database) -> None:
-    async with database.transaction(BOTH) as tx:
-        await tx.execute(NOTE, "w1", "mine")
-        await tx.execute(NOTE, "w2", "theirs")
-    async with database.transaction(W1) as tx:
-        assert [row["name"] for row in await tx.fetch("SELECT name FROM demo.seen")] == ["mine"]
-        assert await tx.execute("UPDATE demo.seen SET name = 'stolen' WHERE name = 'theirs'") == 0
-        assert await tx.execute("DELETE FROM demo.seen WHERE name = 'theirs'") == 0
-    assert await fails(database, W1, NOTE, "w2", "x") == "InsufficientPrivilegeError"
-    assert await fails(database, W1, "UPDATE demo.seen SET workspace_id = 'w2'") == "InsufficientPrivilegeError"
-
-
-async def test_a_batch_writes_over_its_workspaces_in_one_statement_and_no_further(database: Database) -> None:
-    insert = "INSERT INTO demo.seen (workspace_id, key, name) SELECT w, 'k', w FROM unnest($1::text[]) AS w"
-    async with database.transaction(BOTH) as tx:
-        assert await tx.execute(insert, ["w1", "w2"]) == 2
-    assert await fails(database, BOTH, insert, ["w1", "w3"]) == "InsufficientPrivilegeError"
-
-
-async def test_a_workspace_cannot_publish_for_another(database: Database) -> None:
-    with pytest.raises(asyncpg.InsufficientPrivilegeError):
-        async with database.transaction(W1) as tx:
-            tx.emit(channel("intruder", workspace="w2"), key="k")
-    assert await names(database) == []
-
-
-async def test_the_log_of_another_workspace_is_invisible(database: Database) -> None:
-    async with database.transaction(Workspace("w2")) as tx:
-        tx.emit(channel("theirs", workspace="w2"), key="k")
-    async with database.transaction(W1) as tx:
-        assert await tx.fetch("SELECT * FROM log.event") == []
-
-
-@pytest.mark.parametrize(
-    "sql",
-    [
-        "SELECT * FROM demo.seen",
-        "SELECT * FROM demo.dead_letter",
-        "SELECT * FROM demo.idempotency",
-        "INSERT INTO demo.parked (consumer_group, key, workspace_id, reason) VALUES ('g', 'k', 'w1', 'r')",
-        "DELETE FROM demo.timer",
-        "UPDATE log.event SET value = ''",
-    ],
-)
-async def test_a_scan_touches_no_service(database: Database, sql: str) -> None:
-    assert await fails(database, Scan(), sql) == "InsufficientPrivilegeError"
-
-
-@pytest.mark.parametrize(
-    "sql",
-    [
-        "UPDATE log.shard SET next_position = 0",
-        "DELETE FROM log.event",
-        "DELETE FROM log.queue",
-        "DELETE FROM log.position",
-        "UPDATE log.cursor SET position = 0",
-        "CREATE TABLE demo.mine ()",
-        "ALTER TABLE demo.seen DISABLE ROW LEVEL SECURITY",
-    ],
-)
-async def test_a_request_cannot_touch_the_machinery(database: Database, sql: str) -> None:
-    async with database.transaction(W1) as tx:
-        tx.emit(channel("one"), key="k")
-    if sql == "DELETE FROM log.event":
-        async with database.transaction(Workspace("w2")) as tx:
-            assert await tx.execute(sql) == 0
-        return
-    assert await fails(database, W1, sql) == "InsufficientPrivilegeError"
-
-
-async def test_a_scan_admits_workspaces_and_is_bound_to_them(database: Database) -> None:
-    async with database.transaction(Scan(), schema="demo") as tx:
-        assert await tx.fetch("SELECT key FROM demo.parked") == []
-        await tx.admit({"w1"})
-        await tx.execute(NOTE, "w1", "row")
-        tx.emit(channel("event"), key="k")
-        assert tx.scope == Batch(frozenset({"w1"}))
-        with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            async with tx.savepoint():
-                await tx.execute(NOTE, "w2", "row")
-    assert (await names(database), await notes(database)) == (["event"], ["row"])
-
-
-@pytest.mark.parametrize("workspace", ["", "w1'; RESET ROLE; --", "w1,w2", "w" * 65, "ü", "w1\n"])
-async def test_a_workspace_that_is_no_id_is_refused(database: Database, workspace: str) -> None:
-    for scope in (Workspace(workspace), Batch(frozenset({workspace}))):
-        with pytest.raises(ValueError, match="not a workspace id"):
-            async with database.transaction(scope):
-                pass
-
-
-async def test_an_empty_batch_sees_nothing(database: Database) -> None:
-    async with database.transaction(BOTH) as tx:
-        await tx.execute(NOTE, "w1", "row")
-    async with database.transaction(Batch(frozenset())) as tx:
-        assert await tx.fetch("SELECT * FROM demo.seen") == []
-
-
-async def test_nothing_of_a_scope_is_left_on_the_connection(dsn: str) -> None:
-    async with open_database(dsn, size=1) as database:
-        async with database.transaction(BOTH) as tx:
-            await tx.execute(NOTE, "w1", "row")
-        async with database.transaction(Owner()) as tx:
-            assert await tx.fetchval("SELECT current_setting('baton.workspaces', true)") in (None, "")
-            assert await tx.fetchval("SELECT current_user = session_user")
-        async with database.transaction(Workspace("w3")) as tx:
-            assert await tx.fetch("SELECT * FROM demo.seen") == []
-
-
-# -- life -------------------------------------------------------------------------------------------------------
 
 
 async def test_what_may_succeed_later_is_retryable(database: Database) -> None:
@@ -448,94 +233,6 @@ async def test_a_database_that_dies_while_it_is_left_is_left(dsn: str) -> None:
                 # Nothing was heard yet, and the farewell finds nobody.
                 holder._con._transport.get_extra_info("socket").shutdown(socket.SHUT_WR)
 
-
-# -- deferred writes --------------------------------------------------------------------------------------------
-
-
-def defer_note(tx: Transaction, name: str) -> None:
-    tx.defer(NOTE, "w1", name)
-
-
-async def test_deferred_writes_come_with_the_commit(database: Database) -> None:
-    async with database.transaction(W1) as tx:
-        defer_note(tx, "a")
-        defer_note(tx, "b")
-    assert sorted(await notes(database)) == ["a", "b"]
-
-
-async def test_a_statement_sees_what_was_deferred_before_it(database: Database) -> None:
-    async with database.transaction(W1) as tx:
-        defer_note(tx, "a")
-        assert await tx.fetchval("SELECT count(*) FROM demo.seen") == 1
-        defer_note(tx, "b")
-        assert await tx.execute("UPDATE demo.seen SET name = name || '!'") == 2
-    assert sorted(await notes(database)) == ["a!", "b!"]
-
-
-async def test_deferred_writes_and_events_go_together(database: Database) -> None:
-    async with database.transaction(W1) as tx:
-        defer_note(tx, "a")
-        tx.emit(channel("x"), key="k")
-    assert (await notes(database), await names(database)) == (["a"], ["x"])
-
-
-async def test_a_deferred_write_that_breaks_a_rule_undoes_all(database: Database) -> None:
-    with suppress(asyncpg.InsufficientPrivilegeError):
-        async with database.transaction(W1) as tx:
-            defer_note(tx, "a")
-            tx.defer(NOTE, "w2", "stranger")
-    assert await notes(database) == []
-
-
-async def test_the_check_of_a_deferred_write_gets_its_rows_and_may_refuse_them(database: Database) -> None:
-    counts: list[int] = []
-    unnested = "INSERT INTO demo.seen (workspace_id, key, name) SELECT 'w1', 'k', n FROM unnest($1::text[]) AS n"
-
-    def refuse(count: int) -> None:
-        raise Retryable(f"{count} rows")
-
-    async with database.transaction(W1) as tx:
-        tx.defer(unnested, ["a", "b"], check=counts.append)
-        defer_note(tx, "c")
-        tx.defer(unnested, [], check=counts.append)
-    with pytest.raises(Retryable, match="1 rows"):
-        async with database.transaction(W1) as tx:
-            tx.defer(unnested, ["d"], check=refuse)
-    assert (counts, sorted(await notes(database))) == ([2, 0], ["a", "b", "c"])
-
-
-async def test_a_part_that_fails_takes_only_its_own_deferred_writes(database: Database) -> None:
-    async with database.transaction(W1) as tx:
-        defer_note(tx, "before")
-        with suppress(RuntimeError):
-            async with tx.savepoint():
-                defer_note(tx, "lost")
-                raise RuntimeError
-        with suppress(asyncpg.InsufficientPrivilegeError):
-            async with tx.savepoint():
-                tx.defer(NOTE, "w2", "stranger")
-        async with tx.savepoint():
-            defer_note(tx, "kept")
-    assert sorted(await notes(database)) == ["before", "kept"]
-
-
-async def test_what_was_deferred_in_one_role_is_written_in_it(database: Database) -> None:
-    async with database.transaction(Scan()) as tx:
-        defer_note(tx, "a")
-        with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await tx.admit({"w1"})
-        await tx.rollback()
-        tx.begin()
-    assert await notes(database) == []
-
-
-async def test_a_look_scans_and_does_nothing_else(database: Database) -> None:
-    assert await database.look("SELECT current_user::text AS name") == [("baton_scan",)]
-    with pytest.raises(asyncpg.InsufficientPrivilegeError):
-        await database.look("SELECT name FROM demo.seen")
-
-
-# -- clients that sleep ---------------------------------------------------------------------------------------------
 
 PARSE_AND_FLUSH = b"P\x00\x00\x00\x10\x00SELECT 1\x00\x00\x00H\x00\x00\x00\x04"
 """What a client sends of a new statement before it waits for its description."""
