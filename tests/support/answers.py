@@ -180,6 +180,10 @@ class Answers:
             values = {name: getattr(chosen, name) for name in WorkspaceSettings.__struct_fields__} | settings
             await tx.execute("UPDATE platform.workspace SET settings = $2 WHERE workspace_id = $1", workspace, values)
 
+    async def own(self, owner: str | None) -> None:
+        """From now on this one owns the workspace's tickets."""
+        await self.floor.rows("UPDATE tickets.ticket SET owner_id = $1", owner)
+
     async def age(self, seconds: float) -> None:
         """Lets so much time pass for leases and presence, by moving them into the past."""
         for sql in (_AGE_LEASES, _AGE_PRESENCE):
