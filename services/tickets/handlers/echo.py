@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import msgspec
 import structlog
@@ -49,6 +50,19 @@ class _Batch:
         return [parent] if parent in shared else shared
 
 
+class _Places(NamedTuple):
+    """Where items may belong, before anything is locked."""
+
+    sharing: dict[str, list[str]]
+    """The tickets of each conversation, newest first."""
+    parents: dict[tuple[str, str], str]
+    replied: set[str]
+
+    @property
+    def tickets(self) -> set[str]:
+        return {id_ for ids_ in self.sharing.values() for id_ in ids_} | set(self.parents.values()) | self.replied
+
+
 async def on_outbound(tx: Transaction, events: Sequence[Event], *, desk: Desk) -> None:
     """Tells echoes from native answers, in order; an item that is known already changes nothing."""
     routed = {
@@ -68,14 +82,23 @@ async def on_outbound(tx: Transaction, events: Sequence[Event], *, desk: Desk) -
     await _write(batch, desk, fresh)
 
 
-async def _prepare(tx: Transaction, items: Sequence[Message], desk: Desk) -> _Batch:
-    sharing = await turns.sharing(tx, {item.conversation_id for item in items})
-    parents = await turns.parents(
-        tx, {(item.conversation_id, item.parent_external_id) for item in items if item.parent_external_id}
+async def concerned(tx: Transaction, items: Sequence[Message]) -> set[str]:
+    """The tickets that these items may be about; not locked."""
+    return (await _look(tx, items)).tickets
+
+
+async def _look(tx: Transaction, items: Sequence[Message]) -> _Places:
+    parents = {(item.conversation_id, item.parent_external_id) for item in items if item.parent_external_id}
+    return _Places(
+        sharing=await turns.sharing(tx, {item.conversation_id for item in items}),
+        parents=await turns.parents(tx, parents),
+        replied={record.ticket_id for record in await replies.echoed(tx, items)},
     )
-    glance = await replies.echoed(tx, items)
-    concerned = {id_ for ids_ in sharing.values() for id_ in ids_} | {record.ticket_id for record in glance}
-    locked = await tickets.lock_known(tx, concerned | set(parents.values()))
+
+
+async def _prepare(tx: Transaction, items: Sequence[Message], desk: Desk) -> _Batch:
+    places = await _look(tx, items)
+    locked = await tickets.lock_known(tx, places.tickets)
     changes = Changes(tx, desk.ids, now=await tx.now())
     changes.adopt(*{ticket.id: ticket for ticket in locked.values()}.values())
     # Again, because what was read before the locks may have been settled since.
@@ -89,8 +112,8 @@ async def _prepare(tx: Transaction, items: Sequence[Message], desk: Desk) -> _Ba
         changes=changes,
         records=records,
         awaited=awaited,
-        sharing={name: [locked[id_].id for id_ in ids_ if id_ in locked] for name, ids_ in sharing.items()},
-        parents={place: locked[id_].id for place, id_ in parents.items() if id_ in locked},
+        sharing={name: [locked[id_].id for id_ in ids_ if id_ in locked] for name, ids_ in places.sharing.items()},
+        parents={place: locked[id_].id for place, id_ in places.parents.items() if id_ in locked},
     )
 
 

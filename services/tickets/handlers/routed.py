@@ -11,7 +11,7 @@ from services.tickets.handlers.changes import Changes
 from services.tickets.handlers.ledger import Desk
 from services.tickets.handlers.moderating import Asked
 from services.tickets.handlers.triggered import on_triggered
-from services.tickets.store import assignments, customers, entries, messages, search, staff, tickets
+from services.tickets.store import assignments, customers, entries, messages, replies, search, staff, tickets
 from services.tickets.store.customers import Account, Found, Profile
 from services.tickets.store.search import Text
 from shared.db.transaction import Transaction
@@ -30,15 +30,36 @@ async def on_routed(tx: Transaction, events: Sequence[Event], *, desk: Desk) -> 
     A message that a named rule ignores is kept, joins the timeline of a ticket that is open anyway, and opens none.
     """
     routed = [event for event in events if isinstance(event.data, MessageRouted)]
-    for phase in phases(routed):
+    triggered = [event for event in events if isinstance(event.data, TicketRouted)]
+    cut = phases(routed)
+    if len(cut) + bool(triggered) > 1:
+        await _meet(tx, events, desk.ids)
+    for phase in cut:
         if phase.outbound:
             await echo.on_outbound(tx, phase.events, desk=desk)
             await undelivered.on_undelivered(tx, phase.events, desk=desk)
         else:
             await _apply(tx, phase.events, desk)
-    triggered = [event for event in events if isinstance(event.data, TicketRouted)]
     if triggered:
         await on_triggered(tx, triggered, desk.ids)
+
+
+async def _meet(tx: Transaction, events: Sequence[Event], ids: Ids) -> None:
+    """Locks all customers of the batch at once, by id: part after part they would be locked in no order."""
+    data = [event.data for event in events if isinstance(event.data, MessageRouted)]
+    came = [item.message for item in data if item.verb == "received"]
+    arriving = [message for message in came if message.direction == "in"]
+    outbound = [message for message in came if message.direction == "out"]
+    others = [item.message for item in data if item.verb != "received"]
+    named = {event.data.ticket_id for event in events if isinstance(event.data, TicketRouted)}
+    named |= await echo.concerned(tx, outbound) if outbound else set()
+    if others:
+        stored = await messages.load(tx, {message.id for message in others})
+        named |= {one.ticket_id for one in stored.values() if one.ticket_id is not None}
+        named |= {record.ticket_id for record in await replies.echoed(tx, others)}
+    goals = await tickets.targets(tx, named)
+    profiles = {_account(message): _profile(message) for message in arriving}
+    await customers.resolve(tx, profiles, ids=ids, also={owner for _, owner in goals.values()})
 
 
 async def _apply(tx: Transaction, events: Sequence[Event], desk: Desk) -> None:

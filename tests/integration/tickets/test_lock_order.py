@@ -1,14 +1,17 @@
 """Batches lock customers in one order, whoever creates them in between: none waits for one that waits for it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from services.tickets.handlers.routed import on_routed
 from services.tickets.store import customers
 from services.tickets.store.customers import Account, Found, Profile
 from shared.db.transaction import Batch, Owner, Transaction
-from tests.support.floor import HOME, Floor
+from shared.events.envelope import Event
+from tests.support.answers import Answers
+from tests.support.floor import HOME, Floor, at_once, routed
 from tests.support.waiting import answer
 
 KNOWN = Account(HOME, "facebook", "", "known")
@@ -53,6 +56,28 @@ async def test_strangers_are_new_to_whoever_creates_them_even_when_others_create
         task = group.create_task(_both(floor, STRANGER, own))
         await _waiting(floor, 1)
     assert {account: one.is_new for account, one in task.result().items()} == {STRANGER: False, own: True}
+
+
+async def test_parts_of_batches_that_concern_the_same_customers_wait_for_nobody_in_a_circle(wide_floor: Floor) -> None:
+    floor = wide_floor
+    answers = await Answers(floor).open(author="c1")
+    await answers.says("m2", author="c2")
+    for number in range(3):
+        first = [_heard(floor, "c1", number), answers.shows(f"o1{number}", text=f"To c2, {number}", customer="c2")]
+        second = [_heard(floor, "c2", number), answers.shows(f"o2{number}", text=f"To c1, {number}", customer="c1")]
+        await at_once([lambda first=first: _apply(floor, first), lambda second=second: _apply(floor, second)])
+    heard = await floor.rows("SELECT count(*) AS count FROM tickets.message WHERE seq IS NOT NULL")
+    assert heard == [{"count": 2 + 3 * 4}]
+
+
+def _heard(floor: Floor, who: str, number: int) -> Event:
+    return routed(floor.message(f"{who}-{number}", network="api", author=who))
+
+
+async def _apply(floor: Floor, events: Sequence[Event]) -> None:
+    """Once, as Postgres ends one of two batches that wait for each other and the consumer would try it again."""
+    async with _batch(floor) as tx:
+        await on_routed(tx, events, desk=floor.desk)
 
 
 async def _both(floor: Floor, *accounts: Account) -> dict[Account, Found]:
