@@ -99,10 +99,11 @@ WITH wanted AS (
     SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])
         AS wanted(w, nw, s, e, c, h, n)
 ), found AS (
-    SELECT i.workspace_id, i.network, i.scope, i.external_id, i.customer_id, i.handle, i.name, c.links
-    FROM wanted
-    JOIN tickets.identity i ON i.workspace_id = w AND i.network = nw AND i.scope = s AND i.external_id = e
-    JOIN tickets.customer c ON c.id = i.customer_id
+    SELECT i.*, (SELECT links FROM tickets.customer WHERE id = i.customer_id) AS links
+    FROM wanted CROSS JOIN LATERAL (
+        SELECT workspace_id, network, scope, external_id, customer_id, handle, name FROM tickets.identity
+        WHERE workspace_id = w AND network = nw AND scope = s AND external_id = e LIMIT 1
+    ) AS i
 ), created AS (
     INSERT INTO tickets.identity
         (workspace_id, network, scope, external_id, customer_id, home_customer_id, handle, name)
@@ -113,7 +114,7 @@ WITH wanted AS (
     SELECT customer_id, workspace_id, coalesce(name, handle) FROM created
 ), locked AS (
     SELECT id, links FROM tickets.customer
-    WHERE (SELECT count(*) FROM found) + (SELECT count(*) FROM created) = cardinality($1)
+    WHERE (SELECT count(*) FROM found) + (SELECT count(*) FROM created) = (SELECT count(*) FROM wanted)
         AND id = ANY(ARRAY(SELECT customer_id FROM found UNION SELECT unnest($8::text[])))
     ORDER BY id FOR UPDATE
 )
