@@ -61,7 +61,7 @@ identity = sa.Table(
     column("name", sa.Text, nullable=True),
     column("evidence", pg.JSONB, nullable=True, comment="why it was linked: kind, by whom, when"),
     stamp(),
-    sa.Index("ix_identity_customer", "workspace_id", "customer_id"),
+    sa.Index("ix_identity_customer", "customer_id"),
 )
 ticket = sa.Table(
     "ticket",
