@@ -1,4 +1,4 @@
-"""A customer's accounts are found by the customer alone: the workspace in front was read whole when statistics were old."""
+"""Accounts of a customer are found by the customer: the workspace in front was read whole when statistics were old."""
 
 from alembic import op
 

@@ -28,6 +28,7 @@ class Recent:
         self._unplaced: OrderedDict[int, Encoded] = OrderedDict()
         self._early: OrderedDict[int, Place] = OrderedDict()
         """Places of events that we have not heard of: of other processes, or of a commit that is just coming back."""
+        self._ends: dict[int, int] = {}
 
     def add(self, appended: Appended) -> None:
         """Events of a commit of this process."""
@@ -49,6 +50,11 @@ class Recent:
                 self._early[event_id] = shard, position
         while len(self._early) > MOST_EARLY:
             self._early.popitem(last=False)
+        self._ends[shard] = first + len(event_ids)
+
+    def end(self, shard: int) -> int | None:
+        """The position behind the last one that this process gave, if it gave any: others may have given more since."""
+        return self._ends.get(shard)
 
     def read(self, shard: int, start: int, most: int) -> list[Encoded]:
         """The events from this position on, as far as they are here without a gap."""
@@ -66,6 +72,7 @@ class Recent:
         self._placed.clear()
         self._unplaced.clear()
         self._early.clear()
+        self._ends.clear()
         self._bytes = 0
 
     def _forget_one(self) -> None:

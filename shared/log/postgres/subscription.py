@@ -175,7 +175,7 @@ class PostgresSubscription(Subscription):
 
     def _at_hand(self, limit: int) -> Fetched | None:
         """What this process has appended itself; None when the database has to be asked."""
-        if not self._is_dry or self._database.clock.elapsed() >= self._look_by:
+        if self._database.clock.elapsed() >= self._look_by:
             return None
         shards = {shard: state for shard, state in self._shards.items() if not state.is_leaving}
         # The same for each, so that none keeps the others waiting.
@@ -185,6 +185,8 @@ class PostgresSubscription(Subscription):
             if state.read is None:
                 return None
             found = self._recent.read(shard, state.read, share)
+            if len(found) < share and self._has_more(shard, state.read + len(found)):
+                return None
             rows += [
                 (shard, position, event.key, event.headers, event.value)
                 for position, event in enumerate(found, start=state.read)
@@ -192,6 +194,11 @@ class PostgresSubscription(Subscription):
             if len(found) == share:
                 self._wake.set()
         return _take(shards, rows) if rows else None
+
+    def _has_more(self, shard: int, position: int) -> bool:
+        """Whether the database has, or may have, an event there that is not at hand."""
+        end = self._recent.end(shard)
+        return not self._is_dry if end is None else position < end
 
     async def _read(self, limit: int) -> Fetched:
         shards = {shard: state for shard, state in self._shards.items() if not state.is_leaving}

@@ -67,3 +67,10 @@ def test_after_a_crash_nothing_is_known() -> None:
     recent.place(1, 1, [2])
     recent.add(appended(_3=THREE))
     assert recent.read(1, 0, 10) == recent.read(1, 1, 10) == []
+
+
+def test_what_is_missing_is_known_to_be_there() -> None:
+    recent = Recent()
+    assert recent.end(1) is None
+    recent.place(1, 40, [7, 8])
+    assert (recent.read(1, 40, 10), recent.end(1)) == ([], 42)
