@@ -45,6 +45,9 @@ WHERE c.consumer_group = $1 AND c.owner = $2 AND c.shard = w.shard AND c.epoch =
 """
 
 
+UNASKED: Final = 8
+"""After so many batches from memory, and a poll's time, the database is asked, whatever is at hand: others append."""
+
 _Row = tuple[int, int, str, Headers, bytes]
 """Shard, position, key, headers and value."""
 
@@ -94,7 +97,8 @@ class PostgresSubscription(Subscription):
         self._is_dry = False
         """The last look took all there was: until something wakes us, another one would find nothing."""
         self._look_by = 0.0
-        """When the database is to be asked, whatever is at hand: others append, too."""
+        self._unasked = 0
+        """Batches since the database was asked."""
 
     # -- membership ---------------------------------------------------------------------------------------------
 
@@ -175,7 +179,7 @@ class PostgresSubscription(Subscription):
 
     def _at_hand(self, limit: int) -> Fetched | None:
         """What this process has appended itself; None when the database has to be asked."""
-        if self._database.clock.elapsed() >= self._look_by:
+        if self._unasked >= UNASKED and self._database.clock.elapsed() >= self._look_by:
             return None
         shards = {shard: state for shard, state in self._shards.items() if not state.is_leaving}
         # The same for each, so that none keeps the others waiting.
@@ -193,7 +197,10 @@ class PostgresSubscription(Subscription):
             ]
             if len(found) == share:
                 self._wake.set()
-        return _take(shards, rows) if rows else None
+        if not rows:
+            return None
+        self._unasked += 1
+        return _take(shards, rows)
 
     def _has_more(self, shard: int, position: int) -> bool:
         """Whether the database has, or may have, an event there that is not at hand."""
@@ -204,6 +211,7 @@ class PostgresSubscription(Subscription):
         shards = {shard: state for shard, state in self._shards.items() if not state.is_leaving}
         self._is_dry = not shards
         self._look_by = self._database.clock.elapsed() + self._pace.poll.total_seconds()
+        self._unasked = 0
         if not shards:
             return Fetched(records=(), claim=())
         await self._reload(shards)
