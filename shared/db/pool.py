@@ -33,6 +33,8 @@ SESSION: Final = {
     # the API's lists (transaction.WORKSPACE_PLANS) differ by what is asked.
     "plan_cache_mode": "force_generic_plan",
     "enable_seqscan": "off",
+    # Tables are joined with the few rows of a batch: a merge would read them from one end to the other.
+    "enable_mergejoin": "off",
     "timezone": "UTC",
 }
 """Far below the lease TTL (30 s): a paused process must not keep a row locked past it."""

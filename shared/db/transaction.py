@@ -24,7 +24,9 @@ WORKSPACE_ROLE: Final = "baton_workspace"
 BATCH_ROLE: Final = "baton_batch"
 SCAN_ROLE: Final = "baton_scan"
 
-WORKSPACE_PLANS: Final = "SET LOCAL plan_cache_mode = auto; SET LOCAL enable_seqscan = on"
+WORKSPACE_PLANS: Final = (
+    "SET LOCAL plan_cache_mode = auto; SET LOCAL enable_seqscan = on; SET LOCAL enable_mergejoin = on"
+)
 """What a session of the pool is not set to, because batches repeat themselves and requests do not."""
 
 _WORKSPACE_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")

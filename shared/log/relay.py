@@ -21,11 +21,14 @@ from shared.retry import Backoff
 SHARES: Final = Shares(shards="log.shard", members="log.relay")
 
 # By shard and in id order: whoever writes an event of a key holds the row that orders the key, so ids of one key grow
-# in the order of their commits. Both halves see the same rows, so what is deleted is left out by name.
+# in the order of their commits. Both halves see the same rows, so what is deleted is left out by name. Rows are looked
+# for one by one (LATERAL, LIMIT 1): a plan that was made when the queue was empty would read all of it when it is long.
 _STEP: Final = """
 WITH taken AS (
-    DELETE FROM log.queue q USING unnest($4::int[], $5::bigint[]) AS d(shard, id)
-    WHERE q.shard = d.shard AND q.event_id = d.id
+    DELETE FROM log.queue WHERE ctid = ANY (ARRAY(
+        SELECT q.ctid FROM unnest($4::int[], $5::bigint[]) AS d(shard, id)
+        CROSS JOIN LATERAL (SELECT ctid FROM log.queue WHERE shard = d.shard AND event_id = d.id LIMIT 1) q
+    ))
 ), gone AS (
     DELETE FROM log.event WHERE id = ANY ($5)
 )
@@ -35,7 +38,7 @@ CROSS JOIN LATERAL (
     SELECT q.event_id FROM log.queue q WHERE q.shard = s.id AND q.event_id <> ALL ($5)
     ORDER BY q.event_id LIMIT $3
 ) next
-JOIN log.event e ON e.id = next.event_id
+CROSS JOIN LATERAL (SELECT * FROM log.event WHERE id = next.event_id LIMIT 1) e
 WHERE s.owner = $1 AND s.id <> ALL ($2::int[])
 ORDER BY e.id
 """

@@ -14,8 +14,9 @@ SHARES: Final = Shares(shards="ingest.shard", members="ingest.member")
 
 _WAITING: Final = """
 WITH busy AS MATERIALIZED (
-    SELECT s.id FROM ingest.shard s
-    WHERE s.owner = $1 AND EXISTS (SELECT FROM ingest.pending p WHERE p.shard = s.id) ORDER BY s.id LIMIT $2::bigint
+    SELECT s.id
+    FROM ingest.shard s CROSS JOIN LATERAL (SELECT FROM ingest.pending p WHERE p.shard = s.id LIMIT 1) AS waiting
+    WHERE s.owner = $1 ORDER BY s.id LIMIT $2::bigint
 )
 SELECT p.shard, p.inbox_id, p.workspace_id, p.size
 FROM busy CROSS JOIN LATERAL (
@@ -26,8 +27,10 @@ ORDER BY p.inbox_id
 """
 _HOLD: Final = "SELECT FROM ingest.shard WHERE owner = $1 AND id = ANY ($2::smallint[]) FOR UPDATE"
 _DONE: Final = """
-DELETE FROM ingest.pending p USING unnest($1::smallint[], $2::text[]) AS d (shard, inbox_id)
-WHERE p.shard = d.shard AND p.inbox_id = d.inbox_id
+DELETE FROM ingest.pending WHERE ctid = ANY (ARRAY(
+    SELECT p.ctid FROM unnest($1::smallint[], $2::text[]) AS d (shard, inbox_id)
+    CROSS JOIN LATERAL (SELECT ctid FROM ingest.pending WHERE shard = d.shard AND inbox_id = d.inbox_id LIMIT 1) p
+))
 """
 
 

@@ -12,9 +12,9 @@ from shared.log.postgres.recent import Recent
 
 _MOVE: Final = """
 WITH mine AS MATERIALIZED (
-    SELECT s.id, s.next_position FROM log.shard s
-    WHERE EXISTS (SELECT FROM log.queue q WHERE q.shard = s.id)
-    FOR UPDATE SKIP LOCKED
+    SELECT s.id, s.next_position
+    FROM log.shard s CROSS JOIN LATERAL (SELECT FROM log.queue q WHERE q.shard = s.id LIMIT 1) AS waiting
+    FOR UPDATE OF s SKIP LOCKED
 ), moved AS (
     DELETE FROM log.queue
     WHERE ctid = ANY (ARRAY(

@@ -29,7 +29,7 @@ FROM (
         WHERE shard = w.shard AND position >= w.start ORDER BY position LIMIT $3
     ) p
     ORDER BY p.position - w.start LIMIT $4
-) next JOIN log.event e ON e.id = next.event_id
+) next CROSS JOIN LATERAL (SELECT key, headers, value FROM log.event WHERE id = next.event_id LIMIT 1) e
 ORDER BY next.shard, next.position
 """
 _COMMITTED: Final = """

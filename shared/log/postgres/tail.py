@@ -25,7 +25,7 @@ FROM (
         SELECT shard, position, event_id FROM log.position
         WHERE shard = w.shard AND position >= w.start ORDER BY position LIMIT $3
     ) p
-) next JOIN log.event e ON e.id = next.event_id
+) next CROSS JOIN LATERAL (SELECT key, headers, value FROM log.event WHERE id = next.event_id LIMIT 1) e
 ORDER BY next.shard, next.position
 """
 
