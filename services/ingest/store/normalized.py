@@ -43,11 +43,12 @@ INSERT INTO ingest.event (id, workspace_id, inbox_id, type, message_id, part)
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[])
 ON CONFLICT (id) DO NOTHING
 """
+# By id: the index of what is pending holds all of a backlog.
 _SETTLE: Final = """
 UPDATE ingest.inbox i
 SET state = s.state, reason_code = s.code, reason_detail = s.detail, normalized_at = now()
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS s (id, state, code, detail)
-WHERE i.id = s.id AND i.state = 'pending'
+WHERE i.id = s.id AND coalesce(i.state, '') = 'pending'
 """
 
 
