@@ -39,8 +39,12 @@ _ENCODER: Final = msgspec.json.Encoder()
 _DECODERS: Final[Mapping[str, Callable[[bytes], Payload]]] = {
     name: msgspec.json.Decoder(entry.payload).decode for name, entry in EVENT_TYPES.items()
 }
-_SOURCES: Final = {name: f"/baton/{entry.owner}".encode() for name, entry in EVENT_TYPES.items()}
-_SCHEMAS: Final = {name: f"/schemas/{name}.json".encode() for name in EVENT_TYPES}
+# What events of a type have in common is kept once, however many of them are in memory.
+_VERSION: Final = ("ce_specversion", b"1.0")
+_CONTENT: Final = ("content-type", b"application/json")
+_TYPES: Final = {name: ("ce_type", name.encode()) for name in EVENT_TYPES}
+_SOURCES: Final = {name: ("ce_source", f"/baton/{entry.owner}".encode()) for name, entry in EVENT_TYPES.items()}
+_SCHEMAS: Final = {name: ("ce_dataschema", f"/schemas/{name}.json".encode()) for name in EVENT_TYPES}
 
 
 def new(data: Payload, *, event_id: str, key: str, time: datetime, traceparent: str | None = None) -> Event:
@@ -61,15 +65,15 @@ def encode(event: Event) -> Encoded:
     """Headers and JSON value of one event."""
     name = event.type
     headers: list[tuple[str, bytes]] = [
-        ("ce_specversion", b"1.0"),
+        _VERSION,
         ("ce_id", event.id.encode()),
-        ("ce_type", name.encode()),
-        ("ce_source", _SOURCES[name]),
+        _TYPES[name],
+        _SOURCES[name],
         ("ce_time", event.time.astimezone(UTC).isoformat().replace("+00:00", "Z").encode()),
-        ("ce_dataschema", _SCHEMAS[name]),
+        _SCHEMAS[name],
         ("ce_workspaceid", event.workspace_id.encode()),
         ("ce_partitionkey", event.key.encode()),
-        ("content-type", b"application/json"),
+        _CONTENT,
     ]
     if event.traceparent:
         headers.append(("traceparent", event.traceparent.encode()))

@@ -7,7 +7,10 @@ from typing import Final
 from shared.db.transaction import Appended
 from shared.events.envelope import Encoded
 
-MOST_BYTES: Final = 32 * 1024 * 1024
+MOST_BYTES: Final = 64 * 1024 * 1024
+OVERHEAD: Final = 1_000
+"""Bytes of an event beside its value: headers, and its place here."""
+
 MOST_EARLY: Final = 10_000
 
 Place = tuple[int, int]
@@ -33,7 +36,7 @@ class Recent:
     def add(self, appended: Appended) -> None:
         """Events of a commit of this process."""
         for event_id, event in zip(appended.ids, appended.events, strict=True):
-            self._bytes += len(event.value)
+            self._bytes += len(event.value) + OVERHEAD
             if (place := self._early.pop(event_id, None)) is not None:
                 self._placed[place] = event
             else:
@@ -77,4 +80,4 @@ class Recent:
 
     def _forget_one(self) -> None:
         _, event = (self._placed or self._unplaced).popitem(last=False)
-        self._bytes -= len(event.value)
+        self._bytes -= len(event.value) + OVERHEAD

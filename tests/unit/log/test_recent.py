@@ -2,7 +2,7 @@
 
 from shared.db.transaction import Appended
 from shared.events.envelope import Encoded
-from shared.log.postgres.recent import Recent
+from shared.log.postgres.recent import OVERHEAD, Recent
 from tests.support.logs import encoded
 
 ONE, TWO, THREE = (encoded("k", name) for name in ("one", "two", "three"))
@@ -41,7 +41,7 @@ def test_a_place_that_comes_before_its_commit_is_heard_of_waits_for_it() -> None
 
 
 def test_the_oldest_are_forgotten_first() -> None:
-    recent = Recent(most_bytes=len(TWO.value) + len(THREE.value))
+    recent = Recent(most_bytes=len(TWO.value) + len(THREE.value) + 2 * OVERHEAD)
     recent.add(appended(_1=ONE, _2=TWO))
     recent.place(1, 0, [1, 2])
     recent.add(appended(_3=THREE))
@@ -51,7 +51,7 @@ def test_the_oldest_are_forgotten_first() -> None:
 
 
 def test_events_that_are_never_placed_are_forgotten_too() -> None:
-    recent = Recent(most_bytes=len(TWO.value))
+    recent = Recent(most_bytes=len(TWO.value) + OVERHEAD)
     recent.add(appended(_1=ONE))
     recent.add(appended(_2=TWO))
     recent.place(1, 0, [1, 2])
