@@ -16,7 +16,7 @@ import structlog
 from fastapi import APIRouter
 from starlette.responses import Response, StreamingResponse
 
-from shared.db.transaction import Transaction, Workspace
+from shared.db.transaction import Owner, Transaction, Workspace
 from shared.errors import Misconfigured
 from shared.events import messages
 from shared.events.catalogue import MESSAGES
@@ -243,8 +243,8 @@ async def test_a_process_that_does_not_migrate_waits_for_one_that_does(server: A
 
     stop, started = asyncio.Event(), asyncio.Event()
     with server.database() as dsn:
-        async with open_database(dsn) as database, database.pool.acquire() as connection:
-            await connection.execute("DROP SCHEMA demo CASCADE")
+        async with open_database(dsn) as database, database.transaction(Owner()) as tx:
+            await tx.execute("DROP SCHEMA demo CASCADE")
 
         def ready(*_: object) -> None:
             started.set()
@@ -264,8 +264,8 @@ async def test_a_process_that_waits_to_start_can_be_stopped(server: Any, *, migr
 
     stop = asyncio.Event()
     with server.database() as dsn:
-        async with open_database(dsn) as database, database.pool.acquire() as connection:
-            await connection.execute("DROP SCHEMA demo CASCADE")
+        async with open_database(dsn) as database, database.transaction(Owner()) as tx:
+            await tx.execute("DROP SCHEMA demo CASCADE")
         where = settings("postgresql://nobody@/none?host=/nowhere" if migrate else dsn)
         async with asyncio.timeout(30), asyncio.TaskGroup() as group:
             group.create_task(serve({}, where, schemas=[SCHEMA], migrate=migrate, stop=stop))

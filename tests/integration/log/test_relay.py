@@ -17,7 +17,7 @@ from shared.log.background import running
 from shared.log.relay import Outgoing, Relay, RelayPace
 from tests.support.logs import WORKSPACE, encoded
 from tests.support.postgres import open_database
-from tests.support.waiting import answer, eventually
+from tests.support.waiting import PATIENCE, answer, eventually
 
 QUICK: Final = RelayPace(
     poll=timedelta(milliseconds=20), heartbeat=timedelta(milliseconds=60), ttl=timedelta(milliseconds=700), chunk=5
@@ -124,17 +124,16 @@ async def test_relays_share_the_shards_and_take_over_from_one_that_left(database
     keys = [f"key-{n}" for n in range(30)]
     async with open_database(dsn) as other, relaying(database, first):
         async with relaying(other, second):
-            for number in range(200):
-                if first.arrived and second.arrived and number > 20:
-                    break
-                for key in keys:
-                    await append(database, number, key=key)
+            number = 0
+            async with asyncio.timeout(PATIENCE):
+                while number < 20 or not (first.arrived and second.arrived):
+                    for key in keys:
+                        await append(database, number, key=key)
+                    number += 1
             await emptied(database)
-            assert first.arrived
-            assert second.arrived
         counts = len(second.arrived)
         for key in keys:
-            await append(database, 1_000, key=key)
+            await append(database, number, key=key)
         await emptied(database)
     assert len(second.arrived) == counts
     assert len(set(first.arrived) | set(second.arrived)) == len(first.arrived) + len(second.arrived)
