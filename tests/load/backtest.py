@@ -22,6 +22,7 @@ from tests.load.report import Check, Part, Row, median
 from tests.load.rules import SEED, SPARSE, Incoming, World
 from tests.load.stage import Stage
 from tests.support.messages import message, received
+from tests.support.postgres import beside
 
 WORKSPACE: Final = "wsp_1"
 RULES: Final = 1_000
@@ -96,13 +97,11 @@ async def _store(database: Database, document: dict[str, Any], messages: Sequenc
         made = [_decided(ruleset, one, first + start + number) for number, one in enumerate(chunk)]
         async with database.transaction(Batch(frozenset({WORKSPACE})), schema="router") as tx:
             decisions.keep(tx, made)
-    async with database.pool.acquire() as connection:
-        await connection.execute("SET statement_timeout = 0")
+    async with beside(database) as connection:
         await connection.execute(
             f"UPDATE router.decision SET created_at = now() - random() * interval '{DAYS - 1} days'", timeout=300
         )
         await connection.execute("VACUUM ANALYZE router.decision", timeout=300)
-        await connection.execute("SET statement_timeout = '10s'")
 
 
 def _decided(ruleset: index.Ruleset, one: Incoming, number: int) -> Decided:

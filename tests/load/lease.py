@@ -24,6 +24,7 @@ from shared.telemetry.metrics import Metrics
 from shared.web.auth import Principal
 from tests.load.report import Check, Kind, Part, Row, percentile
 from tests.load.stage import Stage, temporary_folder
+from tests.support.postgres import beside
 
 WORKSPACE: Final = "wsp_bench"
 AGENT: Final = "agt_bench"
@@ -100,7 +101,7 @@ def _ratio(ours: float, limit: float | None) -> float | None:
 async def _seed(database: Database) -> None:
     async with database.transaction(Workspace(WORKSPACE)) as tx:
         await workspaces.create(tx, WORKSPACE, name="Bench")
-    async with database.pool.acquire() as connection:
+    async with beside(database) as connection:
         await connection.execute(_SEED)
         await connection.execute("VACUUM ANALYZE tickets.ticket, tickets.lease")
 

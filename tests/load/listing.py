@@ -14,6 +14,7 @@ from shared.db.transaction import Workspace
 from shared.platform.store import workspaces
 from tests.load.report import Check, Part, Row, percentile
 from tests.load.stage import Stage
+from tests.support.postgres import beside
 
 WORKSPACE: Final = "wsp_0"
 OTHERS: Final = 10
@@ -181,8 +182,8 @@ async def _seed(database: Database, rows: int) -> None:
     for number in range(OTHERS + 1):
         async with database.transaction(Workspace(f"wsp_{number}")) as tx:
             await workspaces.create(tx, f"wsp_{number}", name=f"Workspace {number}")
-    async with database.pool.acquire() as connection:
-        await connection.execute("SET statement_timeout = 0; SET maintenance_work_mem = '512MB'")
+    async with beside(database) as connection:
+        await connection.execute("SET maintenance_work_mem = '512MB'")
         await connection.execute(_SEED, rows, timeout=600)
         # A trigram index is quicker made than filled.
         index = await connection.fetchval("SELECT indexdef FROM pg_indexes WHERE indexname = 'ix_search_text'")
@@ -193,7 +194,6 @@ async def _seed(database: Database, rows: int) -> None:
         if index:
             await connection.execute(index, timeout=600)
         await connection.execute("VACUUM ANALYZE", timeout=600)
-        await connection.execute("SET statement_timeout = '10s'")
 
 
 async def _deep(database: Database, sort: Sort, case: Case) -> tuple[Any, str] | None:

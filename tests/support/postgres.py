@@ -143,6 +143,16 @@ async def open_database(dsn: str, *, size: int = 16, clock: Clock | None = None)
         yield database
 
 
+@contextlib.asynccontextmanager
+async def beside(database: Database) -> "AsyncIterator[asyncpg.Connection[asyncpg.Record]]":
+    """A connection with none of the pool's settings, which write only inside of transactions."""
+    connection = await asyncpg.connect(database.dsn, timeout=10)
+    try:
+        yield connection
+    finally:
+        await connection.close(timeout=5)
+
+
 def cut_connections(database: Database) -> None:
     """Every connection is gone at once, as when the network or the server is."""
     for holder in (*database.pool._holders, *database.lookouts._holders):
