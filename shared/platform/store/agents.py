@@ -8,7 +8,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from shared import ids
-from shared.db.transaction import Query, Transaction
+from shared.db.query import Query
+from shared.db.transaction import Transaction
 from shared.errors import Conflict
 from shared.platform.models import Agent, AgentKind
 from shared.platform.scopes import Role

@@ -7,7 +7,8 @@ import asyncpg
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from shared.db.transaction import Query, Transaction
+from shared.db.query import Query
+from shared.db.transaction import Transaction
 from shared.errors import Conflict
 from shared.platform.models import Channel, ChannelPurpose
 from shared.platform.tables import channel as table

@@ -8,7 +8,8 @@ from typing import Any, Final, cast
 import asyncpg
 import sqlalchemy as sa
 
-from shared.db.transaction import Query, Transaction
+from shared.db.query import Query
+from shared.db.transaction import Transaction
 from shared.errors import Forbidden
 from shared.platform import keys
 from shared.platform.models import AgentKind, ApiKey

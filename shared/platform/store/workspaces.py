@@ -8,7 +8,8 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from shared.db.transaction import Query, Transaction
+from shared.db.query import Query
+from shared.db.transaction import Transaction
 from shared.errors import Conflict
 from shared.platform.models import Workspace, WorkspaceSettings
 from shared.platform.store import teams
