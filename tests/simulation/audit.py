@@ -165,7 +165,9 @@ def _every_operation_has_its_end(facts: Facts) -> Iterator[str]:
         asked.add((item, operation))
         if row["left_as"] != row["state"]:
             yield f"{operation} of {item} is {row['state']}, and {row['left_as']} for the notifier"
-        if row["state"] == "done" and (item, operation) not in seen:
+        # Of a delete that nobody knew of, the network may say later that there is nothing to delete.
+        is_gone = operation == "delete" and item in facts.world.network.gone
+        if row["state"] == "done" and (item, operation) not in seen and not is_gone:
             yield f"{operation} of {item} is done, and the network never saw it"
         if operation in {"hide", "unhide"}:
             last[item] = row

@@ -77,6 +77,8 @@ class Network:
     taken: list[Taken] = field(default_factory=list)
     done: list[Done] = field(default_factory=list)
     """What was done to items, in the order in which it happened."""
+    gone: set[str] = field(default_factory=set)
+    """Items of which it said, asked to delete them, that they are not there."""
     said: dict[str, str] = field(default_factory=dict)
     """What it told of customers and was acknowledged: item to author."""
     natives: set[str] = field(default_factory=set)
@@ -117,6 +119,8 @@ class Network:
             self._answer(answer, 429, {"error": {"code": 613, "message": "slower"}})
             return
         if roll < 0.1:
+            if sent.method == "DELETE":
+                self.gone.add(target or edge)
             self._answer(answer, 400, {"error": {"code": 100, "error_subcode": 33, "message": "unsupported"}})
             return
         if roll < 0.14:
