@@ -71,9 +71,9 @@ class PostgresLog(Log):
     ) -> AsyncIterator[PostgresSubscription]:
         """Joins a group. Each life of a member has a name of its own, which begins with `member`."""
         name = self._database.ids.new(member or group)
-        with self._wakes.listen(topics) as wake:
+        with self._wakes.listen(topics) as wake, self._recent.reading() as recent:
             subscription = PostgresSubscription(
-                self._database, Membership(group, name, tuple(topics)), pace=self._pace, wake=wake, recent=self._recent
+                self._database, Membership(group, name, tuple(topics)), pace=self._pace, wake=wake, recent=recent
             )
             try:
                 await subscription.join()

@@ -1,7 +1,8 @@
 """What this process has appended lately: whoever reads it here need not ask the database for it again."""
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 from shared.db.transaction import Appended
@@ -32,9 +33,23 @@ class Recent:
         self._early: OrderedDict[int, Place] = OrderedDict()
         """Places of events that we have not heard of: of other processes, or of a commit that is just coming back."""
         self._ends: dict[int, int] = {}
+        self._readers = 0
+
+    @contextmanager
+    def reading(self) -> Iterator["Recent"]:
+        """Somebody reads here: as long as nobody does, nothing is kept."""
+        self._readers += 1
+        try:
+            yield self
+        finally:
+            self._readers -= 1
+            if not self._readers:
+                self.forget()
 
     def add(self, appended: Appended) -> None:
         """Events of a commit of this process."""
+        if not self._readers:
+            return
         for event_id, event in zip(appended.ids, appended.events, strict=True):
             self._bytes += len(event.value) + OVERHEAD
             if (place := self._early.pop(event_id, None)) is not None:
@@ -46,6 +61,8 @@ class Recent:
 
     def place(self, shard: int, first: int, event_ids: Sequence[int]) -> None:
         """These got the positions from `first` on, and that is committed."""
+        if not self._readers:
+            return
         for position, event_id in enumerate(event_ids, start=first):
             if (event := self._unplaced.pop(event_id, None)) is not None:
                 self._placed[shard, position] = event

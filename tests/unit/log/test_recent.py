@@ -1,5 +1,9 @@
 """What a process has appended itself is read by place, without a gap, or not at all."""
 
+from collections.abc import Iterator
+
+import pytest
+
 from shared.db.transaction import Appended
 from shared.events.envelope import Encoded
 from shared.log.postgres.recent import OVERHEAD, Recent
@@ -8,12 +12,17 @@ from tests.support.logs import encoded
 ONE, TWO, THREE = (encoded("k", name) for name in ("one", "two", "three"))
 
 
+@pytest.fixture
+def recent() -> Iterator[Recent]:
+    with Recent().reading() as recent:
+        yield recent
+
+
 def appended(**events: Encoded) -> Appended:
     return Appended([int(name[1:]) for name in events], list(events.values()))
 
 
-def test_events_are_read_at_the_places_that_they_were_given() -> None:
-    recent = Recent()
+def test_events_are_read_at_the_places_that_they_were_given(recent: Recent) -> None:
     recent.add(appended(_7=ONE, _8=TWO, _9=THREE))
     recent.place(1, 40, [7, 9])
     recent.place(2, 0, [8])
@@ -23,8 +32,7 @@ def test_events_are_read_at_the_places_that_they_were_given() -> None:
     assert recent.read(2, 0, 10) == [TWO]
 
 
-def test_nothing_is_read_behind_an_event_of_another_process() -> None:
-    recent = Recent()
+def test_nothing_is_read_behind_an_event_of_another_process(recent: Recent) -> None:
     recent.add(appended(_7=ONE, _9=THREE))
     recent.place(1, 0, [7, 8, 9])
     assert recent.read(1, 0, 10) == [ONE]
@@ -32,8 +40,7 @@ def test_nothing_is_read_behind_an_event_of_another_process() -> None:
     assert recent.read(1, 2, 10) == [THREE]
 
 
-def test_a_place_that_comes_before_its_commit_is_heard_of_waits_for_it() -> None:
-    recent = Recent()
+def test_a_place_that_comes_before_its_commit_is_heard_of_waits_for_it(recent: Recent) -> None:
     recent.place(1, 0, [7, 8])
     assert recent.read(1, 0, 10) == []
     recent.add(appended(_7=ONE, _8=TWO))
@@ -41,26 +48,25 @@ def test_a_place_that_comes_before_its_commit_is_heard_of_waits_for_it() -> None
 
 
 def test_the_oldest_are_forgotten_first() -> None:
-    recent = Recent(most_bytes=len(TWO.value) + len(THREE.value) + 2 * OVERHEAD)
-    recent.add(appended(_1=ONE, _2=TWO))
-    recent.place(1, 0, [1, 2])
-    recent.add(appended(_3=THREE))
-    recent.place(1, 2, [3])
-    assert recent.read(1, 0, 10) == []
-    assert recent.read(1, 1, 10) == [TWO, THREE]
+    with Recent(most_bytes=len(TWO.value) + len(THREE.value) + 2 * OVERHEAD).reading() as recent:
+        recent.add(appended(_1=ONE, _2=TWO))
+        recent.place(1, 0, [1, 2])
+        recent.add(appended(_3=THREE))
+        recent.place(1, 2, [3])
+        assert recent.read(1, 0, 10) == []
+        assert recent.read(1, 1, 10) == [TWO, THREE]
 
 
 def test_events_that_are_never_placed_are_forgotten_too() -> None:
-    recent = Recent(most_bytes=len(TWO.value) + OVERHEAD)
-    recent.add(appended(_1=ONE))
-    recent.add(appended(_2=TWO))
-    recent.place(1, 0, [1, 2])
-    assert recent.read(1, 0, 10) == []
-    assert recent.read(1, 1, 10) == [TWO]
+    with Recent(most_bytes=len(TWO.value) + OVERHEAD).reading() as recent:
+        recent.add(appended(_1=ONE))
+        recent.add(appended(_2=TWO))
+        recent.place(1, 0, [1, 2])
+        assert recent.read(1, 0, 10) == []
+        assert recent.read(1, 1, 10) == [TWO]
 
 
-def test_after_a_crash_nothing_is_known() -> None:
-    recent = Recent()
+def test_after_a_crash_nothing_is_known(recent: Recent) -> None:
     recent.add(appended(_1=ONE, _2=TWO))
     recent.place(1, 0, [1, 3])
     recent.forget()
@@ -69,8 +75,20 @@ def test_after_a_crash_nothing_is_known() -> None:
     assert recent.read(1, 0, 10) == recent.read(1, 1, 10) == []
 
 
-def test_what_is_missing_is_known_to_be_there() -> None:
-    recent = Recent()
+def test_what_is_missing_is_known_to_be_there(recent: Recent) -> None:
     assert recent.end(1) is None
     recent.place(1, 40, [7, 8])
     assert (recent.read(1, 40, 10), recent.end(1)) == ([], 42)
+
+
+def test_nothing_is_kept_that_nobody_reads() -> None:
+    recent = Recent()
+    recent.add(appended(_1=ONE))
+    with recent.reading():
+        recent.place(1, 0, [1])
+        assert recent.read(1, 0, 10) == []
+        recent.add(appended(_2=TWO))
+        recent.place(1, 1, [2])
+        assert recent.read(1, 1, 10) == [TWO]
+    with recent.reading():
+        assert (recent.read(1, 1, 10), recent.end(1)) == ([], None)
