@@ -22,6 +22,7 @@ from shared.events.routing import MessageRouted, TicketRouted
 from shared.events.tickets import Account as AccountOfEvents
 from shared.ids import Ids
 from shared.networks.accounts import account_of
+from shared.platform.store import agents
 
 
 async def on_routed(tx: Transaction, events: Sequence[Event], *, desk: Desk) -> None:
@@ -32,6 +33,9 @@ async def on_routed(tx: Transaction, events: Sequence[Event], *, desk: Desk) -> 
     routed = [event for event in events if isinstance(event.data, MessageRouted)]
     triggered = [event for event in events if isinstance(event.data, TicketRouted)]
     cut = phases(routed)
+    if speaking := {data.workspace_id for data in _messages(events) if data.decision and data.decision.replies}:
+        # First of all: whoever makes the bot of a workspace keeps others waiting until the commit.
+        await agents.rules(tx, speaking)
     if len(cut) + bool(triggered) > 1:
         await _meet(tx, events, desk.ids)
     for phase in cut:
@@ -44,9 +48,13 @@ async def on_routed(tx: Transaction, events: Sequence[Event], *, desk: Desk) -> 
         await on_triggered(tx, triggered, desk.ids)
 
 
+def _messages(events: Sequence[Event]) -> list[MessageRouted]:
+    return [event.data for event in events if isinstance(event.data, MessageRouted)]
+
+
 async def _meet(tx: Transaction, events: Sequence[Event], ids: Ids) -> None:
     """Locks all customers of the batch at once, by id: part after part they would be locked in no order."""
-    data = [event.data for event in events if isinstance(event.data, MessageRouted)]
+    data = _messages(events)
     came = [item.message for item in data if item.verb == "received"]
     arriving = [message for message in came if message.direction == "in"]
     outbound = [message for message in came if message.direction == "out"]
@@ -75,7 +83,7 @@ async def _apply(tx: Transaction, events: Sequence[Event], desk: Desk) -> None:
 
 
 async def _prepare(tx: Transaction, events: Sequence[Event], ids: Ids) -> Scene:
-    data = [event.data for event in events if isinstance(event.data, MessageRouted)]
+    data = _messages(events)
     arriving = {item.message.id: item.message for item in data if item.verb == "received"}
     others = [item for item in data if item.verb != "received"]
     targets = await _targets(tx, [item for item in others if item.message.id not in arriving])

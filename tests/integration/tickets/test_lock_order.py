@@ -10,6 +10,8 @@ from services.tickets.store import customers
 from services.tickets.store.customers import Account, Found, Profile
 from shared.db.transaction import Batch, Owner, Transaction
 from shared.events.envelope import Event
+from shared.events.routing import RuleReply
+from shared.platform.store import agents
 from tests.support.answers import Answers
 from tests.support.floor import HOME, Floor, at_once, routed
 from tests.support.waiting import answer
@@ -68,6 +70,20 @@ async def test_parts_of_batches_that_concern_the_same_customers_wait_for_nobody_
         await at_once([lambda first=first: _apply(floor, first), lambda second=second: _apply(floor, second)])
     heard = await floor.rows("SELECT count(*) AS count FROM tickets.message WHERE seq IS NOT NULL")
     assert heard == [{"count": 2 + 3 * 4}]
+
+
+async def test_who_waits_for_the_first_words_of_the_rules_keeps_nobody_waiting(floor: Floor) -> None:
+    await floor.deliver(_heard(floor, "c1", 1))
+    said = RuleReply(kind="private", text="We are on it", rule="closed")
+    more = routed(floor.message("m2", network="api", author="c1"), replies=[said])
+    async with asyncio.TaskGroup() as group, _batch(floor) as first:
+        # The bot of the workspace is made with the first words that a rule says.
+        await agents.rules(first, {HOME})
+        group.create_task(_apply(floor, [_heard(floor, "c1", 2), more]))
+        await _waiting(floor, 1)
+        async with _batch(floor) as other:
+            for table in ("customer", "ticket", "agent_load"):
+                await other.execute(f"SELECT FROM tickets.{table} FOR UPDATE NOWAIT")
 
 
 def _heard(floor: Floor, who: str, number: int) -> Event:
