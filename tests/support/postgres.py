@@ -40,8 +40,8 @@ SHARDS: Final = 4
 IS_LAZY: Final = "SELECT source = 'session' FROM pg_settings WHERE name = 'synchronous_commit'"
 """Whether this transaction said that it does not wait for the disk; the server of tests never does."""
 
-MOST_DROPPING: Final = 100
-"""Databases of tests that are over: each takes 10 MB of memory."""
+PATIENCE: Final = 20.0
+"""Seconds that a drop may take; a database that stays goes with its server."""
 
 
 class Server:
@@ -88,9 +88,9 @@ class Server:
         if self._spare is not None:
             self._drop(self._spare.result())
         self._making.shutdown()
-        self._clearing.shutdown()
-        while self._dropping:
-            self._dropping.popleft().result()
+        # What still waits to be dropped goes with the server, unless that is somebody else's.
+        self._clearing.shutdown(cancel_futures="BATON_TEST_DSN_DIR" not in os.environ)
+        self._look_at_dropped()
         self._session.leave(lambda: self._runner.run(self._stack.aclose()))
         if self._found:
             self._runner.close()
@@ -105,17 +105,15 @@ class Server:
     def database(self) -> Iterator[str]:
         """The DSN of a migrated database that nobody else uses, dropped at the end."""
         self.start()
-        # The next one is made and the last one dropped while tests run: neither is what a test waits for. A drop may
-        # take minutes: it waits until every process of the server has heard of it, also of those whose client a test
-        # has stopped in the middle of something.
+        # The next one is made and the last one dropped while tests run, and no test waits for a drop: that waits until
+        # every process of the server has heard of it, which has taken minutes beside tests that stop processes.
         name = (self._spare or self._making.submit(self._create)).result()
         self._spare = self._making.submit(self._create)
         try:
             yield in_database(self.dsn, name)
         finally:
             self._drop(name)
-            while len(self._dropping) > MOST_DROPPING or (self._dropping and self._dropping[0].done()):
-                self._dropping.popleft().result()
+            self._look_at_dropped()
 
     def _create(self) -> str:
         name = f"baton_test_{os.getpid()}_{next(self._numbers)}"
@@ -123,7 +121,17 @@ class Server:
         return name
 
     def _drop(self, name: str) -> None:
-        self._dropping.append(self._clearing.submit(lambda: asyncio.run(drop_database(self.dsn, name))))
+        self._dropping.append(self._clearing.submit(lambda: asyncio.run(self._dropped(name))))
+
+    async def _dropped(self, name: str) -> None:
+        with contextlib.suppress(TimeoutError, asyncpg.QueryCanceledError):
+            await drop_database(self.dsn, name, within=PATIENCE)
+
+    def _look_at_dropped(self) -> None:
+        while self._dropping and self._dropping[0].done():
+            dropped = self._dropping.popleft()
+            if not dropped.cancelled():
+                dropped.result()
 
 
 async def migrate_all(dsn: str) -> None:
@@ -165,9 +173,9 @@ def in_database(dsn: str, name: str) -> str:
     return dsn.replace("@/postgres?", f"@/{name}?")
 
 
-async def drop_database(maintenance: str, name: str) -> None:
+async def drop_database(maintenance: str, name: str, *, within: float = 180) -> None:
     """Gone, whoever is connected."""
-    await execute(maintenance, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)", within=180)
+    await execute(maintenance, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)", within=within)
 
 
 def blocking(work: Coroutine[Any, Any, T]) -> T:
