@@ -184,6 +184,8 @@ class PostgresSubscription(Subscription):
         shards = {shard: state for shard, state in self._shards.items() if not state.is_leaving}
         # The same for each, so that none keeps the others waiting.
         share = limit // max(len(shards), 1)
+        if not share:
+            return None
         rows: list[_Row] = []
         for shard, state in shards.items():
             if state.read is None:

@@ -90,3 +90,22 @@ async def test_what_was_rewound_is_read_again_in_order(dsn: str) -> None:
             again += records
     assert names(first) == ["0", "1", "2"]
     assert names(again) == ["0", "1", "2", "3", "4"]
+
+
+async def test_a_reader_of_less_than_a_record_a_shard_sleeps_when_there_is_nothing(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with process(dsn) as mine, mine.log.subscribe("g", [MESSAGES]) as subscription:
+        assert (await fetch(subscription, max_wait=AT_ONCE))[1] == []
+        looks = 0
+        look = type(mine.database).look
+
+        async def counting(database: Any, sql: str, *arguments: Any) -> Any:
+            nonlocal looks
+            looks += "log.position" in sql and "log.event" in sql
+            return await look(database, sql, *arguments)
+
+        monkeypatch.setattr(type(mine.database), "look", counting)
+        assert (await fetch(subscription, max_records=1, max_wait=timedelta(seconds=1)))[1] == []
+    # One for each poll of 50 ms, and not one after the other.
+    assert looks <= 25
