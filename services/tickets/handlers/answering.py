@@ -24,7 +24,6 @@ from shared import ids
 from shared.errors import Invalid
 from shared.events.payload import SYSTEM, Actor
 from shared.events.routing import RuleReply
-from shared.platform.store import agents
 from shared.platform.store.agents import Rules
 
 WITHHELD: Final = "answer-withheld"
@@ -90,14 +89,16 @@ class Answering:
             self.count(outcome)
 
 
-async def prepare(scene: Scene, desk: Desk) -> Answering:
-    """Which of what rules want to say may be tried, under the leases' locks: those come before any agent's load."""
+async def prepare(scene: Scene, desk: Desk, bots: Mapping[str, Rules]) -> Answering:
+    """Which of what rules want to say may be tried, under the leases' locks: those come before any agent's load.
+
+    `bots`: in whose names, by workspace.
+    """
     answering = Answering(scene=scene, desk=desk)
     if not scene.asked:
         return answering
     changes = scene.changes
     served = {one.ticket_id: changes[one.ticket_id] for one in scene.asked}
-    bots = await agents.rules(changes.tx, {ticket.workspace_id for ticket in served.values()})
     customers = {(ticket.workspace_id, ticket.customer_id) for ticket in served.values()}
     said = await rule_replies.said(changes.tx, customers, served)
     for asked in scene.asked:

@@ -23,6 +23,7 @@ from shared.events.tickets import Account as AccountOfEvents
 from shared.ids import Ids
 from shared.networks.accounts import account_of
 from shared.platform.store import agents
+from shared.platform.store.agents import Rules
 
 
 async def on_routed(tx: Transaction, events: Sequence[Event], *, desk: Desk) -> None:
@@ -33,9 +34,9 @@ async def on_routed(tx: Transaction, events: Sequence[Event], *, desk: Desk) -> 
     routed = [event for event in events if isinstance(event.data, MessageRouted)]
     triggered = [event for event in events if isinstance(event.data, TicketRouted)]
     cut = phases(routed)
-    if speaking := {data.workspace_id for data in _messages(events) if data.decision and data.decision.replies}:
-        # First of all: whoever makes the bot of a workspace keeps others waiting until the commit.
-        await agents.rules(tx, speaking)
+    # First of all: whoever makes the bot of a workspace keeps others waiting until the commit.
+    speaking = {data.workspace_id for data in _messages(events) if data.decision and data.decision.replies}
+    bots = await agents.rules(tx, speaking) if speaking else {}
     if len(cut) + bool(triggered) > 1:
         await _meet(tx, events, desk.ids)
     for phase in cut:
@@ -43,7 +44,7 @@ async def on_routed(tx: Transaction, events: Sequence[Event], *, desk: Desk) -> 
             await echo.on_outbound(tx, phase.events, desk=desk)
             await undelivered.on_undelivered(tx, phase.events, desk=desk)
         else:
-            await _apply(tx, phase.events, desk)
+            await _apply(tx, phase.events, desk, bots)
     if triggered:
         await on_triggered(tx, triggered, desk.ids)
 
@@ -70,13 +71,13 @@ async def _meet(tx: Transaction, events: Sequence[Event], ids: Ids) -> None:
     await customers.resolve(tx, profiles, ids=ids, also={owner for _, owner in goals.values()})
 
 
-async def _apply(tx: Transaction, events: Sequence[Event], desk: Desk) -> None:
+async def _apply(tx: Transaction, events: Sequence[Event], desk: Desk, bots: Mapping[str, Rules]) -> None:
     scene = await _prepare(tx, events, desk.ids)
     for event in events:
         if isinstance(event.data, MessageRouted):
             tx.traceparent = event.traceparent
             arrivals.apply(scene, event.data, event.id)
-    said = await answering.prepare(scene, desk)
+    said = await answering.prepare(scene, desk, bots)
     await _house(scene)
     await _store(tx, scene)
     await answering.conclude(said)
