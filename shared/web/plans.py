@@ -5,8 +5,13 @@ from typing import Annotated, Any
 
 from fastapi import Path, Query
 from pydantic import AwareDatetime, BaseModel, Field
+from starlette.responses import Response
 
+from shared.db import plans
 from shared.db.plans import Plan, State
+from shared.db.transaction import Transaction
+from shared.web.calls import Call
+from shared.web.pages import PageRequest
 
 At = Annotated[
     AwareDatetime | None,
@@ -32,6 +37,23 @@ class PlanView(BaseModel):
     ended_by: str | None = Field(description="Who cancelled it")
     reason: str | None = Field(description="Why it could not be done")
     outcome: dict[str, Any] | None = Field(description="What came of it")
+
+
+async def listed(call: Call, page: PageRequest, state: State | None) -> Response:
+    """A page of the plans that the service keeps, the last one that was made first."""
+    async with call.transaction() as tx:
+        found = await plans.page(tx, call.workspace_id, before=page.after_id(), state=state, limit=page.limit + 1)
+    shown, cursor = page.cut(found, key=lambda one: (one.id,))
+    return call.listing([view(one) for one in shown], cursor)
+
+
+async def cancelled(call: Call, plan_id: str) -> Response:
+    """A plan that will not happen; 409 when it is over."""
+
+    async def work(tx: Transaction) -> PlanView:
+        return view(await plans.cancel(tx, call.workspace_id, plan_id, by=call.principal.id))
+
+    return await call.perform(work)
 
 
 def view(plan: Plan) -> PlanView:

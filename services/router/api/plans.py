@@ -4,10 +4,8 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from services.router.api.rulesets import Reader, Writer
-from shared.db import plans
-from shared.db.transaction import Transaction
 from shared.web.pages import Page, Paged
-from shared.web.plans import PlanId, PlanState, PlanView, view
+from shared.web.plans import PlanId, PlanState, PlanView, cancelled, listed
 from shared.web.problems import problems
 
 router = APIRouter(tags=["routing"])
@@ -21,10 +19,7 @@ router = APIRouter(tags=["routing"])
 )
 async def list_ruleset_plans(call: Reader, page: Page, state: PlanState = None) -> Response:
     """What is to come and what came of it, the last one that was planned first."""
-    async with call.transaction() as tx:
-        found = await plans.page(tx, call.workspace_id, before=page.after_id(), state=state, limit=page.limit + 1)
-    shown, cursor = page.cut(found, key=lambda one: (one.id,))
-    return call.listing([view(one) for one in shown], cursor)
+    return await listed(call, page, state)
 
 
 @router.delete(
@@ -35,8 +30,4 @@ async def list_ruleset_plans(call: Reader, page: Page, state: PlanState = None) 
 )
 async def cancel_ruleset_plan(call: Writer, plan_id: PlanId) -> Response:
     """It will not happen; 409 when it is over."""
-
-    async def work(tx: Transaction) -> PlanView:
-        return view(await plans.cancel(tx, call.workspace_id, plan_id, by=call.principal.id))
-
-    return await call.perform(work)
+    return await cancelled(call, plan_id)

@@ -5,10 +5,8 @@ from starlette.responses import Response
 
 from services.tickets.api.lease import Reader
 from services.tickets.api.staff import Manager
-from shared.db import plans
-from shared.db.transaction import Transaction
 from shared.web.pages import Page, Paged
-from shared.web.plans import PlanId, PlanState, PlanView, view
+from shared.web.plans import PlanId, PlanState, PlanView, cancelled, listed
 from shared.web.problems import problems
 
 router = APIRouter(tags=["staff"])
@@ -22,10 +20,7 @@ router = APIRouter(tags=["staff"])
 )
 async def list_structure_plans(call: Reader, page: Page, state: PlanState = None) -> Response:
     """What is to come and what came of it, the last one that was planned first."""
-    async with call.transaction() as tx:
-        found = await plans.page(tx, call.workspace_id, before=page.after_id(), state=state, limit=page.limit + 1)
-    shown, cursor = page.cut(found, key=lambda one: (one.id,))
-    return call.listing([view(one) for one in shown], cursor)
+    return await listed(call, page, state)
 
 
 @router.delete(
@@ -36,8 +31,4 @@ async def list_structure_plans(call: Reader, page: Page, state: PlanState = None
 )
 async def cancel_structure_plan(call: Manager, plan_id: PlanId) -> Response:
     """It will not happen; 409 when it is over. Teams that were created for it stay."""
-
-    async def work(tx: Transaction) -> PlanView:
-        return view(await plans.cancel(tx, call.workspace_id, plan_id, by=call.principal.id))
-
-    return await call.perform(work)
+    return await cancelled(call, plan_id)
