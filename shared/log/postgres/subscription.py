@@ -8,30 +8,16 @@ from datetime import timedelta
 from typing import Final
 
 from shared.db.pool import Database
-from shared.db.transaction import Scan, Transaction, decode_headers
+from shared.db.transaction import Scan, Transaction
 from shared.errors import Retryable
-from shared.events.envelope import Headers
 from shared.log.background import persevering, woken
 from shared.log.port import Fetched, Record, StaleMember, Subscription
 from shared.log.postgres import groups
 from shared.log.postgres.groups import Membership
 from shared.log.postgres.pace import Pace
+from shared.log.postgres.reading import Row, read
 from shared.log.postgres.recent import Recent
 
-# By distance from the start, so that each shard gets its share: a backlog in one does not keep the others waiting.
-_READ: Final = """
-SELECT next.shard, next.position, e.key, e.headers, e.value
-FROM (
-    SELECT p.shard, p.position, p.event_id
-    FROM unnest($1::int[], $2::bigint[]) AS w(shard, start)
-    CROSS JOIN LATERAL (
-        SELECT shard, position, event_id FROM log.position
-        WHERE shard = w.shard AND position >= w.start ORDER BY position LIMIT $3
-    ) p
-    ORDER BY p.position - w.start LIMIT $4
-) next CROSS JOIN LATERAL (SELECT key, headers, value FROM log.event WHERE id = next.event_id LIMIT 1) e
-ORDER BY next.shard, next.position
-"""
 _COMMITTED: Final = """
 SELECT shard, position FROM log.cursor WHERE consumer_group = $1 AND owner = $2 AND shard = ANY ($3)
 """
@@ -47,9 +33,6 @@ WHERE c.consumer_group = $1 AND c.owner = $2 AND c.shard = w.shard AND c.epoch =
 
 UNASKED: Final = 8
 """After so many batches from memory, and a poll's time, the database is asked, whatever is at hand: others append."""
-
-_Row = tuple[int, int, str, Headers, bytes]
-"""Shard, position, key, headers and value."""
 
 
 @dataclass(slots=True)
@@ -186,7 +169,7 @@ class PostgresSubscription(Subscription):
         share = limit // max(len(shards), 1)
         if not share:
             return None
-        rows: list[_Row] = []
+        rows: list[Row] = []
         for shard, state in shards.items():
             if state.read is None:
                 return None
@@ -194,7 +177,7 @@ class PostgresSubscription(Subscription):
             if len(found) < share and self._has_more(shard, state.read + len(found)):
                 return None
             rows += [
-                (shard, position, event.key, event.headers, event.value)
+                Row(shard, position, event.key, event.headers, event.value)
                 for position, event in enumerate(found, start=state.read)
             ]
             if len(found) == share:
@@ -219,7 +202,7 @@ class PostgresSubscription(Subscription):
         await self._reload(shards)
         starts = {shard: state.read for shard, state in shards.items() if state.read is not None}
         share = min(limit, 4 * limit // len(shards) + 1)
-        rows = await self._database.look(_READ, list(starts), list(starts.values()), share, limit)
+        rows = await read(self._database, starts, share=share, limit=limit)
         # What was lost, given up or rewound meanwhile is not taken into hand.
         unchanged = {
             shard: state
@@ -227,9 +210,7 @@ class PostgresSubscription(Subscription):
             if self._shards.get(shard) is state and not state.is_leaving and state.read == starts.get(shard)
         }
         self._is_dry = len(rows) < share and starts.keys() <= unchanged.keys()
-        return _take(
-            unchanged, [(shard, place, key, decode_headers(raw), value) for shard, place, key, raw, value in rows]
-        )
+        return _take(unchanged, rows)
 
     async def _reload(self, shards: Mapping[int, Shard]) -> None:
         unknown = [shard for shard, state in shards.items() if state.read is None]
@@ -287,25 +268,15 @@ class PostgresSubscription(Subscription):
                     self._unbalanced.set()
 
 
-def _take(shards: Mapping[int, Shard], rows: Sequence[_Row]) -> Fetched:
+def _take(shards: Mapping[int, Shard], rows: Sequence[Row]) -> Fetched:
     """Takes rows into hand: from here on the next fetch begins behind them."""
     records: list[Record] = []
     starts = {shard: state.read for shard, state in shards.items()}
-    for shard, position, key, headers, value in rows:
-        state = shards.get(shard)
-        if state is None:
-            continue
-        state.read = position + 1
-        records.append(
-            Record(
-                topic=state.topic,
-                partition=state.partition,
-                position=position,
-                key=key,
-                headers=headers,
-                value=value,
-            )
-        )
+    for row in rows:
+        state = shards.get(row.shard)
+        if state is not None:
+            state.read = row.position + 1
+            records.append(row.record(state.topic, state.partition))
     claim = tuple(
         Part(shard, state.epoch, start, state.read)
         for shard, state in shards.items()

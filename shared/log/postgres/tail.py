@@ -6,28 +6,16 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 from shared.db.pool import Database
-from shared.db.transaction import decode_headers
 from shared.errors import Retryable
 from shared.log.background import PATIENCE, woken
 from shared.log.port import Gap, Record
 from shared.log.postgres.pace import Pace
+from shared.log.postgres.reading import read
 
 _AT_ONCE: Final = 500
 """Records of one shard that are read together, and so the most that a tail keeps in memory per shard."""
 
 _PLACES: Final = "SELECT id, topic, partition, next_position FROM log.shard WHERE topic = ANY ($1)"
-_NEXT: Final = """
-SELECT next.shard, next.position, e.key, e.headers, e.value
-FROM (
-    SELECT p.shard, p.position, p.event_id
-    FROM unnest($1::int[], $2::bigint[]) AS w(shard, start)
-    CROSS JOIN LATERAL (
-        SELECT shard, position, event_id FROM log.position
-        WHERE shard = w.shard AND position >= w.start ORDER BY position LIMIT $3
-    ) p
-) next CROSS JOIN LATERAL (SELECT key, headers, value FROM log.event WHERE id = next.event_id LIMIT 1) e
-ORDER BY next.shard, next.position
-"""
 
 
 class PostgresTail(AsyncIterator[Record | Gap]):
@@ -71,23 +59,12 @@ class PostgresTail(AsyncIterator[Record | Gap]):
             self._places = ends
             self._ready.append(Gap(missed=missed))
             return
-        wanted = [shard for shard, count in behind.items() if count > 0]
-        if not wanted:
+        starts = {shard: self._places[shard] for shard, count in behind.items() if count > 0}
+        if not starts:
             return
-        rows = await self._database.look(_NEXT, wanted, [self._places[shard] for shard in wanted], _AT_ONCE)
-        for shard, position, key, headers, value in rows:
-            topic, partition = self._names[shard]
-            self._places[shard] = position + 1
-            self._ready.append(
-                Record(
-                    topic=topic,
-                    partition=partition,
-                    position=position,
-                    key=key,
-                    headers=decode_headers(headers),
-                    value=value,
-                )
-            )
+        for row in await read(self._database, starts, share=_AT_ONCE, limit=_AT_ONCE * len(starts)):
+            self._places[row.shard] = row.position + 1
+            self._ready.append(row.record(*self._names[row.shard]))
 
     async def _ends(self) -> dict[int, int]:
         rows = await self._database.look(_PLACES, self._topics)

@@ -17,7 +17,7 @@ from services.router.store import rulesets
 from services.tickets.store import customers, messages, tickets
 from shared.db.pool import Database
 from shared.log import relay
-from shared.log.postgres import sequencer, subscription, tail
+from shared.log.postgres import reading, sequencer
 
 KEYS = {
     "customer": ("id = ",),
@@ -56,8 +56,7 @@ BATCH = {
 SCAN = {
     "deliveries that wait": shards._WAITING,
     "positions": sequencer._MOVE,
-    "events": subscription._READ,
-    "events of a tail": tail._NEXT,
+    "events": reading._READ,
     "events for a broker": relay._STEP,
 }
 
