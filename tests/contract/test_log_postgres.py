@@ -1,7 +1,7 @@
 """The event log on Postgres keeps the contract, and what only it promises."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
-from shared import failpoints
 from shared.db.pool import Database
-from shared.db.transaction import Batch, Scan
+from shared.db.transaction import Scan
 from shared.errors import Retryable
 from shared.events.catalogue import MESSAGES
 from shared.log.port import Gap, StaleMember
@@ -20,7 +19,6 @@ from shared.log.postgres import Pace, PostgresLog
 from shared.log.postgres.subscription import PostgresSubscription
 from tests.contract.log_contract import LogContract
 from tests.support.logs import (
-    WORKSPACE,
     Process,
     append,
     by_key,
@@ -28,6 +26,7 @@ from tests.support.logs import (
     encoded,
     fetch,
     fetched,
+    positions,
     read,
 )
 from tests.support.postgres import cut_connections, open_database
@@ -66,118 +65,12 @@ async def process(rig: PostgresRig) -> AsyncIterator[Process]:
         yield process
 
 
-@pytest.fixture
-def log(database: Database) -> Iterator[PostgresLog]:
-    """A log whose sequencer runs only when the test says so."""
-    return PostgresLog(database, pace=QUICK)
-
-
-async def put(database: Database, *numbers: int, key: str = "k") -> None:
-    async with database.transaction(Batch(WORKSPACE)) as tx:
-        for number in numbers:
-            tx.append(encoded(key, number))
-
-
-async def positions(database: Database) -> list[tuple[int, int]]:
-    async with database.transaction(Scan()) as tx:
-        rows = await tx.fetch(
-            "SELECT p.position, e.value FROM log.position p JOIN log.event e ON e.id = p.event_id ORDER BY 1"
-        )
-    return [(row["position"], int(row["value"])) for row in rows]
-
-
 async def sequenced(database: Database) -> None:
     """Waits until nothing is queued."""
     waiting = True
     while waiting:
         async with database.transaction(Scan()) as tx:
             waiting = await tx.fetchval("SELECT EXISTS (SELECT FROM log.queue)")
-
-
-async def test_positions_are_dense_and_follow_the_ids(database: Database, log: PostgresLog) -> None:
-    await put(database, 1, 2, 3)
-    await log.sequencer.step()
-    await put(database, 4)
-    await log.sequencer.step()
-    await log.sequencer.step()
-    assert await positions(database) == [(0, 1), (1, 2), (2, 3), (3, 4)]
-
-
-async def test_a_late_commit_with_an_early_id_comes_behind(database: Database, log: PostgresLog) -> None:
-    async with database.transaction(Batch(WORKSPACE)) as late:
-        late.append(encoded("k", 1))
-        await late.flush()
-        await put(database, 2)
-        await log.sequencer.step()
-    await log.sequencer.step()
-    assert await positions(database) == [(0, 2), (1, 1)]
-
-
-async def test_a_step_is_bounded_and_says_that_there_is_more(database: Database, log: PostgresLog) -> None:
-    await put(database, *range(5))
-    log.sequencer._chunk = 3
-    assert await log.sequencer.step()
-    assert len(await positions(database)) == 3
-    assert not await log.sequencer.step()
-    assert await positions(database) == [(n, n) for n in range(5)]
-
-
-async def test_many_sequencers_give_each_event_one_position(database: Database) -> None:
-    logs = [PostgresLog(database, pace=QUICK) for _ in range(6)]
-    finished = asyncio.Event()
-
-    async def sequence(log: PostgresLog) -> None:
-        while not finished.is_set():
-            await log.sequencer.step()
-
-    async with asyncio.TaskGroup() as sequencers:
-        for log in logs:
-            sequencers.create_task(sequence(log))
-        for start in range(0, 300, 10):
-            await put(database, *range(start, start + 10))
-        finished.set()
-    await logs[0].sequencer.step()
-    assert await positions(database) == [(n, n) for n in range(300)]
-
-
-async def test_a_shard_that_another_sequencer_holds_does_not_hold_up_the_rest(
-    database: Database, log: PostgresLog
-) -> None:
-    await put(database, 1, key="a")
-    await put(database, 2, key="b")
-    held = database.topology.shard(MESSAGES, "a")
-    assert held != database.topology.shard(MESSAGES, "b")
-    async with database.transaction(Scan()) as other:
-        await other.fetch("SELECT FROM log.shard WHERE id = $1 FOR UPDATE", held)
-        await log.sequencer.step()
-        assert await positions(database) == [(0, 2)]
-    await log.sequencer.step()
-    assert len(await positions(database)) == 2
-
-
-async def test_a_sequencer_that_dies_before_its_commit_has_done_nothing(
-    database: Database, log: PostgresLog, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await put(database, 1, 2)
-    with monkeypatch.context() as armed:
-        armed.setitem(failpoints._ARMED, "sequencer.before_commit", "raise")
-        with pytest.raises(failpoints.InjectedFailure):
-            await log.sequencer.step()
-    assert await positions(database) == []
-    await log.sequencer.step()
-    assert await positions(database) == [(0, 1), (1, 2)]
-
-
-async def test_readers_find_what_a_sequencer_committed_before_it_died(
-    database: Database, log: PostgresLog, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with log.subscribe("g", [MESSAGES]) as subscription:
-        await put(database, 1)
-        with monkeypatch.context() as armed:
-            armed.setitem(failpoints._ARMED, "sequencer.committed", "raise")
-            with pytest.raises(failpoints.InjectedFailure):
-                await log.sequencer.step()
-        assert len(await fetched(subscription, 1)) == 1
 
 
 async def test_members_that_crashed_long_ago_are_forgotten(process: Process) -> None:
@@ -190,13 +83,6 @@ async def test_members_that_crashed_long_ago_are_forgotten(process: Process) -> 
         members = {row["member"] for row in await tx.fetch("SELECT member FROM log.member")}
     assert "old" not in members
     assert len(members) == 2
-
-
-async def test_lag_counts_events_that_have_no_position_yet(database: Database, log: PostgresLog) -> None:
-    await put(database, 1, 2)
-    await log.sequencer.step()
-    await put(database, 3)
-    assert sum((await log.lag("g", [MESSAGES])).values()) == 3
 
 
 async def test_events_of_another_process_are_found_without_a_wake_up(rig: PostgresRig, process: Process) -> None:
@@ -340,7 +226,7 @@ async def test_the_log_goes_on_after_all_connections_were_lost(process: Process,
         await read(process, subscription, 1)
         cut_connections(process.database)
         async with open_database(dsn, size=1) as other:
-            await put(other, 2)
+            await append(Process(other, process.log), encoded("k", 2))
         records = []
         async with asyncio.timeout(30):
             while not records:

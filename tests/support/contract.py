@@ -2,12 +2,16 @@
 
 import copy
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
 import httpx
 from jsonschema import Draft202012Validator
+
+from tests.support.callers import connected
+from tests.support.system import System
 
 _SAMPLES: Final = {"date-time": "2030-01-01T00:00:00Z", "date": "2030-01-01", "uri": "https://example.com/"}
 
@@ -138,3 +142,18 @@ def _parts(schema: Any) -> Iterator[Any]:
         yield from schema.values()
     elif isinstance(schema, list):
         yield from schema
+
+
+@asynccontextmanager
+async def declared(system: System) -> AsyncIterator[httpx.AsyncClient]:
+    """Connections on which every answer must be one that the document declares."""
+    async with connected(system) as http:
+        contract = Contract((await http.get("/openapi.json")).json())
+
+        async def check(response: httpx.Response) -> None:
+            if not response.headers.get("content-type", "").startswith("text/event-stream"):
+                await response.aread()
+                contract.check(response)
+
+        http.event_hooks = {"response": [check]}
+        yield http

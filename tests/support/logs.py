@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Protocol
 
 from shared.db.pool import Database
-from shared.db.transaction import Batch
+from shared.db.transaction import Batch, Scan
 from shared.events.catalogue import MESSAGES
 from shared.events.envelope import Encoded, Headers
 from shared.log.port import Fetched, Log, Record, Subscription
@@ -104,3 +104,12 @@ def by_key(records: Sequence[Record]) -> dict[str, list[int]]:
 def places(records: Sequence[Record]) -> list[tuple[str, int, int]]:
     """Where each record lies."""
     return [(record.topic, record.partition, record.position) for record in records]
+
+
+async def positions(database: Database) -> list[tuple[int, int]]:
+    """Every place that was given on Postgres, with the number that the event there holds."""
+    async with database.transaction(Scan()) as tx:
+        rows = await tx.fetch(
+            "SELECT p.position, e.value FROM log.position p JOIN log.event e ON e.id = p.event_id ORDER BY 1"
+        )
+    return [(row["position"], int(row["value"])) for row in rows]
