@@ -12,7 +12,7 @@ import msgspec
 
 from shared.clock import Clock
 from shared.db import columns
-from shared.db.together import Check, Together
+from shared.db.together import Rows, Together
 from shared.events import envelope
 from shared.events.envelope import Encoded, Headers
 from shared.events.payload import Payload
@@ -172,20 +172,30 @@ class Transaction:
         count = tag.rsplit(" ", 1)[-1]
         return int(count) if count.isdigit() else 0
 
-    def defer(self, sql: str, *arguments: Any, check: Check | None = None) -> None:
+    def defer(self, sql: str, *arguments: Any, rows: Rows | None = None) -> None:
         """Writes with the next statement or the commit, in one round trip with what else is deferred by then.
 
-        For an INSERT, UPDATE or DELETE whose rows nobody needs and no other deferred one touches; `check` gets the
-        number of rows that it wrote. A SELECT with a `check` gets the number that it found before all of them.
+        For an INSERT, UPDATE or DELETE whose rows nobody needs and no other deferred one touches. Where it does not
+        write the number of `rows` that it must, that statement fails with all of it. A SELECT with `rows` says how many
+        it must find before all of them.
         """
-        self._deferred.add(sql, *arguments, check=check)
+        self._deferred.add(sql, *arguments, rows=rows)
 
-    async def _write_deferred(self) -> None:
+    async def _write_deferred(self, *, commits: bool = False) -> None:
         if not self._deferred:
             return
         deferred, self._deferred = self._deferred, Together()
-        row = await self._connection.fetchrow(*columns.packed(*deferred.statement()))
-        deferred.judge(tuple(row or ()))
+        sql, *arguments = columns.packed(*deferred.statement())
+        try:
+            if commits:
+                row = await self._connection.fetchrow_and_commit(self._end, sql, *arguments)
+            else:
+                row = await self._connection.fetchrow(sql, *arguments)
+        except asyncpg.PostgresError as error:
+            if refusal := deferred.refusal(error):
+                raise refusal from error
+            raise
+        deferred.tell(tuple(row or ()))
 
     async def now(self) -> datetime:
         """The database's time at which this transaction began."""
@@ -284,21 +294,29 @@ class Transaction:
             [encode_headers(event.headers) for event in events],
             [event.value for event in events],
             name="appended",
-            check=ids.extend,
             asked=_IDS,
+            told=ids.extend,
         )
         self._deferred.add(_QUEUE)
         for notify in self._database.on_append:
             self._after.append(lambda notify=notify: notify(Appended(ids, events)))  # type: ignore[misc]
 
     async def commit(self) -> None:
-        """Events, then COMMIT."""
-        await self.flush()
+        """What is deferred, events, and COMMIT, in one round trip."""
+        if self._events:
+            self._defer_events()
+        # A connection that is lost says so when it is asked.
+        if self._deferred and not self._connection.is_closed():
+            await self._write_deferred(commits=True)
+            return
         tag = await self._connection.execute("COMMIT")
-        self._begun = False
+        self._end()
         if tag != "COMMIT":
             # Somebody swallowed a statement's error: Postgres then rolls back and calls it a success.
             raise RuntimeError("the transaction was already failed: nothing of it was committed")
+
+    def _end(self) -> None:
+        self._begun = False
 
     async def rollback(self) -> None:
         """Undoes everything; harmless when nothing began or the connection is gone."""

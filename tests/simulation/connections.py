@@ -1,7 +1,7 @@
 """Pool and connections as a process holds them: asyncpg's, as far as the product uses it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -64,6 +64,11 @@ class Connection:
 
     async def execute(self, sql: str, *arguments: Any) -> Any:
         return await self._perform("execute", sql, *arguments)
+
+    async def fetchrow_and_commit(self, sent: Callable[[], None], sql: str, *arguments: Any) -> Any:
+        """As the product's session."""
+        sent()
+        return await self._perform("fetchrow_and_commit", sql, *arguments)
 
     async def _perform(self, method: str, *arguments: Any) -> Any:
         if self.is_gone or self.real is None:

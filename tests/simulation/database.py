@@ -4,6 +4,7 @@ import asyncio
 import contextvars
 import random
 import re
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -127,7 +128,8 @@ class Postgres:
         assert self._loop
         assert self._chance
         answer: asyncio.Future[Any] = self._loop.create_future()
-        fate = self._chance.fate(connection, arguments[0])
+        commits = method == "fetchrow_and_commit" or arguments[0] == "COMMIT"
+        fate = self._chance.fate(connection, arguments[0], commits=commits)
         statement = Statement(connection, method, arguments, answer, fate)
         connection.running = statement
         if fate.delay:
@@ -210,7 +212,7 @@ class Postgres:
         method, (sql, *rest) = statement.method, statement.arguments
         if not _ROLLBACK.match(sql):
             self._keep_time(real.connection)
-        statement.work = Work(real.connection, getattr(real.connection, method)(sql, *rest))
+        statement.work = Work(real.connection, _asked(real.connection, method, sql, rest))
         if self._finished(statement):
             may_hold = real.connection.is_in_transaction() and not statement.work.error and "SAVEPOINT" not in sql
             self._has_let_go = self._has_let_go or not may_hold
@@ -346,3 +348,18 @@ class Postgres:
         )
         wire_of(connection).by_hand()
         return connection
+
+
+async def _asked(
+    connection: "asyncpg.Connection[asyncpg.Record]", method: str, sql: str, arguments: Sequence[Any]
+) -> Any:
+    if method != "fetchrow_and_commit":
+        return await getattr(connection, method)(sql, *arguments)
+    # The server does both, whatever becomes of who asked.
+    try:
+        row = await connection.fetchrow(sql, *arguments)
+    except asyncpg.PostgresError:
+        await connection.execute("ROLLBACK")
+        raise
+    await connection.execute("COMMIT")
+    return row

@@ -150,7 +150,7 @@ class World:
 
     # -- what a seed does to statements --------------------------------------------------------------------------
 
-    def fate(self, connection: Connection, sql: str) -> Fate:
+    def fate(self, connection: Connection, sql: str, *, commits: bool) -> Fate:
         """Most often nothing."""
         process = connection.owner
         if self._is_calm or process is None or not isinstance(process, Process):
@@ -159,7 +159,7 @@ class World:
         delay = self._chance.choice((0.01, 0.2, 2.5)) if roll > 0.97 else 0.0
         if _WEIGHTY.search(sql):
             connection.is_weighty = True
-        weight = (12.0 if sql == "COMMIT" else 4.0) if connection.is_weighty else 0.3
+        weight = (12.0 if commits else 4.0) if connection.is_weighty else 0.3
         if roll >= self._trouble * weight:
             return Fate(delay=delay)
         kind = self._chance.choice(("die-before", "die-after", "die-after", "cut-before", "cut-after", "pause"))

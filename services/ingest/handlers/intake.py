@@ -107,7 +107,7 @@ class Intake:
     async def _store(self, arrivals: Sequence[Arrival]) -> None:
         workspaces = Batch(frozenset(arrival.workspace_id for arrival in arrivals))
         async with self._database.transaction(workspaces, schema=NAME) as tx:
-            await store.store(tx, arrivals, [self._ids.new("inb") for _ in arrivals])
+            store.store(tx, arrivals, [self._ids.new("inb") for _ in arrivals])
 
 
 def _fail(taken: Iterable[_Waiting], error: BaseException) -> None:

@@ -38,8 +38,8 @@ _Origin = tuple[str, str, str, int, bytes]
 _ENCODE: Final = msgspec.json.Encoder().encode
 
 
-async def store(tx: Transaction, arrivals: Sequence[Arrival], ids: Sequence[str]) -> int:
-    """Keeps those that are new to their channel, and returns how many; the batch's workspaces are admitted.
+def store(tx: Transaction, arrivals: Sequence[Arrival], ids: Sequence[str]) -> None:
+    """Keeps those that are new to their channel, with the commit.
 
     The driver looks at every element of every array, which costs more than all else here. So what many deliveries
     share travels once, and the rest in one piece: ids and delivery keys are printable, and lines tell them apart.
@@ -49,7 +49,7 @@ async def store(tx: Transaction, arrivals: Sequence[Arrival], ids: Sequence[str]
     workspaces, channels, networks, shards, headers = zip(*origins, strict=True)
     bodies = [arrival.body for arrival in arrivals]
     sizes = [len(body) for body in bodies]
-    return await tx.execute(
+    tx.defer(
         _STORE,
         "\n".join(ids),
         "\n".join([arrival.delivery_key for arrival in arrivals]),

@@ -1,11 +1,12 @@
 """Who normalizes what: each member's share of the shards, and the lock that orders a shard's events."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from shared.db.pool import Database
 from shared.db.shares import Shares
+from shared.db.together import Rows
 from shared.db.transaction import Transaction
 from shared.errors import Retryable
 
@@ -59,14 +60,10 @@ def done(tx: Transaction, waiting: Sequence[Waiting], *, member: str) -> None:
     member's, nobody else has written anything of its channels since the look.
     """
     held = sorted({entry.shard for entry in waiting})
-
-    def check(expected: int) -> Callable[[int], None]:
-        def checked(count: int) -> None:
-            if count != expected:
-                raise Retryable("a shard of the batch is worked on by another process")
-
-        return checked
-
-    tx.defer(_HOLD, member, held, check=check(len(held)))
     entries = [entry.shard for entry in waiting], [entry.inbox_id for entry in waiting]
-    tx.defer(_DONE, *entries, check=check(len(waiting)))
+    tx.defer(_HOLD, member, held, rows=Rows(len(held), _changed_hands))
+    tx.defer(_DONE, *entries, rows=Rows(len(waiting), _changed_hands))
+
+
+def _changed_hands() -> Exception:
+    return Retryable("a shard of the batch is worked on by another process")

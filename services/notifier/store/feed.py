@@ -8,6 +8,7 @@ import asyncpg
 
 from services.notifier.domain.event_types import LEFT
 from services.notifier.domain.feed import Entry, Fact, Filter
+from shared.db.together import Rows
 from shared.db.transaction import Transaction
 from shared.errors import Retryable
 
@@ -89,10 +90,6 @@ async def append(tx: Transaction, facts: Sequence[Fact]) -> list[Entry]:
         last[fact.workspace_id] += 1
         entries.append(fact.numbered(last[fact.workspace_id]))
 
-    def check(count: int) -> None:
-        if count != len(entries):
-            raise Retryable("an event was numbered by somebody else at this moment")
-
     if entries:
         tx.defer(
             _APPEND,
@@ -108,7 +105,7 @@ async def append(tx: Transaction, facts: Sequence[Fact]) -> list[Entry]:
             [entry.from_team for entry in entries],
             [entry.from_owner for entry in entries],
             [entry.addressed for entry in entries],
-            check=check,
+            rows=Rows(len(entries), lambda: Retryable("an event was numbered by somebody else at this moment")),
         )
         tx.defer(_COUNT, list(last), list(last.values()))
     return entries

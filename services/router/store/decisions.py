@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from shared.db.together import Rows
 from shared.db.transaction import Transaction
 from shared.errors import Retryable
 from shared.events.routing import Lane
@@ -48,10 +49,6 @@ def keep(tx: Transaction, decided: Sequence[Decided]) -> None:
     if not decided:
         return
 
-    def check(count: int) -> None:
-        if count != len(decided):
-            raise Retryable("a message was decided about by somebody else at this moment")
-
     tx.defer(
         _INSERT,
         [one.id for one in decided],
@@ -64,7 +61,7 @@ def keep(tx: Transaction, decided: Sequence[Decided]) -> None:
         [one.action for one in decided],
         [one.matched for one in decided],
         [one.facts for one in decided],
-        check=check,
+        rows=Rows(len(decided), lambda: Retryable("a message was decided about by somebody else at this moment")),
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from services.router.domain.vocabulary import Trigger
 from shared.db.pool import Database
+from shared.db.together import Rows
 from shared.db.transaction import Transaction
 from shared.errors import Retryable
 from shared.platform.store import retention
@@ -58,12 +59,12 @@ def keep(tx: Transaction, decided: Sequence[TicketDecided]) -> None:
     if not decided:
         return
 
-    def check(count: int) -> None:
-        if count != len(decided):
-            raise Retryable("a ticket was decided about by somebody else at this moment")
-
     columns = [[getattr(one, name) for one in decided] for name in _COLUMNS.split(", ")]
-    tx.defer(_INSERT, *columns, check=check)
+    tx.defer(_INSERT, *columns, rows=Rows(len(decided), _decided_by_another))
+
+
+def _decided_by_another() -> Exception:
+    return Retryable("a ticket was decided about by somebody else at this moment")
 
 
 async def of_ticket(tx: Transaction, workspace_id: str, ticket_id: str, *, limit: int) -> list[TicketDecided]:

@@ -8,6 +8,7 @@ import asyncpg
 import msgspec
 
 from services.tickets.domain.message import Stored
+from shared.db.together import Rows
 from shared.db.transaction import Transaction
 from shared.errors import Retryable
 from shared.events.messages import Message
@@ -68,11 +69,8 @@ def keep(tx: Transaction, messages: Collection[Stored]) -> None:
     if not messages:
         return
 
-    def check(count: int) -> None:
-        if count != len(messages):
-            raise Retryable("an item was stored by somebody else at this moment")
-
-    tx.defer(_KEEP, *_columns(messages), check=check)
+    rows = Rows(len(messages), lambda: Retryable("an item was stored by somebody else at this moment"))
+    tx.defer(_KEEP, *_columns(messages), rows=rows)
 
 
 async def save(tx: Transaction, messages: Collection[Stored]) -> None:

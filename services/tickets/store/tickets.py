@@ -8,6 +8,7 @@ import asyncpg
 import msgspec
 
 from services.tickets.domain.ticket import Ticket
+from shared.db.together import Rows
 from shared.db.transaction import Transaction
 from shared.errors import NotFound, Retryable
 from shared.events.payload import Actor
@@ -245,11 +246,8 @@ def save(tx: Transaction, tickets: Collection[Ticket]) -> None:
     if not tickets:
         return
 
-    def check(count: int) -> None:
-        if count != len(tickets):
-            raise RuntimeError("a ticket changed although it was locked")
-
-    tx.defer(_SAVE, *_columns(tickets), check=check)
+    rows = Rows(len(tickets), lambda: RuntimeError("a ticket changed although it was locked"))
+    tx.defer(_SAVE, *_columns(tickets), rows=rows)
 
 
 async def relabel(tx: Transaction, *, created: Collection[Ticket], changed: Collection[Ticket]) -> None:

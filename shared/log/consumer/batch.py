@@ -120,9 +120,7 @@ class BatchWork:
             yield tx
 
     async def _commit(self, tx: Transaction, subscription: Subscription, batch: Fetched) -> None:
-        # Last, because it locks the group's positions until the commit.
         await subscription.commit_with(tx, batch)
-        await tx.flush()
         failpoints.hit("consumer.before_commit")
 
     async def _put_aside(self, tx: Transaction, items: Sequence[Waiting]) -> list[Waiting]:

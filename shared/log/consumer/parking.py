@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 import structlog
 
+from shared.db.together import Rows
 from shared.db.transaction import Transaction, decode_headers, encode_headers
 from shared.errors import Rejected
 from shared.events import envelope
@@ -151,12 +152,8 @@ class Parking:
 
     def expect_none(self, tx: Transaction, keys: Iterable[str]) -> None:
         """Looks with the next write whether one of `keys` is parked, and raises KeysParked if so: most never are."""
-
-        def check(count: int) -> None:
-            if count:
-                raise KeysParked("a key of the batch is parked")
-
-        tx.defer(self._find, self._group, list(keys), check=check)
+        rows = Rows(0, lambda: KeysParked("a key of the batch is parked"))
+        tx.defer(self._find, self._group, list(keys), rows=rows)
 
     async def lock_due(self, tx: Transaction, key: str) -> ParkedKey | None:
         """The key with its row locked, if it is still due and nobody else is at it."""

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Final
 
 from shared.db.pool import Database
+from shared.db.together import Rows
 from shared.db.transaction import Scan, Transaction
 from shared.errors import Retryable
 from shared.log.background import persevering, woken
@@ -229,10 +230,9 @@ class PostgresSubscription(Subscription):
         if not parts:
             return
 
-        def check(count: int) -> None:
-            if count != len(parts):
-                self._unbalanced.set()
-                raise StaleMember(f"{self._me.member} lost a shard of its batch in group {self._me.group}")
+        def lost() -> Exception:
+            self._unbalanced.set()
+            return StaleMember(f"{self._me.member} lost a shard of its batch in group {self._me.group}")
 
         tx.defer(
             _COMMIT,
@@ -242,7 +242,7 @@ class PostgresSubscription(Subscription):
             [part.epoch for part in parts],
             [part.start for part in parts],
             [part.stop for part in parts],
-            check=check,
+            rows=Rows(len(parts), lost),
         )
         tx.after_commit(lambda: self._settle(parts))
 

@@ -6,6 +6,7 @@ import asyncpg
 import pytest
 
 from shared.db.pool import Database
+from shared.db.together import Rows
 from shared.db.transaction import Scan
 from shared.errors import Retryable
 from tests.support.consuming import channel
@@ -43,21 +44,28 @@ async def test_a_deferred_write_that_breaks_a_rule_undoes_all(database: Database
     assert await notes(database) == []
 
 
-async def test_the_check_of_a_deferred_write_gets_its_rows_and_may_refuse_them(database: Database) -> None:
-    counts: list[int] = []
-    unnested = "INSERT INTO demo.seen (workspace_id, key, name) SELECT 'w1', 'k', n FROM unnest($1::text[]) AS n"
+UNNESTED = "INSERT INTO demo.seen (workspace_id, key, name) SELECT 'w1', 'k', n FROM unnest($1::text[]) AS n"
 
-    def refuse(count: int) -> None:
-        raise Retryable(f"{count} rows")
 
+async def refused(database: Database, then: str = "") -> None:
     async with database.transaction(W1) as tx:
-        tx.defer(unnested, ["a", "b"], check=counts.append)
+        tx.defer(UNNESTED, ["e", "f"], rows=Rows(2, lambda: Retryable("not two of ef")))
+        tx.defer(UNNESTED, ["d"], rows=Rows(2, lambda: Retryable("not two of d")))
+        tx.emit(channel("x"), key="k")
+        if then:
+            await tx.fetchval(then)
+
+
+@pytest.mark.parametrize("then", ["", "SELECT 1"], ids=["with the commit", "before another statement"])
+async def test_a_deferred_write_that_wrote_another_number_of_rows_is_refused(database: Database, then: str) -> None:
+    async with database.transaction(W1) as tx:
+        tx.defer(UNNESTED, ["a", "b"], rows=Rows(2, RuntimeError))
         defer_note(tx, "c")
-        tx.defer(unnested, [], check=counts.append)
-    with pytest.raises(Retryable, match="1 rows"):
-        async with database.transaction(W1) as tx:
-            tx.defer(unnested, ["d"], check=refuse)
-    assert (counts, sorted(await notes(database))) == ([2, 0], ["a", "b", "c"])
+        tx.defer(UNNESTED, [], rows=Rows(0, RuntimeError))
+    with pytest.raises(Retryable, match="not two of d"):
+        await refused(database, then)
+    assert sorted(await notes(database)) == ["a", "b", "c"]
+    assert await names(database) == []
 
 
 async def test_what_was_deferred_in_one_role_is_written_in_it(database: Database) -> None:

@@ -4,6 +4,7 @@ import struct
 from itertools import pairwise
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -53,7 +54,7 @@ def test_only_the_answers_to_what_went_ahead_are_kept_back(count: int, cuts: lis
     peer = Peer()
     lane = _Lane(peer, peer)
     for _ in range(count):
-        lane.send("BEGIN")
+        lane.send_ahead("BEGIN")
     setting, notice, news = message(b"S", b"a\0b\0"), message(b"N", b"careful"), message(b"A", b"hear")
     ahead = (
         message(b"C", b"BEGIN\0")
@@ -74,8 +75,41 @@ def test_only_the_answers_to_what_went_ahead_are_kept_back(count: int, cuts: lis
 def test_a_connection_is_lost_with_what_went_ahead(cuts: list[int]) -> None:
     peer = Peer()
     lane = _Lane(peer, peer)
-    lane.send("BEGIN")
+    lane.send_ahead("BEGIN")
     told(lane, message(b"E", b"no") + READY + message(b"D", b"written all the same"), cuts)
     assert peer.is_aborted
-    lane.send("BEGIN")
+    lane.send_ahead("BEGIN")
     assert peer.written == message(b"Q", b"BEGIN\0")
+
+
+OWN = message(b"2") + message(b"D", b"Z" * 40) + message(b"C", b"SELECT 1\0")
+IDLE = message(b"Z", b"I")
+
+
+@given(st.integers(0, 2), st.lists(st.integers(0, 10_000), max_size=12))
+def test_a_statement_and_the_commit_behind_it_are_answered_as_one(ahead: int, cuts: list[int]) -> None:
+    peer = Peer()
+    lane = _Lane(peer, peer)
+    for _ in range(ahead):
+        lane.send_ahead("BEGIN")
+    begun = (message(b"C", b"BEGIN\0") + READY) * ahead
+    lane.send_behind("COMMIT")
+    notice = message(b"N", b"careful")
+    after = message(b"2") + READY
+    told(lane, begun + OWN + READY + notice + message(b"C", b"COMMIT\0") + IDLE + after, cuts)
+    assert peer.received == OWN + notice + IDLE + after
+
+
+@pytest.mark.parametrize("place", ["statement", "commit"])
+@given(cuts=st.lists(st.integers(0, 10_000), max_size=12))
+def test_an_error_of_either_is_told(place: str, cuts: list[int]) -> None:
+    peer = Peer()
+    lane = _Lane(peer, peer)
+    lane.send_behind("COMMIT")
+    error = message(b"E", b"no")
+    if place == "statement":
+        told(lane, error + READY + message(b"C", b"ROLLBACK\0") + IDLE, cuts)
+        assert peer.received == error + IDLE
+    else:
+        told(lane, OWN + READY + error + IDLE, cuts)
+        assert peer.received == OWN + error + IDLE
