@@ -39,15 +39,17 @@ class Session(asyncpg.Connection):  # type: ignore[misc]
         """
         self._lane.send_ahead(sql)
 
-    async def fetchrow_and_commit(self, sent: Callable[[], None], sql: str, *arguments: Any) -> asyncpg.Record | None:
-        """The first row of a statement, once its transaction is committed; the error of either.
+    async def fetchrow_and_end(
+        self, end: str, sent: Callable[[], None], sql: str, *arguments: Any
+    ) -> asyncpg.Record | None:
+        """The first row of a statement, once what ends its transaction is done, too; the error of either.
 
-        COMMIT goes with the statement, and undoes the transaction where that fails. `sent` is called when both are on
-        their way: whatever is raised before, the transaction is still open.
+        `end` goes with the statement, and is executed if that fails as well: the transaction is undone then. `sent` is
+        called when both are on their way: whatever is raised before, the transaction is still open.
         """
 
         def follow() -> None:
-            self._lane.send_behind("COMMIT")
+            self._lane.send_behind(end)
             sent()
 
         self._behind = follow

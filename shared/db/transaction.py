@@ -188,7 +188,7 @@ class Transaction:
         sql, *arguments = columns.packed(*deferred.statement())
         try:
             if commits:
-                row = await self._connection.fetchrow_and_commit(self._end, sql, *arguments)
+                row = await self._connection.fetchrow_and_end("COMMIT", self._end, sql, *arguments)
             else:
                 row = await self._connection.fetchrow(sql, *arguments)
         except asyncpg.PostgresError as error:

@@ -65,10 +65,11 @@ class Connection:
     async def execute(self, sql: str, *arguments: Any) -> Any:
         return await self._perform("execute", sql, *arguments)
 
-    async def fetchrow_and_commit(self, sent: Callable[[], None], sql: str, *arguments: Any) -> Any:
-        """As the product's session."""
+    async def fetchrow_and_end(self, end: str, sent: Callable[[], None], sql: str, *arguments: Any) -> Any:
+        """As the product's session, for COMMIT."""
+        assert end == "COMMIT"
         sent()
-        return await self._perform("fetchrow_and_commit", sql, *arguments)
+        return await self._perform("fetchrow_and_end", sql, *arguments)
 
     async def _perform(self, method: str, *arguments: Any) -> Any:
         if self.is_gone or self.real is None:

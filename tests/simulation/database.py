@@ -128,7 +128,7 @@ class Postgres:
         assert self._loop
         assert self._chance
         answer: asyncio.Future[Any] = self._loop.create_future()
-        commits = method == "fetchrow_and_commit" or arguments[0] == "COMMIT"
+        commits = method == "fetchrow_and_end" or arguments[0] == "COMMIT"
         fate = self._chance.fate(connection, arguments[0], commits=commits)
         statement = Statement(connection, method, arguments, answer, fate)
         connection.running = statement
@@ -353,7 +353,7 @@ class Postgres:
 async def _asked(
     connection: "asyncpg.Connection[asyncpg.Record]", method: str, sql: str, arguments: Sequence[Any]
 ) -> Any:
-    if method != "fetchrow_and_commit":
+    if method != "fetchrow_and_end":
         return await getattr(connection, method)(sql, *arguments)
     # The server does both, whatever becomes of who asked.
     try:

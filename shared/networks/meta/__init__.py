@@ -22,7 +22,7 @@ class MetaWebhooks:
         return webhook.verify(request, account)
 
     def delivery_key(self, request: WebhookRequest) -> str:
-        """Meta names no delivery and repeats the same bytes: their digest."""
+        """Meta names no delivery and repeats the same bytes: their signature."""
         return webhook.delivery_key(request)
 
     def acknowledge(self) -> WebhookAnswer:

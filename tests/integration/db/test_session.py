@@ -110,7 +110,7 @@ def sent() -> Sent:
 async def test_a_statement_and_its_commit_take_one_round_trip(database: Database, session: Session, sent: Sent) -> None:
     for name in ("one", "two"):
         session.send_ahead("BEGIN READ WRITE")
-        row = await session.fetchrow_and_commit(sent, f"{NOTE} RETURNING name", name)
+        row = await session.fetchrow_and_end("COMMIT", sent, f"{NOTE} RETURNING name", name)
         assert (row and row["name"], sent.is_set, session.is_in_transaction()) == (name, True, False)
     assert await notes(database) == ["one", "two"]
 
@@ -121,7 +121,7 @@ async def test_a_statement_that_fails_undoes_what_was_before_it(
     session.send_ahead("BEGIN READ WRITE")
     await session.execute(NOTE, "before")
     with pytest.raises(asyncpg.DivisionByZeroError):
-        await session.fetchrow_and_commit(sent, "SELECT 1 / $1::int", 0)
+        await session.fetchrow_and_end("COMMIT", sent, "SELECT 1 / $1::int", 0)
     assert (sent.is_set, session.is_in_transaction()) == (True, False)
     assert await session.fetchval("SELECT 1") == 1
     assert await notes(database) == []
@@ -137,7 +137,7 @@ async def test_nothing_is_committed_with_what_could_not_be_sent(
     session.send_ahead("BEGIN READ WRITE")
     await session.execute(NOTE, "before")
     with pytest.raises(error):
-        await session.fetchrow_and_commit(sent, sql, "no number")
+        await session.fetchrow_and_end("COMMIT", sent, sql, "no number")
     assert (sent.is_set, session.is_in_transaction()) == (False, True)
     await session.execute("ROLLBACK")
     assert await notes(database) == []
@@ -151,7 +151,7 @@ async def test_what_the_commit_refuses_is_an_error_of_the_statement(
         "CREATE TABLE demo.late (id int UNIQUE DEFERRABLE INITIALLY DEFERRED); INSERT INTO demo.late VALUES (1)"
     )
     with pytest.raises(asyncpg.UniqueViolationError):
-        await session.fetchrow_and_commit(sent, "INSERT INTO demo.late VALUES ($1) RETURNING id", 1)
+        await session.fetchrow_and_end("COMMIT", sent, "INSERT INTO demo.late VALUES ($1) RETURNING id", 1)
     assert not session.is_in_transaction()
     assert await session.fetchval("SELECT to_regclass('demo.late')") is None
 
@@ -163,7 +163,7 @@ async def test_who_is_cancelled_while_it_commits_leaves_a_good_connection(
     await session.execute(NOTE, "before")
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
-            await session.fetchrow_and_commit(sent, "SELECT pg_sleep($1::int)", 8)
+            await session.fetchrow_and_end("COMMIT", sent, "SELECT pg_sleep($1::int)", 8)
     assert sent.is_set
     assert await session.fetchval("SELECT 1") == 1
     assert not session.is_in_transaction()
@@ -174,4 +174,4 @@ async def test_a_connection_that_is_lost_meanwhile_says_so(session: Session, sen
     session.send_ahead("BEGIN")
     asyncio.get_running_loop().call_later(0.05, session._transport.abort)
     with pytest.raises(AWAY):
-        await session.fetchrow_and_commit(sent, "SELECT pg_sleep($1::int)", 8)
+        await session.fetchrow_and_end("COMMIT", sent, "SELECT pg_sleep($1::int)", 8)
