@@ -1,8 +1,9 @@
-"""The durable inbox behind the webhook path: one writer takes all that queued while its last batch was in flight."""
+"""The durable inbox behind the webhook path: batches of what queued meanwhile, in the order in which it came."""
 
 import asyncio
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
+from datetime import timedelta
 from typing import Final
 
 import structlog
@@ -16,20 +17,27 @@ from shared.db.pool import Database
 from shared.db.transaction import Batch
 from shared.errors import Retryable, Unavailable
 from shared.ids import Ids
+from shared.log.background import woken
 
 _BUSY_SECONDS = 1
 _AWAY_SECONDS = 5
 
-TOGETHER: Final = 3
+FEW: Final = 3
 MANY: Final = 32
 BEAT: Final = 0.004
-"""Seconds of rest after a batch of more than a few deliveries and less than many: each commit costs as much as twenty
-deliveries, and many need no rest to come together."""
+"""Seconds between a batch of a few deliveries or more and the next: each commit costs as much as twenty deliveries.
+Where many wait, that is enough for one by itself, and for one beside another that is still on its way."""
+
+WRITERS: Final = 2
+PATIENCE: Final = 30.0
+"""Seconds for the batch before: by then the server has given it up."""
 
 Told = Callable[[Unavailable | None], None]
 """Hears once what became of a delivery: None when it is durable. Must neither block nor raise."""
 
 _Waiting = tuple[Arrival, Told]
+_Key = tuple[str, str]
+"""Channel and delivery key: what the inbox holds once."""
 
 
 class Intake:
@@ -37,6 +45,7 @@ class Intake:
 
     def __init__(self, database: Database, ids: Ids, settings: IngestSettings) -> None:
         self._database = database
+        self._clock = database.clock
         self._ids = ids
         self._most = settings.intake_batch
         self._most_waiting = settings.intake_queue
@@ -44,7 +53,13 @@ class Intake:
         self._queue: deque[_Waiting] = deque()
         self._bytes = 0
         self._is_running = False
-        self._wake = asyncio.Event()
+        self._stirred = asyncio.Event()
+        self._taking = asyncio.Lock()
+        self._flying: set[_Key] = set()
+        """What is on its way: a second of it, beside it, would wait for it in the database, and it for the second."""
+        self._last: asyncio.Future[None] | None = None
+        """Done when the batch that was taken last has landed."""
+        self._rests_until = 0.0
         self.on_stored: list[Callable[[Counter[str]], None]] = []
         """Called after each commit with the number of deliveries by network; must not block."""
 
@@ -55,41 +70,71 @@ class Intake:
             raise Unavailable("too many deliveries wait to be stored", headers={"Retry-After": str(_BUSY_SECONDS)})
         self._queue.append((arrival, told))
         self._bytes += len(arrival.body)
-        if waiting == 0:
-            self._wake.set()
+        if waiting in {0, MANY - 1}:
+            self._stirred.set()
 
     async def run(self) -> None:
-        """The writer. Whatever ends it, nobody waits for ever."""
+        """The writers. Whatever ends them, nobody waits for ever."""
         self._is_running = True
         try:
-            while True:
-                if not self._queue:
-                    self._wake.clear()
-                    await self._wake.wait()
-                taken = self._take()
-                await self._write(taken)
-                if TOGETHER <= len(taken) < MANY:
-                    await asyncio.sleep(BEAT)
+            async with asyncio.TaskGroup() as group:
+                for _ in range(WRITERS):
+                    group.create_task(self._write())
         finally:
             self._is_running = False
             _fail(self._queue, Retryable("the intake has stopped"))
             self._queue.clear()
             self._bytes = 0
 
+    async def _write(self) -> None:
+        while True:
+            async with self._taking:
+                taken = await self._next()
+                before, self._last = self._last, asyncio.get_running_loop().create_future()
+                landed = self._last
+                flying = {_key(arrival) for arrival, _ in taken}
+                self._flying |= flying
+            try:
+                await self._fly(taken, before)
+            finally:
+                self._flying -= flying
+                landed.set_result(None)
+                if FEW <= len(taken) < MANY:
+                    self._rests_until = self._clock.elapsed() + BEAT
+                self._stirred.set()
+
+    async def _next(self) -> list[_Waiting]:
+        while True:
+            self._stirred.clear()
+            wait = self._patience()
+            if wait == 0 and (taken := self._take()):
+                return taken
+            if wait:
+                await woken(self._stirred, within=timedelta(seconds=wait))
+            else:
+                await self._stirred.wait()
+
+    def _patience(self) -> float | None:
+        """Seconds until what waits should be taken; None: until something changes."""
+        waiting = len(self._queue)
+        if waiting >= MANY:
+            return 0.0
+        if not waiting or self._flying:
+            return None
+        return max(0.0, self._rests_until - self._clock.elapsed())
+
     def _take(self) -> list[_Waiting]:
-        if len(self._queue) <= self._most:
-            taken = list(self._queue)
-            self._queue.clear()
-            self._bytes = 0
-            return taken
-        taken = [self._queue.popleft() for _ in range(self._most)]
+        """From the front as much as may fly together, and beside what flies already."""
+        taken: list[_Waiting] = []
+        while self._queue and len(taken) < self._most and _key(self._queue[0][0]) not in self._flying:
+            taken.append(self._queue.popleft())
         self._bytes -= sum(len(arrival.body) for arrival, _ in taken)
         return taken
 
-    async def _write(self, taken: list[_Waiting]) -> None:
+    async def _fly(self, taken: list[_Waiting], before: asyncio.Future[None] | None) -> None:
         try:
             failpoints.hit("inbox.before_store")
-            await self._store([arrival for arrival, _ in taken])
+            await self._store([arrival for arrival, _ in taken], before)
             failpoints.hit("inbox.stored")
         except Retryable as error:
             structlog.get_logger().warning("inbox_away", deliveries=len(taken), reason=str(error))
@@ -104,10 +149,18 @@ class Intake:
         for notify in self.on_stored:
             notify(networks)
 
-    async def _store(self, arrivals: Sequence[Arrival]) -> None:
+    async def _store(self, arrivals: Sequence[Arrival], before: asyncio.Future[None] | None) -> None:
         workspaces = Batch(frozenset(arrival.workspace_id for arrival in arrivals))
         async with self._database.transaction(workspaces, schema=NAME) as tx:
             store.store(tx, arrivals, [self._ids.new("inb") for _ in arrivals])
+            if before is not None and not before.done():
+                await tx.flush()
+                # Seen in the order in which they came: not before those before them.
+                await asyncio.wait((before,), timeout=PATIENCE)
+
+
+def _key(arrival: Arrival) -> _Key:
+    return arrival.channel_id, arrival.delivery_key
 
 
 def _fail(taken: Iterable[_Waiting], error: BaseException) -> None:

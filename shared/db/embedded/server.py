@@ -36,7 +36,13 @@ _LEFTOVER_PATIENCE: Final = 5.0
 _START_PATIENCE: Final = 120.0
 _RELAUNCH_SECONDS: Final = 1.0
 _LONGEST_LOG: Final = 8 * 1024 * 1024
-_LOCALES: Final = ("C.UTF-8", "en_US.UTF-8")
+_LOCALES: Final = (
+    # Postgres' own order of texts (from 17 on): by bytes, quicker, and no upgrade of the system changes it.
+    ("--locale=C.UTF-8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
+    ("--locale=C.UTF-8",),
+    ("--locale=en_US.UTF-8",),
+)
+_NO_LOCALE: Final = ("invalid locale name", "unrecognized option", "unrecognized locale provider")
 _STOP_LADDER: Final = ((signal.SIGINT, 30.0), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0))
 _TUNING: Final[Mapping[str, str]] = {
     "listen_addresses": "",
@@ -182,13 +188,13 @@ class EmbeddedPostgres:
         for locale in _LOCALES:
             with _under_another_name(setup) as directory:
                 command = [setup.binaries.program("initdb"), "-D", directory.name, "-U", USER, "-A", "trust"]
-                command += ["-E", "UTF8", f"--locale={locale}", "--lc-messages=C", "--data-checksums"]
+                command += ["-E", "UTF8", *locale, "--lc-messages=C", "--data-checksums"]
                 command += [] if setup.durable else ["--no-sync"]
                 code, output = await run(command, account=setup.account, directories=[directory])
                 if code == 0:
                     os.replace(directory.path, setup.cluster)  # noqa: PTH105
                     return
-            if "invalid locale name" not in output:
+            if not any(words in output for words in _NO_LOCALE):
                 break
         raise Misconfigured(f"initdb failed in {setup.data_dir}: {output}")
 
