@@ -74,8 +74,9 @@ def three_messages(count: int) -> Iterator[bytes]:
 def one_message(number: int) -> bytes:
     """One direct message, as Messenger delivers it: number `number`, of a customer who writes five times or so."""
     template = _TEMPLATES[number % len(_TEMPLATES)]
-    # A thousand customers write at a time, each in turn, before the next thousand begins.
-    customer = number // (CROWD * PER_CUSTOMER) * CROWD + number % CROWD
+    # A thousand customers write at a time, each in turn; in each round a fifth of them is replaced by new ones.
+    turn, place = divmod(number, CROWD)
+    customer = (turn + place % PER_CUSTOMER) // PER_CUSTOMER * CROWD + place
     return template.replace(_CUSTOMER, b"6%015d" % customer).replace(_NUMBER.encode(), b"%012d" % number)
 
 

@@ -67,6 +67,8 @@ _TUNING: Final[Mapping[str, str]] = {
     # the queues that only grow and shrink stay fast for longer. Tables that only grow need freezing, which can wait,
     # and statistics, which a half more hardly changes. Most columns are ids: a small sample says as much of them.
     "autovacuum_naptime": "15s",
+    # A round takes its time, and not a third of a core meanwhile.
+    "autovacuum_vacuum_cost_delay": "10ms",
     "autovacuum_vacuum_insert_threshold": "1000000",
     "autovacuum_analyze_scale_factor": "0.5",
     "default_statistics_target": "20",

@@ -8,7 +8,7 @@ from typing import Final
 from shared.db.transaction import Appended
 from shared.events.envelope import Encoded
 
-MOST_BYTES: Final = 64 * 1024 * 1024
+MOST_BYTES: Final = 16 * 1024 * 1024
 OVERHEAD: Final = 1_000
 """Bytes of an event beside its value: headers, and its place here."""
 
@@ -19,7 +19,11 @@ Place = tuple[int, int]
 
 
 class Recent:
-    """Events of this process by their places, as its sequencer gave them; the oldest are forgotten first.
+    """Events of this process by their places, as its sequencer gave them, until all who read here have passed them.
+
+    What nobody comes for is forgotten where there is too much, the oldest first. What is kept for long is not only
+    memory: Python looks for cycles when more objects were made than freed, so among many that come and go it looks
+    seldom, and then for a tenth of a second.
 
     Nothing here is the truth: what is missing is read from the database, and who commits what was read here shows that
     the server has not crashed since (`log.member`).
@@ -33,16 +37,19 @@ class Recent:
         self._early: OrderedDict[int, Place] = OrderedDict()
         """Places of events that we have not heard of: of other processes, or of a commit that is just coming back."""
         self._ends: dict[int, int] = {}
-        self._readers = 0
+        self._floors: dict[int, int] = {}
+        """By shard, the first position that may still be here."""
+        self._readers: set[Reader] = set()
 
     @contextmanager
-    def reading(self) -> Iterator["Recent"]:
+    def reading(self) -> Iterator["Reader"]:
         """Somebody reads here: as long as nobody does, nothing is kept."""
-        self._readers += 1
+        reader = Reader(self)
+        self._readers.add(reader)
         try:
-            yield self
+            yield reader
         finally:
-            self._readers -= 1
+            self._readers.discard(reader)
             if not self._readers:
                 self.forget()
 
@@ -71,6 +78,7 @@ class Recent:
         while len(self._early) > MOST_EARLY:
             self._early.popitem(last=False)
         self._ends[shard] = first + len(event_ids)
+        self._floors.setdefault(shard, first)
 
     def end(self, shard: int) -> int | None:
         """The position behind the last one that this process gave, if it gave any: others may have given more since."""
@@ -87,14 +95,48 @@ class Recent:
             found.append(event)
         return found
 
+    def let_go(self, shard: int) -> None:
+        """What all who read this shard have behind them."""
+        floor = self._floors.get(shard)
+        low = min((reader.starts[shard] for reader in self._readers if shard in reader.starts), default=None)
+        if floor is None or low is None or low <= floor:
+            return
+        self._floors[shard] = low
+        for position in range(floor, low):
+            if (event := self._placed.pop((shard, position), None)) is not None:
+                self._bytes -= len(event.value) + OVERHEAD
+
     def forget(self) -> None:
         """Everything: the server has crashed, and may have lost what it said that it has committed."""
         self._placed.clear()
         self._unplaced.clear()
         self._early.clear()
         self._ends.clear()
+        self._floors.clear()
         self._bytes = 0
 
     def _forget_one(self) -> None:
         _, event = (self._placed or self._unplaced).popitem(last=False)
         self._bytes -= len(event.value) + OVERHEAD
+
+
+class Reader:
+    """One of those who read: how far it is says what may go."""
+
+    def __init__(self, recent: Recent) -> None:
+        self._recent = recent
+        self.starts: dict[int, int] = {}
+        """By shard, where it read last: what is before it has been read."""
+        self.end: Final = recent.end
+        self.forget: Final = recent.forget
+
+    def read(self, shard: int, start: int, most: int) -> list[Encoded]:
+        """As `Recent.read`, and what everybody has read is let go."""
+        self.starts[shard] = start
+        self._recent.let_go(shard)
+        return self._recent.read(shard, start, most)
+
+    def leave(self, shard: int) -> None:
+        """It does not read this shard any more."""
+        self.starts.pop(shard, None)
+        self._recent.let_go(shard)

@@ -17,7 +17,7 @@ from shared.log.postgres import groups
 from shared.log.postgres.groups import Membership
 from shared.log.postgres.pace import Pace
 from shared.log.postgres.reading import Row, read
-from shared.log.postgres.recent import Recent
+from shared.log.postgres.recent import Reader
 
 _COMMITTED: Final = """
 SELECT shard, position FROM log.cursor WHERE consumer_group = $1 AND owner = $2 AND shard = ANY ($3)
@@ -67,7 +67,7 @@ class PostgresSubscription(Subscription):
     """Fetches ahead of what is committed; every commit is fenced by owner and epoch."""
 
     def __init__(
-        self, database: Database, membership: Membership, *, pace: Pace, wake: asyncio.Event, recent: Recent
+        self, database: Database, membership: Membership, *, pace: Pace, wake: asyncio.Event, recent: Reader
     ) -> None:
         self._database = database
         self._me = membership
@@ -109,6 +109,7 @@ class PostgresSubscription(Subscription):
                 if is_new:
                     # We begin, or were taken for dead, or the server has crashed: nothing that was read before holds.
                     self._shards.clear()
+                    self._recent.starts.clear()
                     self._recent.forget()
                 cursors = await groups.load(tx, self._me)
                 await groups.create(tx, self._me, cursors)
@@ -130,6 +131,7 @@ class PostgresSubscription(Subscription):
             state.is_leaving = shard in plan.release
             if shard in gone or owned.get(shard) != state.epoch:
                 del self._shards[shard]
+                self._recent.leave(shard)
         for shard, (epoch, position) in taken.items():
             topic, partition = plan.topics[shard]
             self._shards[shard] = Shard(topic, partition, epoch, position, position)

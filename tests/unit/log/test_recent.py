@@ -14,7 +14,8 @@ ONE, TWO, THREE = (encoded("k", name) for name in ("one", "two", "three"))
 
 @pytest.fixture
 def recent() -> Iterator[Recent]:
-    with Recent().reading() as recent:
+    recent = Recent()
+    with recent.reading():
         yield recent
 
 
@@ -48,7 +49,8 @@ def test_a_place_that_comes_before_its_commit_is_heard_of_waits_for_it(recent: R
 
 
 def test_the_oldest_are_forgotten_first() -> None:
-    with Recent(most_bytes=len(TWO.value) + len(THREE.value) + 2 * OVERHEAD).reading() as recent:
+    recent = Recent(most_bytes=len(TWO.value) + len(THREE.value) + 2 * OVERHEAD)
+    with recent.reading():
         recent.add(appended(_1=ONE, _2=TWO))
         recent.place(1, 0, [1, 2])
         recent.add(appended(_3=THREE))
@@ -58,7 +60,8 @@ def test_the_oldest_are_forgotten_first() -> None:
 
 
 def test_events_that_are_never_placed_are_forgotten_too() -> None:
-    with Recent(most_bytes=len(TWO.value) + OVERHEAD).reading() as recent:
+    recent = Recent(most_bytes=len(TWO.value) + OVERHEAD)
+    with recent.reading():
         recent.add(appended(_1=ONE))
         recent.add(appended(_2=TWO))
         recent.place(1, 0, [1, 2])
@@ -92,3 +95,41 @@ def test_nothing_is_kept_that_nobody_reads() -> None:
         assert recent.read(1, 1, 10) == [TWO]
     with recent.reading():
         assert (recent.read(1, 1, 10), recent.end(1)) == ([], None)
+
+
+def test_what_all_have_read_is_let_go() -> None:
+    recent = Recent()
+    with recent.reading() as quick, recent.reading() as slow:
+        recent.add(appended(_1=ONE, _2=TWO, _3=THREE))
+        recent.place(1, 0, [1, 2, 3])
+        assert slow.read(1, 0, 1) == [ONE]
+        assert quick.read(1, 0, 3) == [ONE, TWO, THREE]
+        assert quick.read(1, 3, 3) == []
+        assert recent.read(1, 0, 3) == [ONE, TWO, THREE]
+        assert slow.read(1, 1, 1) == [TWO]
+        assert recent.read(1, 0, 3) == []
+        assert recent.read(1, 1, 3) == [TWO, THREE]
+        assert slow.read(1, 3, 1) == []
+        assert recent._bytes == 0
+
+
+def test_who_has_left_a_shard_holds_up_nobody() -> None:
+    recent = Recent()
+    with recent.reading() as staying, recent.reading() as leaving:
+        recent.add(appended(_1=ONE, _2=TWO))
+        recent.place(1, 0, [1, 2])
+        leaving.read(1, 0, 1)
+        staying.read(1, 2, 1)
+        assert recent.read(1, 0, 2) == [ONE, TWO]
+        leaving.leave(1)
+        assert recent.read(1, 0, 2) == recent.read(1, 1, 1) == []
+        assert recent._bytes == 0
+
+
+def test_who_reads_again_what_was_let_go_asks_the_database() -> None:
+    recent = Recent()
+    with recent.reading() as reader:
+        recent.add(appended(_1=ONE, _2=TWO))
+        recent.place(1, 0, [1, 2])
+        reader.read(1, 2, 1)
+        assert (reader.read(1, 0, 2), reader.end(1)) == ([], 2)
