@@ -17,7 +17,7 @@ from shared.db.pool import Database
 from shared.db.transaction import Batch
 from shared.errors import Retryable, Unavailable
 from shared.ids import Ids
-from shared.log.background import woken
+from shared.log.background import running, woken
 
 _BUSY_SECONDS = 1
 _AWAY_SECONDS = 5
@@ -77,9 +77,8 @@ class Intake:
         """The writers. Whatever ends them, nobody waits for ever."""
         self._is_running = True
         try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(WRITERS):
-                    group.create_task(self._write())
+            async with running(*[self._write] * WRITERS):
+                await asyncio.get_running_loop().create_future()
         finally:
             self._is_running = False
             _fail(self._queue, Retryable("the intake has stopped"))
