@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 import math
+from collections import Counter
 
 import pytest
 
@@ -42,11 +43,14 @@ def test_every_request_is_signed_for_its_own_body_and_holds_all_of_it():
     assert Facebook().verify(request, ACCOUNT, now=None)
 
 
-def test_each_message_has_its_own_id_and_a_customer_writes_five():
+def test_each_message_has_its_own_id_and_of_each_thousand_customers_two_hundred_are_new():
     items = [Facebook().parse(bodies.one_message(number)).items[0] for number in range(10_000)]
     assert [item.external_id for item in items[:2]] == ["m_000000000000", "m_000000000001"]
     assert len({item.external_id for item in items}) == 10_000
-    assert len({item.author.external_id for item in items}) == 2_000
+    writers = [item.author.external_id for item in items]
+    assert set(Counter(writers).values()) == {1, 2, 3, 4, 5}
+    for known in range(1_000, 10_000, 1_000):
+        assert len(set(writers[known : known + 1_000]) - set(writers[:known])) == 200
 
 
 def test_large_deliveries_are_distinct_have_two_kilobytes_and_three_messages_that_all_decoders_read():
