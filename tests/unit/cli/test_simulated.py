@@ -3,11 +3,12 @@
 import itertools
 import json
 from dataclasses import replace
-from typing import Final, get_args
+from typing import Any, Final, get_args
 from urllib.parse import urlsplit
 
 import pytest
 
+from services.cli.demo.networks.facebook import Facebook
 from services.cli.demo.networks.simulated import Opening, Simulated
 from services.cli.demo.tour import accounts
 from shared.clock import SystemClock
@@ -131,3 +132,20 @@ def test_what_is_done_to_an_item_is_taken_and_told_as_the_adapter_reads_it(simul
         assert isinstance(network.interpret_moderation(response, order), Sent)
         told = [one for payload in simulated.tells(done) for one in network.parse(simulated.encode(payload)).items]
         assert {(one.external_id, one.verb) for one in told} <= {(item, VERBS.get(operation))}
+
+
+@pytest.mark.parametrize("said", [[], [{"type": "http.request", "body": b'{"mess', "more_body": True}]])
+async def test_half_a_request_is_not_taken(said: list[dict[str, Any]]) -> None:
+    page = Facebook()
+    events = iter([*said, {"type": "http.disconnect"}])
+    answered: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return next(events)
+
+    async def send(event: Any) -> None:
+        answered.append(event)
+
+    scope = {"type": "http", "method": "POST", "path": "/1_2/comments", "query_string": b""}
+    await page(scope, receive, send)
+    assert (page.received, answered) == ([], [])

@@ -189,6 +189,9 @@ class Simulated(abc.ABC):
         body = b""
         while True:
             event = await receive()
+            if event["type"] == "http.disconnect":
+                # Whoever was asking died before all of it was said: no network takes half a request.
+                return
             body += event.get("body", b"")
             if not event.get("more_body"):
                 break
