@@ -4,7 +4,6 @@ import asyncio
 import contextvars
 import random
 import re
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,7 +12,7 @@ import asyncpg
 from shared.db import pool as product
 from shared.db.transaction import SCAN_ROLE
 from tests.simulation.loop import EPOCH, VirtualLoop
-from tests.simulation.statements import Chance, Real, Statement
+from tests.simulation.statements import Chance, Real, Statement, asked
 from tests.simulation.wire import Loop, Work, closed, done, wire_of
 
 if TYPE_CHECKING:
@@ -212,7 +211,7 @@ class Postgres:
         method, (sql, *rest) = statement.method, statement.arguments
         if not _ROLLBACK.match(sql):
             self._keep_time(real.connection)
-        statement.work = Work(real.connection, _asked(real.connection, method, sql, rest))
+        statement.work = Work(real.connection, asked(real.connection, method, sql, rest))
         if self._finished(statement):
             may_hold = real.connection.is_in_transaction() and not statement.work.error and "SAVEPOINT" not in sql
             self._has_let_go = self._has_let_go or not may_hold
@@ -348,18 +347,3 @@ class Postgres:
         )
         wire_of(connection).by_hand()
         return connection
-
-
-async def _asked(
-    connection: "asyncpg.Connection[asyncpg.Record]", method: str, sql: str, arguments: Sequence[Any]
-) -> Any:
-    if method != "fetchrow_and_end":
-        return await getattr(connection, method)(sql, *arguments)
-    # The server does both, whatever becomes of who asked.
-    try:
-        row = await connection.fetchrow(sql, *arguments)
-    except asyncpg.PostgresError:
-        await connection.execute("ROLLBACK")
-        raise
-    await connection.execute("COMMIT")
-    return row

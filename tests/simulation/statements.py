@@ -1,7 +1,7 @@
 """Statements on their way to the server, and what a seed may do to them."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -57,3 +57,19 @@ class Real:
     def is_in_transaction(self) -> bool:
         """Whether one has begun, be it that the server does not know so yet."""
         return bool(wire_of(self.connection).ahead) or self.connection.is_in_transaction()
+
+
+async def asked(
+    connection: "asyncpg.Connection[asyncpg.Record]", method: str, sql: str, arguments: Sequence[Any]
+) -> Any:
+    """Asks a connection as asyncpg's or the product's session would."""
+    if method != "fetchrow_and_end":
+        return await getattr(connection, method)(sql, *arguments)
+    # The server does both, whatever becomes of who asked.
+    try:
+        row = await connection.fetchrow(sql, *arguments)
+    except asyncpg.PostgresError:
+        await connection.execute("ROLLBACK")
+        raise
+    await connection.execute("COMMIT")
+    return row

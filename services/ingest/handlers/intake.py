@@ -149,9 +149,11 @@ class Intake:
             notify(networks)
 
     async def _store(self, arrivals: Sequence[Arrival], before: asyncio.Future[None] | None) -> None:
+        # Before anything is waited for: the inbox is read in the order of its ids.
+        ids = [self._ids.new("inb") for _ in arrivals]
         workspaces = Batch(frozenset(arrival.workspace_id for arrival in arrivals))
         async with self._database.transaction(workspaces, schema=NAME) as tx:
-            store.store(tx, arrivals, [self._ids.new("inb") for _ in arrivals])
+            store.store(tx, arrivals, ids)
             if before is not None and not before.done():
                 await tx.flush()
                 # Seen in the order in which they came: not before those before them.

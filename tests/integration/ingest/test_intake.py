@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -11,7 +13,7 @@ from services.ingest.handlers.intake import MANY, Intake
 from services.ingest.settings import IngestSettings
 from services.ingest.store import intake as store
 from shared.db.pool import Database
-from shared.db.transaction import Batch, Owner
+from shared.db.transaction import Batch, Owner, Transaction
 from shared.errors import Unavailable
 from shared.log.background import running
 from tests.support.waiting import answer, eventually
@@ -29,20 +31,23 @@ def arrival(key: str) -> Arrival:
     )
 
 
+REST = [f"n{number:02}" for number in range(MANY)]
+
+
 class Desk:
     """An intake, and what it said of each delivery, in that order."""
 
     def __init__(self, database: Database) -> None:
         self.intake = Intake(database, database.ids, IngestSettings.load())
         self.said: list[tuple[str, Unavailable | None]] = []
-        self._database = database
+        self.database = database
 
     def keep(self, *keys: str) -> None:
         for key in keys:
             self.intake.keep(arrival(key), lambda error, key=key: self.said.append((key, error)))
 
     async def rows(self, sql: str) -> list[str]:
-        async with self._database.transaction(Owner()) as tx:
+        async with self.database.transaction(Owner()) as tx:
             return [row[0] for row in await tx.fetch(sql)]
 
     async def stored(self) -> list[str]:
@@ -51,12 +56,27 @@ class Desk:
     @asynccontextmanager
     async def first_held_up(self) -> AsyncIterator[None]:
         """While somebody else is about to store the first delivery, and then does not."""
-        async with self._database.transaction(Batch(frozenset({"w1"})), schema="ingest") as tx:
+        async with self.database.transaction(Batch(frozenset({"w1"})), schema="ingest") as tx:
             store.store(tx, [arrival("first")], ["inb_other"])
             await tx.flush()
+            self.keep("first")
+            await answer(lambda: self.rows(_BLOCKED))
             yield
             await tx.rollback()
             tx.begin()
+
+    @asynccontextmanager
+    async def both_flying(self) -> AsyncIterator[None]:
+        """While the first delivery is held up, and as many as a second batch needs are on their way behind it."""
+
+        async def two() -> bool:
+            # The other one's, and the second batch's.
+            return len(await self.rows(_UNDER_WAY)) == 2
+
+        async with self.first_held_up():
+            self.keep(*REST)
+            await answer(two)
+            yield
 
 
 @pytest.fixture
@@ -67,16 +87,8 @@ async def desk(database: Database) -> AsyncIterator[Desk]:
         yield desk
 
 
-REST = [f"n{number:02}" for number in range(MANY)]
-
-
 async def test_a_second_batch_is_on_its_way_and_does_not_overtake_the_first(desk: Desk) -> None:
-    async with desk.first_held_up():
-        desk.keep("first")
-        await answer(lambda: desk.rows(_BLOCKED))
-        desk.keep(*REST)
-        # The other one's, and the second batch's.
-        await answer(lambda: _two(desk))
+    async with desk.both_flying():
         assert (desk.said, await desk.stored()) == ([], [])
     await eventually(lambda: len(desk.said) == 1 + MANY)
     assert desk.said == [(key, None) for key in ("first", *REST)]
@@ -84,11 +96,7 @@ async def test_a_second_batch_is_on_its_way_and_does_not_overtake_the_first(desk
 
 
 async def test_what_becomes_of_the_first_batch_does_not_touch_the_second(desk: Desk) -> None:
-    async with desk.first_held_up():
-        desk.keep("first")
-        await answer(lambda: desk.rows(_BLOCKED))
-        desk.keep(*REST)
-        await answer(lambda: _two(desk))
+    async with desk.both_flying():
         await desk.rows(f"SELECT pg_terminate_backend(pid) FROM ({_BLOCKED}) blocked")
         await eventually(lambda: len(desk.said) == 1 + MANY)
     (key, error), *others = desk.said
@@ -100,8 +108,6 @@ async def test_what_becomes_of_the_first_batch_does_not_touch_the_second(desk: D
 
 async def test_a_few_wait_for_the_batch_that_is_on_its_way(desk: Desk) -> None:
     async with desk.first_held_up():
-        desk.keep("first")
-        await answer(lambda: desk.rows(_BLOCKED))
         desk.keep(*REST[1:])
         await asyncio.sleep(0.05)
         assert len(await desk.rows(_UNDER_WAY)) == 1
@@ -111,8 +117,6 @@ async def test_a_few_wait_for_the_batch_that_is_on_its_way(desk: Desk) -> None:
 
 async def test_the_same_delivery_waits_for_the_one_that_is_on_its_way(desk: Desk) -> None:
     async with desk.first_held_up():
-        desk.keep("first")
-        await answer(lambda: desk.rows(_BLOCKED))
         desk.keep("first", *REST)
         await asyncio.sleep(0.05)
         assert len(await desk.rows(_UNDER_WAY)) == 1
@@ -121,5 +125,24 @@ async def test_the_same_delivery_waits_for_the_one_that_is_on_its_way(desk: Desk
     assert await desk.stored() == ["first", *REST]
 
 
-async def _two(desk: Desk) -> bool:
-    return len(await desk.rows(_UNDER_WAY)) == 2
+async def test_ids_tell_the_order_also_where_the_first_batch_waits_for_a_connection(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = asyncio.Event()
+    begun: list[asyncio.Event] = [free]
+
+    @asynccontextmanager
+    async def transaction(*scope: Any, **how: Any) -> AsyncIterator[Transaction]:
+        if begun:
+            await begun.pop().wait()
+        async with Database.transaction(desk.database, *scope, **how) as tx:
+            yield tx
+
+    monkeypatch.setattr(desk.intake, "_database", SimpleNamespace(transaction=transaction))
+    desk.keep("first")
+    await eventually(lambda: not begun)
+    desk.keep(*REST)
+    await answer(lambda: desk.rows(_UNDER_WAY))
+    free.set()
+    await eventually(lambda: len(desk.said) == 1 + MANY)
+    assert await desk.stored() == ["first", *REST]
