@@ -1,5 +1,6 @@
 """A database that dies under a Baton which lives on, and how long it takes until messages move again."""
 
+import asyncio
 import os
 import secrets
 import signal
@@ -92,18 +93,29 @@ class FullDisk(ForeignOutage):
         """What is acknowledged until nothing is any more counts."""
         self.disk.fill()
         await until(self._refused, every=0)
-        with suppress(OSError, asyncpg.PostgresError):
+        await self._end()
+
+    async def revive(self) -> None:
+        """There is room again once the test has seen enough."""
+        async with running(self.server.keep_running):
+            async with running(self._stay_full):
+                await self.meanwhile()
+            self.disk.free()
+            await Outage.revive(self)
+
+    async def _stay_full(self) -> None:
+        """Postgres exits, or begins again and again, or comes back on the room of old segments, which is taken as well."""
+        while True:
+            self.disk.fill()
+            await self._end()
+            await asyncio.sleep(0.02)
+
+    async def _end(self) -> None:
+        """Writes to the write-ahead log until the server gives up."""
+        with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
             connection = await asyncpg.connect(self.dsn, timeout=5)
             while True:
                 await connection.execute("SELECT pg_logical_emit_message(false, 'test', repeat('x', 1000000))")
-
-    async def revive(self) -> None:
-        """It does not start until there is room."""
-        await self.server.exited()
-        async with running(self.server.keep_running):
-            await self.meanwhile()
-            self.disk.free()
-            await Outage.revive(self)
 
     async def _refused(self) -> bool:
         author, item = unique(), f"{self.page.post}_{unique()}"

@@ -23,8 +23,8 @@ class Disk:
         self._ballast = place / "ballast"
 
     def fill(self) -> None:
-        """Not a byte is left for anybody, root included."""
-        with self._ballast.open("wb", buffering=0) as ballast:
+        """Not a byte is left for anybody, root included; again, where somebody has found some."""
+        with self._ballast.open("ab", buffering=0) as ballast:
             for size in (len(CHUNK), 4096, 1):
                 try:
                     while ballast.write(CHUNK[:size]):

@@ -67,8 +67,9 @@ async def test_while_the_database_is_away_nothing_is_acknowledged_and_then_nothi
     system: System, server: EmbeddedPostgres
 ):
     async with connected(system) as http, connected_page(Api(http, system.admin)) as page:
-        outage = ForeignOutage(system=system, dsn=server.dsn, server=server, meanwhile=looking_at(page))
-        await played(outage, page, Round())
+        story = Round()
+        outage = ForeignOutage(system=system, dsn=server.dsn, server=server, meanwhile=looking_at(page, story))
+        await played(outage, page, story)
 
 
 async def test_while_the_disk_is_full_nothing_is_acknowledged_and_then_nothing_is_missing(
@@ -77,7 +78,8 @@ async def test_while_the_disk_is_full_nothing_is_acknowledged_and_then_nothing_i
     if small_disk is None:
         pytest.skip(f"{WITHOUT}: {disk.missing()}")
     async with connected(system) as http, connected_page(Api(http, system.admin)) as page:
-        story, looks = Round(), looking_at(page)
+        story = Round()
+        looks = looking_at(page, story)
         outage = FullDisk(
             system=system, dsn=server.dsn, server=server, disk=small_disk, page=page, story=story, meanwhile=looks
         )
@@ -97,7 +99,7 @@ async def played(outage: Outage, page: Page, story: Round) -> None:
     assert system.process.poll() is None
 
 
-def looking_at(page: Page) -> Callable[[], Awaitable[None]]:
+def looking_at(page: Page, story: Round) -> Callable[[], Awaitable[None]]:
     """What everybody hears while the database is away."""
     http = page.admin.http
 
@@ -106,15 +108,23 @@ def looking_at(page: Page) -> Callable[[], Awaitable[None]]:
         assert ready.status_code in {200, 503}, ready.text
         return ready.status_code == 503 and "database" in ready.json()["waiting_for"]
 
+    async def all_refused() -> bool:
+        author, item = unique(), f"{page.post}_{unique()}"
+        answers = [
+            await deliver(http, page, page.comment(author, "Anyone there?", item=item)),
+            await http.get("/v1/tickets", headers=page.admin.headers()),
+            await page.admin.post("/v1/agents", {"name": f"Nobody {item}"}),
+        ]
+        if answers[0].status_code == 200:
+            # A database on a full disk may come back for a moment.
+            story.items[item] = author
+        refused = [answer for answer in answers if answer.status_code == 503]
+        assert all(int(answer.headers["retry-after"]) >= 1 for answer in refused)
+        return len(refused) == len(answers)
+
     async def look() -> None:
         await until(not_ready)
-        refused = [
-            await deliver(http, page, page.comment(unique(), "Anyone there?")),
-            await http.get("/v1/tickets", headers=page.admin.headers()),
-            await page.admin.post("/v1/agents", {"name": "Nobody"}),
-        ]
-        assert [answer.status_code for answer in refused] == [503] * 3
-        assert all(int(answer.headers["retry-after"]) >= 1 for answer in refused)
+        await until(all_refused)
         assert (await http.get("/livez")).status_code == 200
 
     return look
