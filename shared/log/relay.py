@@ -164,11 +164,11 @@ class Relay:
     async def _turn(self, group: asyncio.TaskGroup) -> None:
         # Cleared before looking: what is appended or acknowledged meanwhile wakes us again.
         self._appended.clear()
-        if not await self.step(group):
-            await woken(self._appended, within=self._pace.poll)
+        await self.step(group)
+        await woken(self._appended, within=self._pace.poll)
 
-    async def step(self, group: asyncio.TaskGroup) -> bool:
-        """Deletes what was acknowledged, reads what is next and starts sending it; says whether it started any."""
+    async def step(self, group: asyncio.TaskGroup) -> None:
+        """Deletes what was acknowledged, reads what is next and starts sending it."""
         # Taken together: a shard that finishes while we look is looked at in the next step, after its delete.
         done, busy = list(self._acknowledged), list(self._sending)
         if self._surplus and not busy:
@@ -185,11 +185,10 @@ class Relay:
         if done:
             failpoints.hit("relay.deleted")
         if not pieces or self._database.clock.elapsed() > self._deadline:
-            return False
+            return
         failpoints.hit("relay.before_send")
         for shard, piece in pieces.items():
             self._sending[shard] = group.create_task(self._send(shard, piece))
-        return True
 
     async def _give(self) -> None:
         async with self._database.transaction(Scan()) as tx:
@@ -209,7 +208,9 @@ class Relay:
             await asyncio.sleep(_AGAIN.delay(failures).total_seconds())
         finally:
             del self._sending[shard]
-            self._appended.set()
+            # With the last one: the next step looks at all of them at once, and what is appended wakes it as well.
+            if not self._sending:
+                self._appended.set()
 
 
 def _places(events: Sequence[Outgoing]) -> tuple[list[int], list[int]]:
