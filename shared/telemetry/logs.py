@@ -31,7 +31,7 @@ _SECRETS_IN_TEXT: Final = re.compile(
   | (?P<kind> \b (?:whsec|whsk|baton_[a-z]{1,20}) _ ) [\w+/=-]{16,}
     """
 )
-_NOISY: Final = ("httpx", "httpcore", "aiohttp.access", "uvicorn.access", "asyncio", "alembic")
+_NOISY: Final = ("httpx", "httpcore", "uvicorn.access", "asyncio", "alembic")
 _DEEPEST: Final = 6
 
 

@@ -26,7 +26,6 @@ _MOST: Final = 128 * 1024
 """Bytes of one request: arguments and environment."""
 
 _LAZY: Final = (
-    "aiohttp.client",
     "alembic.command",
     "alembic.runtime.migration",
     "anyio._backends._asyncio",

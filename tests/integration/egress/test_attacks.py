@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-import socket
 import ssl
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address
@@ -10,9 +9,10 @@ from ipaddress import IPv4Address, IPv6Address
 import pytest
 
 from shared.egress import AddressPolicy, Egress, EgressRefused, NotSent
-from shared.egress.over_aiohttp import vetting_sockets
+from shared.egress.connection import Connection
+from shared.egress.dialling import Dialler
 from shared.egress.over_httpx import VettedBackend
-from shared.egress.policy import Address
+from shared.egress.policy import Address, Target
 from shared.egress.resolving import Gate
 from tests.integration.egress.conftest import Call
 from tests.support.peers import serving
@@ -160,10 +160,15 @@ async def test_one_forbidden_address_among_good_ones_is_enough(call: Call, addre
 
 @pytest.mark.parametrize("address", [*FORBIDDEN_ADDRESSES, "fe80::1%eth0", "2606::1%1", "not-an-address", "1.2.3"])
 async def test_each_transport_refuses_by_itself(address: str) -> None:
-    with pytest.raises(EgressRefused):
-        vetting_sockets(PUBLIC)((socket.AF_INET, socket.SOCK_STREAM, 0, "", (address, 443)))
+    gate, loop = Gate(PUBLIC, _unresolvable), asyncio.get_running_loop()
     with pytest.raises((EgressRefused, NotSent)):
-        await VettedBackend(Gate(PUBLIC, _unresolvable)).connect_tcp(address, 443)
+        await Dialler(gate, NO_AUTHORITIES, loop).dial(Target("https", address, 443), _no_connection, deadline=0)
+    with pytest.raises((EgressRefused, NotSent)):
+        await VettedBackend(gate).connect_tcp(address, 443)
+
+
+def _no_connection() -> Connection:
+    pytest.fail("a connection was opened")
 
 
 async def _unresolvable(_name: str) -> Sequence[str]:
@@ -224,7 +229,7 @@ async def test_a_name_that_moves_inwards_is_refused_at_the_next_connection(call:
 
 
 async def test_addresses_in_urls_are_vetted_where_the_socket_is_opened(call: Call) -> None:
-    """aiohttp asks no resolver about them, so the resolver cannot be what protects us."""
+    """Nobody asks a resolver about them, so the resolver cannot be what protects us."""
 
     class _NothingIsPublic(AddressPolicy):
         def vet(self, addresses: object) -> list[str]:
