@@ -3,6 +3,7 @@
 import asyncio
 from typing import Final, Self
 
+from shared.egress.answer import Broken
 from shared.egress.connection import Connection
 from shared.egress.dialling import Dialler
 from shared.egress.outcome import Attempt, Response
@@ -86,13 +87,15 @@ class Pool:
         return None
 
     async def _dial(self, target: Target, deadline: float) -> Connection:
+        if self._is_closed:
+            raise Broken("the way out is closed")
         if self._busy + len(self._idle) > self._most:
             self._drop(next(iter(self._idle)))
         async with asyncio.timeout_at(deadline):
             return await self._dialler.dial(target, self._new, deadline=deadline)
 
     def _new(self) -> Connection:
-        return Connection(self._loop, opened=self._open.add, lost=self._lost)
+        return Connection(self._loop, opened=self._opened, lost=self._lost)
 
     def _give_back(self, connection: Connection, target: Target) -> None:
         if self._is_closed or not connection.is_free():
@@ -110,6 +113,11 @@ class Pool:
         if not kept:
             del self._kept[target]
         connection.abort()
+
+    def _opened(self, connection: Connection) -> None:
+        self._open.add(connection)
+        if self._is_closed:
+            connection.abort()
 
     def _lost(self, connection: Connection) -> None:
         if connection in self._idle:

@@ -1,20 +1,26 @@
 """Connections that are kept carry one request after another, and no answer ever reaches whoever did not ask for it."""
 
 import asyncio
+import contextlib
 import os
 import socket
+import ssl
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from shared.egress import AddressPolicy, Egress, NotSent, OutcomeUnknown, Response, pool
-from tests.support.peers import OK, Peer, authority, never_accepting, serving, unused_port
+from shared.egress import AddressPolicy, Egress, NotSent, OutcomeUnknown, Response, dialling, pool
+from tests.support.peers import OK, Peer, authority, serving, unused_port
 from tests.support.waiting import eventually
 
 LOCAL = AddressPolicy(allow_private=True)
 NAME = "hooks.example.test"
 HEAD = b"HTTP/1.1 200 OK\r\n"
+NO_AUTHORITIES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""Loading the real ones takes longer than a test."""
 
 
 async def _loopback(_name: str) -> list[str]:
@@ -70,7 +76,7 @@ async def test_the_last_one_used_is_used_first() -> None:
             await peer.send(OK)
         await peer.gone()
 
-    async with serving(together) as server, Egress(LOCAL) as egress:
+    async with serving(together) as server, Egress(LOCAL, tls=NO_AUTHORITIES) as egress:
         async with asyncio.TaskGroup() as group:
             first, second = (group.create_task(_deliver(egress, server.port)) for _ in range(2))
         assert first.result() == second.result()
@@ -111,7 +117,7 @@ async def test_what_is_idle_for_too_long_is_closed(monkeypatch: pytest.MonkeyPat
         await peer.gone()
         left.set()
 
-    async with serving(behave) as server, Egress(LOCAL) as egress:
+    async with serving(behave) as server, Egress(LOCAL, tls=NO_AUTHORITIES) as egress:
         await _deliver(egress, server.port)
         await left.wait()
 
@@ -127,7 +133,7 @@ async def test_closing_closes_what_is_idle_and_ends_what_is_in_use() -> None:
         left += 1
 
     async with serving(behave) as server:
-        async with Egress(LOCAL) as egress:
+        async with Egress(LOCAL, tls=NO_AUTHORITIES) as egress:
             await _deliver(egress, server.port)
             async with asyncio.TaskGroup() as group:
                 silent = group.create_task(_unknown(egress, server.port))
@@ -156,7 +162,7 @@ async def test_what_nobody_asked_for_ends_an_idle_connection(more: bytes) -> Non
         await peer.gone()
 
     told = asyncio.Event()
-    async with serving(behave) as server, Egress(LOCAL) as egress:
+    async with serving(behave) as server, Egress(LOCAL, tls=NO_AUTHORITIES) as egress:
         await _deliver(egress, server.port)
         told.set()
         await eventually(lambda: not egress._pool._open)
@@ -166,7 +172,7 @@ async def test_what_nobody_asked_for_ends_an_idle_connection(more: bytes) -> Non
 
 
 async def test_a_connection_that_the_other_side_closes_while_it_is_idle_is_not_used_again() -> None:
-    async with serving(_closing_after(OK)) as server, Egress(LOCAL) as egress:
+    async with serving(_closing_after(OK)) as server, Egress(LOCAL, tls=NO_AUTHORITIES) as egress:
         for _ in range(3):
             assert (await _deliver(egress, server.port)).status == 200
 
@@ -180,7 +186,7 @@ async def test_a_second_answer_is_never_taken_for_the_next_request(second: bytes
             await peer.read_request()
             await peer.send(OK + second)
 
-    async with serving(splitting) as server, Egress(LOCAL) as egress:
+    async with serving(splitting) as server, Egress(LOCAL, tls=NO_AUTHORITIES) as egress:
         statuses = [(await _deliver(egress, server.port)).status for _ in range(5)]
 
     assert statuses == [200] * 5
@@ -197,7 +203,7 @@ async def test_what_has_arrived_and_is_not_read_yet_ends_a_connection_too(second
         await peer.send(OK)
         await peer.gone()
 
-    async with serving(behave) as server, Egress(LOCAL) as egress:
+    async with serving(behave) as server, Egress(LOCAL, tls=NO_AUTHORITIES) as egress:
         assert (await _deliver(egress, server.port)).status == 200
         # From here to the request the loop does not turn.
         sockets[0].send(second)
@@ -217,7 +223,7 @@ async def test_what_has_arrived_and_is_not_read_yet_ends_a_connection_too(second
     ],
 )
 async def test_a_last_or_a_cut_answer_ends_its_connection(answer: bytes) -> None:
-    async with serving(_answering(answer, answer)) as server, Egress(LOCAL) as egress:
+    async with serving(_answering(answer, answer)) as server, Egress(LOCAL, tls=NO_AUTHORITIES) as egress:
         for _ in range(2):
             assert (await _deliver(egress, server.port)).status == 200
 
@@ -232,7 +238,7 @@ async def test_an_answer_before_the_whole_request_was_sent_ends_the_connection()
         await over.wait()
 
     over = asyncio.Event()
-    async with serving(hasty) as server, Egress(LOCAL) as egress:
+    async with serving(hasty) as server, Egress(LOCAL, tls=NO_AUTHORITIES) as egress:
         for _ in range(2):
             assert (await _deliver(egress, server.port, body=b"x" * 9_000_000)).status == 200
         over.set()
@@ -245,19 +251,25 @@ async def test_whoever_gives_up_in_the_middle_ends_the_connection(gives_up: str)
     asked, left = asyncio.Event(), asyncio.Event()
 
     async def behave(peer: Peer) -> None:
-        await peer.read_request()
-        await peer.send(OK)
-        await peer.read_request()
-        await peer.send(HEAD + b"Content-Length: 10\r\n\r\nhalf")
-        asked.set()
-        await peer.gone()
-        left.set()
+        try:
+            await peer.read_request()
+            await peer.send(OK)
+            await peer.read_request()
+            await peer.send(HEAD + b"Content-Length: 10\r\n\r\nhalf")
+            asked.set()
+            await peer.gone()
+        finally:
+            left.set()
 
-    async with serving(behave) as server, Egress(LOCAL) as egress, asyncio.TaskGroup() as group:
+    async with (
+        serving(behave) as server,
+        Egress(LOCAL, tls=NO_AUTHORITIES) as egress,
+        asyncio.TaskGroup() as group,
+    ):
         await _deliver(egress, server.port)
         second = group.create_task(_second(egress, server.port, seconds=0.1 if gives_up == "timeout" else 20))
-        await asked.wait()
         if gives_up == "cancel":
+            await asked.wait()
             second.cancel()
         await left.wait()
 
@@ -267,6 +279,25 @@ async def test_whoever_gives_up_in_the_middle_ends_the_connection(gives_up: str)
 async def _second(egress: Egress, port: int, *, seconds: float) -> None:
     with pytest.raises((OutcomeUnknown, asyncio.CancelledError)):
         await _deliver(egress, port, seconds=seconds)
+
+
+async def test_a_handshake_that_is_given_up_leaves_no_connection_behind() -> None:
+    async def silent(peer: Peer) -> None:
+        connected.set()
+        await peer.gone()
+        left.set()
+
+    connected, left = asyncio.Event(), asyncio.Event()
+    async with (
+        serving(silent) as server,
+        Egress(LOCAL, tls=NO_AUTHORITIES) as egress,
+        asyncio.TaskGroup() as group,
+    ):
+        url = f"https://127.0.0.1:{server.port}/"
+        call = group.create_task(egress.deliver("POST", url, headers={}, timeout=timedelta(seconds=20)))
+        await connected.wait()
+        call.cancel()
+        await left.wait()
 
 
 # -- answers of every kind --------------------------------------------------------------------------------------------
@@ -281,7 +312,7 @@ async def _second(egress: Egress, port: int, *, seconds: float) -> None:
     ],
 )
 async def test_an_answer_with_an_end_of_its_own_keeps_the_connection(answer: bytes, body: bytes) -> None:
-    async with serving(_answering(answer, answer)) as server, Egress(LOCAL) as egress:
+    async with serving(_answering(answer, answer)) as server, Egress(LOCAL, tls=NO_AUTHORITIES) as egress:
         bodies = [(await _deliver(egress, server.port)).body for _ in range(2)]
 
     assert bodies == [body, body]
@@ -289,7 +320,7 @@ async def test_an_answer_with_an_end_of_its_own_keeps_the_connection(answer: byt
 
 
 async def test_a_body_without_a_length_ends_with_its_connection() -> None:
-    async with serving(_closing_after(HEAD + b"\r\nall of it")) as server, Egress(LOCAL) as egress:
+    async with serving(_closing_after(HEAD + b"\r\nall of it")) as server, Egress(LOCAL, tls=NO_AUTHORITIES) as egress:
         response = await _deliver(egress, server.port)
 
     assert (response.body, response.truncated) == (b"all of it", False)
@@ -309,7 +340,10 @@ async def test_over_tls_too_a_body_without_a_length_ends_with_its_connection(tmp
 
 
 async def test_the_head_of_an_answer_is_enough_for_head() -> None:
-    async with serving(_answering(HEAD + b"Content-Length: 5\r\n\r\n")) as server, Egress(LOCAL) as egress:
+    async with (
+        serving(_answering(HEAD + b"Content-Length: 5\r\n\r\n")) as server,
+        Egress(LOCAL, tls=NO_AUTHORITIES) as egress,
+    ):
         response = await _deliver(egress, server.port, method="HEAD", body=b"")
 
     assert response == Response(status=200, headers={"content-length": "5"})
@@ -333,16 +367,41 @@ async def test_the_head_of_an_answer_is_enough_for_head() -> None:
     ids=range(11),
 )
 async def test_whatever_is_no_whole_answer_is_unknown(answer: bytes, words: str) -> None:
-    async with serving(_closing_after(answer)) as server, Egress(LOCAL) as egress:
+    async with serving(_closing_after(answer)) as server, Egress(LOCAL, tls=NO_AUTHORITIES) as egress:
         with pytest.raises(OutcomeUnknown, match=words):
             await _deliver(egress, server.port)
+
+
+@settings(max_examples=30)
+@given(
+    pieces=st.lists(
+        st.sampled_from([HEAD, b"Content-Length: 5\r\n", b"\r\n", b"hello"]) | st.binary(max_size=30), max_size=6
+    )
+)
+def test_whatever_bytes_come_the_call_ends_as_promised(pieces: list[bytes]) -> None:
+    async def behave(peer: Peer) -> None:
+        await peer.read_request()
+        for piece in pieces:
+            await peer.send(piece)
+            await asyncio.sleep(0)
+
+    async def run() -> None:
+        async with serving(behave) as server, Egress(LOCAL, tls=NO_AUTHORITIES) as egress:
+            with contextlib.suppress(OutcomeUnknown):
+                assert isinstance(await _deliver(egress, server.port), Response)
+
+    asyncio.run(run())
 
 
 # -- how many, and where to -------------------------------------------------------------------------------------------
 
 
 async def test_who_waits_for_a_connection_gets_the_one_that_is_free_next() -> None:
-    async with serving() as server, Egress(LOCAL, connections=2) as egress, asyncio.TaskGroup() as group:
+    async with (
+        serving() as server,
+        Egress(LOCAL, tls=NO_AUTHORITIES, connections=2) as egress,
+        asyncio.TaskGroup() as group,
+    ):
         calls = [group.create_task(_deliver(egress, server.port)) for _ in range(20)]
 
     assert [task.result().status for task in calls] == [200] * 20
@@ -350,7 +409,7 @@ async def test_who_waits_for_a_connection_gets_the_one_that_is_free_next() -> No
 
 
 async def test_an_idle_connection_makes_room_for_one_to_somebody_else() -> None:
-    async with serving() as one, serving() as other, Egress(LOCAL, connections=1) as egress:
+    async with serving() as one, serving() as other, Egress(LOCAL, tls=NO_AUTHORITIES, connections=1) as egress:
         for server in (one, other, one, other):
             assert (await _deliver(egress, server.port)).status == 200
             assert len(egress._pool._idle) == 1
@@ -368,7 +427,11 @@ async def test_who_finds_none_free_in_time_was_not_sent_and_takes_nobodys_place(
         await peer.send(OK)
 
     connected, over = asyncio.Event(), asyncio.Event()
-    async with serving(silent_once) as server, Egress(LOCAL, connections=1) as egress, asyncio.TaskGroup() as group:
+    async with (
+        serving(silent_once) as server,
+        Egress(LOCAL, tls=NO_AUTHORITIES, connections=1) as egress,
+        asyncio.TaskGroup() as group,
+    ):
         first = group.create_task(_deliver(egress, server.port))
         await connected.wait()
         patient = group.create_task(_deliver(egress, server.port))
@@ -380,34 +443,6 @@ async def test_who_finds_none_free_in_time_was_not_sent_and_takes_nobodys_place(
     assert server.connections == 1
 
 
-@pytest.mark.allow_hosts(["127.0.0.1", "127.0.0.2"])
-async def test_a_dead_address_takes_its_share_of_the_time_and_is_not_waited_for_twice() -> None:
-    async def two(_name: str) -> list[str]:
-        asked.append(_name)
-        return ["127.0.0.1", "127.0.0.2"]
-
-    asked: list[str] = []
-    with never_accepting() as port:
-        async with (
-            await asyncio.start_server(_answer_and_close, "127.0.0.2", port),
-            Egress(LOCAL, resolve=two) as egress,
-        ):
-            url = f"http://{NAME}:{port}/"
-            for seconds in (1.0, 20.0):
-                response = await egress.deliver("POST", url, headers={}, timeout=timedelta(seconds=seconds))
-                assert response.status == 200
-            addresses = egress._pool._dialler._names[NAME].addresses
-
-    assert addresses == ["127.0.0.2", "127.0.0.1"]
-    assert asked == [NAME]
-
-
-async def _answer_and_close(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await Peer(reader, writer).read_request()
-    writer.write(OK)
-    writer.close()
-
-
 async def test_a_name_is_asked_once_by_all_who_want_it_at_the_same_time() -> None:
     async def slow(name: str) -> list[str]:
         asked.append(name)
@@ -415,7 +450,7 @@ async def test_a_name_is_asked_once_by_all_who_want_it_at_the_same_time() -> Non
         return ["127.0.0.1"]
 
     asked: list[str] = []
-    async with serving() as server, Egress(LOCAL, resolve=slow) as egress:
+    async with serving() as server, Egress(LOCAL, tls=NO_AUTHORITIES, resolve=slow) as egress:
         url = f"http://{NAME}:{server.port}/"
         async with asyncio.TaskGroup() as group:
             for _ in range(10):
@@ -430,7 +465,7 @@ async def test_a_name_is_asked_for_again_once_it_is_forgotten() -> None:
         return ["127.0.0.1"]
 
     asked: list[str] = []
-    async with serving(_closing_after(OK)) as server, Egress(LOCAL, resolve=resolve) as egress:
+    async with serving(_closing_after(OK)) as server, Egress(LOCAL, tls=NO_AUTHORITIES, resolve=resolve) as egress:
         url = f"http://{NAME}:{server.port}/"
         for _ in range(2):
             await egress.deliver("POST", url, headers={}, timeout=timedelta(seconds=20))
@@ -441,10 +476,48 @@ async def test_a_name_is_asked_for_again_once_it_is_forgotten() -> None:
     assert asked == [NAME, NAME]
 
 
+async def test_names_that_lead_nowhere_are_not_remembered_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def nowhere(_name: str) -> list[str]:
+        return []
+
+    monkeypatch.setattr(dialling, "_MOST_NAMES", 3)
+    async with Egress(LOCAL, tls=NO_AUTHORITIES, resolve=nowhere) as egress:
+        for number in range(10):
+            with pytest.raises(NotSent, match="does not resolve"):
+                await egress.deliver("POST", f"http://{number}.{NAME}/", headers={}, timeout=timedelta(seconds=20))
+
+        assert len(egress._pool._dialler._names) <= 3
+
+
+async def test_who_still_waits_when_the_way_out_closes_was_not_sent() -> None:
+    async def silent(peer: Peer) -> None:
+        await peer.read_request()
+        connected.set()
+        await peer.gone()
+
+    async def waits() -> str:
+        with pytest.raises(NotSent) as caught:
+            await _deliver(egress, server.port)
+        return str(caught.value)
+
+    connected = asyncio.Event()
+    async with (
+        serving(silent) as server,
+        asyncio.TaskGroup() as group,
+        Egress(LOCAL, tls=NO_AUTHORITIES, connections=1) as egress,
+    ):
+        group.create_task(_unknown(egress, server.port))
+        await connected.wait()
+        waiting = group.create_task(waits())
+        await asyncio.sleep(0)
+
+    assert "closed" in waiting.result()
+
+
 async def test_nobody_at_any_address_was_not_sent() -> None:
     async def two(_name: str) -> list[str]:
         return ["::1", "127.0.0.1"]
 
-    async with Egress(LOCAL, resolve=two) as egress:
+    async with Egress(LOCAL, tls=NO_AUTHORITIES, resolve=two) as egress:
         with pytest.raises(NotSent, match="refused"):
             await egress.deliver("POST", f"http://{NAME}:{unused_port()}/", headers={}, timeout=timedelta(seconds=20))
