@@ -12,7 +12,7 @@ HEAD_LIMIT: Final = 64 * 1024
 _MOST_FIELDS: Final = 256
 _MOST_INTERIM: Final = 8
 _PER_BYTE: Final = 8
-"""Bytes that may come for one of a body: it could be a chunk of its own, with its length and four line ends."""
+"""Bytes that may come for each of a body: one that is a chunk of its own takes six."""
 
 _SWITCHING_PROTOCOLS: Final = 101
 _NOT_HTTP: Final = "the answer is not HTTP"

@@ -53,6 +53,28 @@ class Peer:
 Behaviour = Callable[[Peer], Awaitable[None]]
 
 
+def answering(*answers: bytes) -> Behaviour:
+    """Answers the requests of each connection with these, and then says no more."""
+
+    async def behave(peer: Peer) -> None:
+        for answer in answers:
+            await peer.read_request()
+            await peer.send(answer)
+        await peer.gone()
+
+    return behave
+
+
+def closing_after(answer: bytes) -> Behaviour:
+    """Answers one request of each connection, and closes it."""
+
+    async def behave(peer: Peer) -> None:
+        await peer.read_request()
+        await peer.send(answer)
+
+    return behave
+
+
 @dataclass
 class Server:
     """A listening server; `requests` is what its behaviour chose to record."""
