@@ -1,6 +1,7 @@
-"""The bare limit of pushing: aiohttp alone, so many requests in flight, each signed.
+"""What our pushing is compared with: clients alone, so many requests in flight, each signed.
 
-`python -m tests.load.pusher CORE PORT IN_FLIGHT SECONDS` prints how many per second.
+`python -m tests.load.pusher bare|aiohttp CORE PORT IN_FLIGHT SECONDS` pushes to a sink, which counts them, and prints how
+many seconds of its core that took.
 """
 
 import asyncio
@@ -9,44 +10,109 @@ import hashlib
 import hmac
 import sys
 import time
+from collections.abc import Iterator
+from typing import Any, Final
 
 import aiohttp
+import httptools
 import uvloop
 
 from tests.load import process
 
-BODY = b'{"type":"ticket.updated.v1","data":"' + b"x" * 960 + b'"}'
+BODY: Final = b'{"type":"ticket.updated.v1","data":"' + b"x" * 960 + b'"}'
+KEY: Final = b"key"
+
+_REQUEST: Final = (
+    "POST / HTTP/1.1\r\nhost: 127.0.0.1:%d\r\ncontent-type: application/json\r\nwebhook-id: evt_%d\r\n"
+    f"webhook-timestamp: 1795000000\r\nwebhook-signature: %s\r\ncontent-length: {len(BODY)}\r\n\r\n"
+)
+
+
+def sign(number: int) -> str:
+    """The value of the signature header."""
+    return "v1," + base64.b64encode(hmac.digest(KEY, b"evt_%d.1795000000.%b" % (number, BODY), hashlib.sha256)).decode()
+
+
+def numbers(seconds: float) -> Iterator[int]:
+    """One for each push until the time is over, whichever connection asks."""
+    until = time.perf_counter() + seconds
+    number = 0
+    while time.perf_counter() < until:
+        yield number
+        number += 1
+
+
+class Bare(asyncio.Protocol):
+    """A kept connection and a parser, and nothing else: the next request leaves when the last one is answered."""
+
+    def __init__(self, pushes: Iterator[int], port: int) -> None:
+        self._pushes = pushes
+        self._port = port
+        self._parser = httptools.HttpResponseParser(self)
+        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+        self._push()
+
+    def data_received(self, data: bytes) -> None:
+        self._parser.feed_data(data)
+
+    def on_message_complete(self) -> None:
+        if self._parser.get_status_code() == 200:
+            self._push()
+        else:
+            self._transport.abort()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if not self.over.done():
+            self.over.set_exception(error or ConnectionError("a push was not taken"))
+
+    def _push(self) -> None:
+        number = next(self._pushes, None)
+        if number is None:
+            self.over.set_result(None)
+            self._transport.close()
+        else:
+            self._transport.write((_REQUEST % (self._port, number, sign(number))).encode() + BODY)
+
+
+async def _bare(pushes: Iterator[int], port: int, in_flight: int) -> None:
+    loop = asyncio.get_running_loop()
+    made = [await loop.create_connection(lambda: Bare(pushes, port), "127.0.0.1", port) for _ in range(in_flight)]
+    for _, connection in made:
+        await connection.over
+
+
+async def _aiohttp(pushes: Iterator[int], port: int, in_flight: int) -> None:
+    url = f"http://127.0.0.1:{port}/"
+
+    async def push(session: aiohttp.ClientSession) -> None:
+        for number in pushes:
+            headers = {
+                "content-type": "application/json",
+                "webhook-id": f"evt_{number}",
+                "webhook-timestamp": "1795000000",
+                "webhook-signature": sign(number),
+            }
+            async with session.post(url, data=BODY, headers=headers, raise_for_status=True) as response:
+                await response.read()
+
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=in_flight)) as session,
+        asyncio.TaskGroup() as group,
+    ):
+        for _ in range(in_flight):
+            group.create_task(push(session))
 
 
 async def _main() -> None:
-    core, port, in_flight, seconds = sys.argv[1:]
+    kind, core, port, in_flight, seconds = sys.argv[1:]
     process.pin(int(core))
-    url = f"http://127.0.0.1:{port}/"
-    until = time.perf_counter() + float(seconds)
-    count = 0
-
-    async def push(session: aiohttp.ClientSession) -> None:
-        nonlocal count
-        while time.perf_counter() < until:
-            signed = f"evt_{count}.1795000000.".encode() + BODY
-            signature = base64.b64encode(hmac.digest(b"key", signed, hashlib.sha256)).decode()
-            headers = {
-                "content-type": "application/json",
-                "webhook-id": f"evt_{count}",
-                "webhook-timestamp": "1795000000",
-                "webhook-signature": f"v1,{signature}",
-            }
-            async with session.post(url, data=BODY, headers=headers) as response:
-                await response.read()
-            count += 1
-
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=int(in_flight))) as session:
-        started, used = time.perf_counter(), time.process_time()
-        async with asyncio.TaskGroup() as group:
-            for _ in range(int(in_flight)):
-                group.create_task(push(session))
-        took = time.perf_counter() - started
-    process.say({"count": count, "per_second": count / took, "used": time.process_time() - used})
+    client = {"bare": _bare, "aiohttp": _aiohttp}[kind]
+    before = time.process_time()
+    await client(numbers(float(seconds)), int(port), int(in_flight))
+    process.say({"used": time.process_time() - before})
 
 
 if __name__ == "__main__":

@@ -31,8 +31,8 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
     p99_ms: float
     hanging: int
     """Since the beginning."""
-    used: float
-    """Seconds of its core."""
+    busy: float
+    """Share of its core that the sink itself used: near 1 means that it was the limit."""
 
 
 class Endpoint(asyncio.Protocol):
@@ -83,7 +83,7 @@ class Sink:
 
     def tally(self) -> Tally:
         """And from the beginning."""
-        came = self._came
+        came, used = self._came, time.process_time() - self._used
         taken = sorted(
             at - datetime.fromisoformat(stamp[1].decode()).timestamp()
             for at, body in came
@@ -96,7 +96,7 @@ class Sink:
             p50_ms=percentile(taken, 0.50) * 1000,
             p99_ms=percentile(taken, 0.99) * 1000,
             hanging=self._hanging,
-            used=time.process_time() - self._used,
+            busy=used / length if length else 0.0,
         )
         self._reset()
         return found

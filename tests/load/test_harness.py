@@ -1,6 +1,8 @@
 """What the benchmark stands on measures what it says: requests, answers, scripts and verdicts."""
 
+import base64
 import hashlib
+import hmac
 import itertools
 import math
 from collections import Counter
@@ -11,7 +13,7 @@ from services.router.domain import compile as index
 from services.router.domain.rules import parse
 from shared.networks.facebook import Facebook
 from shared.networks.port import Account, WebhookRequest
-from tests.load import bodies, engines, lease, rulebook, system
+from tests.load import bodies, engines, lease, pusher, rulebook, system
 from tests.load.client import Connection
 from tests.load.report import Check, Part, percentile
 from tests.load.sink import Endpoint
@@ -25,9 +27,15 @@ class Wire:
 
     def __init__(self):
         self.written = []
+        self.is_closed = False
 
     def write(self, data):
         self.written.append(data)
+
+    def close(self):
+        self.is_closed = True
+
+    abort = close
 
 
 def read_back(request):
@@ -83,6 +91,37 @@ def test_the_sink_counts_every_webhook_once_and_leaves_the_dead_ones_without_an_
     for at in range(0, len(stream), size):
         endpoint.data_received(stream[at : at + size])
     assert (taken, len(hung), len(wire.written)) == ([b"abc"] * 3, 1, 3)
+
+
+@pytest.mark.parametrize("size", [1, 7, 50])
+async def test_a_bare_client_sends_the_next_signed_request_when_the_last_one_is_answered(size):
+    taken, wire = [], Wire()
+    client, endpoint = pusher.Bare(iter(range(3)), 80), Endpoint(taken.append, None)
+    client.connection_made(wire)
+    endpoint.connection_made(Wire())
+    for sent in range(1, 4):
+        assert (len(wire.written), client.over.done()) == (sent, False)
+        endpoint.data_received(wire.written[-1])
+        for at in range(0, len(OK), size):
+            client.data_received(OK[at : at + size])
+    assert (len(wire.written), client.over.done(), wire.is_closed) == (3, True, True)
+    assert taken == [pusher.BODY] * 3
+    for number, headers in enumerate(read_back(request).headers for request in wire.written):
+        signed = f"evt_{number}.{headers['webhook-timestamp']}.".encode() + pusher.BODY
+        digest = hmac.digest(pusher.KEY, signed, hashlib.sha256)
+        assert headers["webhook-id"] == f"evt_{number}"
+        assert headers["webhook-signature"] == "v1," + base64.b64encode(digest).decode().lower()
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n", b"HTTP/1.1 200 OK\r\n"])
+async def test_a_bare_client_that_is_refused_or_cut_off_says_so(answer):
+    client, wire = pusher.Bare(iter(range(3)), 80), Wire()
+    client.connection_made(wire)
+    client.data_received(answer)
+    client.connection_lost(None)
+    with pytest.raises(ConnectionError):
+        await client.over
+    assert len(wire.written) == 1
 
 
 def test_pgbench_gets_the_statement_itself_with_variables_for_its_parameters():
