@@ -61,6 +61,13 @@ def log_tables() -> sa.MetaData:
         column("id", sa.Text, primary_key=True),
     )
     sa.Table(
+        "life",
+        metadata,
+        column("id", sa.Text, primary_key=True),
+        prefixes=["UNLOGGED"],
+        comment="of the server: gone after a crash, which may have taken events and give their ids again",
+    )
+    sa.Table(
         "event",
         metadata,
         # No sequence cache: ids of one key must grow in the order in which its row lock was held.

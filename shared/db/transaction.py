@@ -32,9 +32,11 @@ _WORKSPACE_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 _PACK: Final = msgspec.msgpack.Encoder().encode
 _UNPACK: Final = msgspec.msgpack.Decoder(Headers).decode
 
+# The condition holds; it gives the transaction its number before an event its id, which `log.postgres.horizon` needs.
 _APPEND: Final = """
 INSERT INTO log.event (shard, topic, key, workspace_id, headers, value)
 SELECT * FROM unnest($1::int[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::bytea[])
+WHERE pg_current_xact_id() IS NOT NULL
 RETURNING shard, id
 """
 _QUEUE: Final = "INSERT INTO log.queue (shard, event_id) SELECT shard, id FROM appended"

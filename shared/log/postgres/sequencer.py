@@ -8,18 +8,20 @@ from shared import failpoints
 from shared.db.pool import Database
 from shared.db.transaction import Appended
 from shared.log.background import Wakes, persevering, woken
+from shared.log.postgres.horizon import Horizon
 from shared.log.postgres.recent import Recent
 
 _MOVE: Final = """
-WITH mine AS MATERIALIZED (
-    SELECT s.id, s.next_position
-    FROM log.shard s CROSS JOIN LATERAL (SELECT FROM log.queue q WHERE q.shard = s.id LIMIT 1) AS waiting
-    FOR UPDATE OF s SKIP LOCKED
+WITH busy AS MATERIALIZED (
+    SELECT s.id FROM log.shard s
+    CROSS JOIN LATERAL (SELECT FROM log.queue q WHERE q.shard = s.id AND q.event_id > $2 LIMIT 1) AS waiting
+), mine AS MATERIALIZED (
+    SELECT s.id, s.next_position FROM log.shard s WHERE s.id = ANY (ARRAY(SELECT id FROM busy)) FOR UPDATE SKIP LOCKED
 ), moved AS (
     DELETE FROM log.queue
     WHERE ctid = ANY (ARRAY(
         SELECT head.ctid FROM mine CROSS JOIN LATERAL (
-            SELECT q.ctid FROM log.queue q WHERE q.shard = mine.id ORDER BY q.event_id LIMIT $1
+            SELECT q.ctid FROM log.queue q WHERE q.shard = mine.id AND q.event_id > $2 ORDER BY q.event_id LIMIT $1
         ) head
     ))
     RETURNING shard, event_id
@@ -27,12 +29,19 @@ WITH mine AS MATERIALIZED (
     INSERT INTO log.position (shard, position, event_id)
     SELECT m.shard, mine.next_position + row_number() OVER (PARTITION BY m.shard ORDER BY m.event_id) - 1, m.event_id
     FROM moved m JOIN mine ON mine.id = m.shard
+), counted AS (
+    UPDATE log.shard s SET next_position = s.next_position + cardinality(part.ids)
+    FROM (SELECT shard, array_agg(event_id ORDER BY event_id) AS ids FROM moved GROUP BY shard) part
+    WHERE s.id = part.shard
+    RETURNING s.id, s.topic, s.next_position - cardinality(part.ids) AS first, part.ids
 )
-UPDATE log.shard s SET next_position = s.next_position + cardinality(part.ids)
-FROM (SELECT shard, array_agg(event_id ORDER BY event_id) AS ids FROM moved GROUP BY shard) part
-WHERE s.id = part.shard
-RETURNING s.id, s.topic, s.next_position - cardinality(part.ids) AS first, part.ids
+SELECT counted.*, pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS oldest,
+    pg_current_xact_id_if_assigned()::text::bigint AS number,
+    (SELECT count(*) FROM busy) = (SELECT count(*) FROM mine) AS has_all,
+    (SELECT min(id) FROM log.life) AS life
+FROM (SELECT) AS look LEFT JOIN counted ON true
 """
+_LIVE: Final = "INSERT INTO log.life (id) SELECT $1 WHERE NOT EXISTS (SELECT FROM log.life)"
 
 
 class Sequencer:
@@ -52,6 +61,9 @@ class Sequencer:
         self._poll = poll
         self._chunk = chunk
         self._appended = asyncio.Event()
+        self._horizon = Horizon()
+        self._life: str | None = None
+        """Of the server, in which the horizon holds."""
 
     def notify(self, appended: Appended) -> None:
         """This was appended in this process."""
@@ -69,10 +81,28 @@ class Sequencer:
     async def step(self) -> bool:
         """Moves what waits, at most `chunk` rows of each shard; says whether a shard may have more."""
         failpoints.hit("sequencer.before_commit")
-        rows = await self._database.look(_MOVE, self._chunk)
+        looked = await self._database.look(_MOVE, self._chunk, self._horizon.after)
+        rows = [row for row in looked if row["id"] is not None]
         if rows:
             failpoints.hit("sequencer.committed")
             for row in rows:
                 self._recent.place(row["id"], row["first"], row["ids"])
             self._wakes.wake(row["topic"] for row in rows)
-        return any(len(row["ids"]) == self._chunk for row in rows)
+        has_more = any(len(row["ids"]) == self._chunk for row in rows)
+        if looked[0]["life"] != self._life or self._life is None:
+            # Ids that were behind us may have been given again.
+            was_partial, self._horizon = self._horizon.after > 0, Horizon()
+            self._life = looked[0]["life"] or await self._begin_life()
+            return has_more or was_partial
+        self._horizon.looked(
+            oldest=looked[0]["oldest"],
+            number=looked[0]["number"],
+            greatest=max((row["ids"][-1] for row in rows), default=0),
+            is_complete=looked[0]["has_all"] and not has_more,
+        )
+        return has_more
+
+    async def _begin_life(self) -> str:
+        life = self._database.ids.new("life")
+        await self._database.look(_LIVE, life)
+        return life

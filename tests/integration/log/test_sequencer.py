@@ -6,7 +6,7 @@ import pytest
 
 from shared import failpoints
 from shared.db.pool import Database
-from shared.db.transaction import Batch, Scan
+from shared.db.transaction import _APPEND, Batch, Owner, Scan
 from shared.events.catalogue import MESSAGES
 from shared.log.postgres import PostgresLog
 from tests.support.consuming import QUICK
@@ -116,3 +116,70 @@ async def test_lag_counts_events_that_have_no_position_yet(database: Database, l
     await log.sequencer.step()
     await put(database, 3)
     assert sum((await log.lag("g", [MESSAGES])).values()) == 3
+
+
+async def behind_all(database: Database, log: PostgresLog) -> None:
+    """Until the sequencer knows that nothing can appear any more where it has been."""
+    await put(database, 1)
+    while not log.sequencer._horizon.after:
+        await log.sequencer.step()
+        await put(database, 2)
+    await log.sequencer.step()
+
+
+async def entries_read(database: Database) -> int:
+    """Of the queue's index, since it was made, by whoever has said so."""
+    async with database.lookouts.acquire() as connection:
+        await connection.execute("SELECT pg_stat_force_next_flush()")
+    async with database.transaction(Owner()) as tx:
+        found = await tx.fetchval("SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 'pk_queue'")
+        return int(found)
+
+
+async def test_what_a_long_transaction_keeps_in_the_index_is_not_read_again(
+    database: Database, log: PostgresLog
+) -> None:
+    async with database.transaction(Owner()) as backup:
+        await backup.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        await backup.fetchval("SELECT count(*) FROM log.queue")
+        for start in range(0, 1_000, 100):
+            await put(database, *range(start, start + 100))
+            await log.sequencer.step()
+        for _ in range(3):
+            await put(database, 1)
+            await log.sequencer.step()
+        before = await entries_read(database)
+        await log.sequencer.step()
+        assert await entries_read(database) - before < 100
+
+
+async def test_who_had_an_id_before_and_commits_after_many_looks_is_found(database: Database, log: PostgresLog) -> None:
+    await behind_all(database, log)
+    async with database.transaction(Batch(WORKSPACE)) as late:
+        late.append(encoded("k", 77))
+        await late.flush()
+        for number in range(10):
+            await put(database, number)
+            await log.sequencer.step()
+    await log.sequencer.step()
+    assert [number for _, number in await positions(database)][-1] == 77
+
+
+async def test_ids_that_a_crashed_server_gives_again_are_found(database: Database, log: PostgresLog) -> None:
+    await behind_all(database, log)
+    async with database.transaction(Owner()) as tx:
+        # As after a recovery that lost the end of the log: the first id is given once more.
+        await tx.execute("TRUNCATE log.life")
+        await tx.execute("DELETE FROM log.position WHERE position = 0")
+        await tx.execute("INSERT INTO log.queue (shard, event_id) SELECT shard, id FROM log.event ORDER BY id LIMIT 1")
+    assert await log.sequencer.step()
+    assert not await log.sequencer.step()
+    assert [number for _, number in await positions(database)][-1] == 1
+
+
+async def test_an_event_gets_its_id_from_who_has_a_number(database: Database) -> None:
+    columns = ([1], ["t"], ["k"], ["w"], [b""], [b""])
+    async with database.transaction(Owner()) as tx:
+        plan = [row[0].strip() for row in await tx.fetch(f"EXPLAIN (VERBOSE) {_APPEND}", *columns)]
+    (gives_ids,) = [number for number, line in enumerate(plan) if "nextval" in line]
+    assert plan[gives_ids + 1] == "One-Time Filter: (pg_current_xact_id() IS NOT NULL)"

@@ -1,0 +1,36 @@
+"""Up to which event the queue needs no more looking."""
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Horizon:
+    """Ids of events that are surely in the queue no more, nor ever will be.
+
+    What was deleted stays in the queue's index until the last transaction that could still see it has ended, be it a
+    backup that takes an hour, and whoever looks for the first row reads over all of it.
+
+    A transaction has a number before it has the id of an event (`Transaction` sees to that), and both only grow. So of
+    whoever got an id before a look, the number is below that of the look; once every transaction below that has ended,
+    one more look at all shards finds what is left up to the greatest id that was known by then.
+
+    Of one server's life: after a crash it may give an id again.
+    """
+
+    after: int = 0
+    """Where to look from."""
+    _greatest: int = 0
+    _mark: int = 0
+    _number: int | None = None
+
+    def looked(self, *, oldest: int, number: int | None, greatest: int, is_complete: bool) -> None:
+        """What a look has found: everything from `after` on, if it is complete.
+
+        `oldest`: the first transaction that it may not have seen; `number`: its own, if it has one; `greatest`: of the
+        ids that it has found, or 0.
+        """
+        self._greatest = max(self._greatest, greatest)
+        if self._number is not None and is_complete and oldest >= self._number:
+            self.after, self._number = self._mark, None
+        if self._number is None and number is not None:
+            self._mark, self._number = self._greatest, number
