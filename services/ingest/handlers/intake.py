@@ -24,9 +24,10 @@ _AWAY_SECONDS = 5
 
 FEW: Final = 3
 MANY: Final = 32
-BEAT: Final = 0.004
-"""Seconds between a batch of a few deliveries or more and the next: each commit costs as much as twenty deliveries.
-Where many wait, that is enough for one by itself, and for one beside another that is still on its way."""
+BEAT: Final = 0.012
+"""Seconds between a batch of a few deliveries or more and the next: everybody behind works in the batches that are made
+here, and a batch costs as much as some twenty messages. Where many wait, that is enough for one by itself, and for one
+beside another that is still on its way."""
 
 WRITERS: Final = 2
 PATIENCE: Final = 30.0

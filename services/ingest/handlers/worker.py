@@ -18,11 +18,6 @@ from shared.log.background import persevering, running, woken
 TRIES: Final = 3
 """A delivery that makes its transaction fail so often, alone, is put aside."""
 
-TOGETHER: Final = 3
-BEAT: Final = 0.01
-"""Seconds of rest after so many deliveries that came together: more will come, and everybody behind us works in the
-batches that we make. At 1,000 messages a second it saves an eighth of all work, and all of it is done sooner."""
-
 _LEAVE_SECONDS: Final = 2.0
 
 
@@ -69,8 +64,6 @@ class Worker:
         count = await self.step()
         if count and (self._normalizer.has_more or self._careful):
             return
-        if count >= TOGETHER:
-            await asyncio.sleep(BEAT)
         await woken(self._woken, within=self._poll)
 
     async def share(self) -> None:
