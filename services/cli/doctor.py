@@ -11,7 +11,7 @@ from shared import sealing
 from shared.db import checks, migrate
 from shared.db.checks import Check
 from shared.db.pool import Database
-from shared.db.transaction import Batch, Scan
+from shared.db.scope import Batch, Scan
 from shared.errors import BatonError
 from shared.settings import KernelSettings, unknown_variables
 

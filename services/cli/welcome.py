@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from services.cli import options
-from shared.db.transaction import Transaction, Workspace
+from shared.db.scope import Workspace
+from shared.db.transaction import Transaction
 from shared.errors import Misconfigured
 from shared.host import Runtime
 from shared.platform import keys as tokens

@@ -7,7 +7,7 @@ import typer
 
 from services.cli.database import open_database
 from services.cli.options import DataDir, Json, finish, settings_with
-from shared.db.transaction import Scan, Workspace
+from shared.db.scope import Scan, Workspace
 from shared.platform.store import keys, workspaces
 from shared.settings import KernelSettings
 

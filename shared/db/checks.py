@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from shared.db.pool import Database
-from shared.db.transaction import Batch, Scan
+from shared.db.scope import Batch, Scan
 
 EXAMPLES: Final = 5
 """How many broken things a finding names."""

@@ -12,8 +12,9 @@ import msgspec
 
 from shared.clock import Clock
 from shared.db import columns
+from shared.db.scope import SCAN_ROLE, Scope
 from shared.db.session import Session
-from shared.db.transaction import SCAN_ROLE, OnAppend, Scope, Transaction
+from shared.db.transaction import OnAppend, Transaction
 from shared.errors import Misconfigured, Retryable
 from shared.ids import Ids
 from shared.retry import cancellations
@@ -30,7 +31,7 @@ SESSION: Final = {
     # Starting workers takes longer than any of our statements.
     "max_parallel_workers_per_gather": "0",
     # A statement of ours has one plan, by its index: making one costs as much as running it for a single message. Only
-    # the API's lists (transaction.WORKSPACE_PLANS) differ by what is asked.
+    # the API's lists (scope.WORKSPACE_PLANS) differ by what is asked.
     "plan_cache_mode": "force_generic_plan",
     "enable_seqscan": "off",
     # Tables are joined with the few rows of a batch: a merge would read them from one end to the other.

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
-from shared.db.transaction import BATCH_ROLE, SCAN_ROLE, WORKSPACE_ROLE
+from shared.db.scope import BATCH_ROLE, SCAN_ROLE, WORKSPACE_ROLE
 
 CREATE_ROLES: Final = "\n".join(
     f"""

@@ -10,7 +10,8 @@ from typing import Any, Final
 import structlog
 
 from shared.db.pool import Database
-from shared.db.transaction import Batch, Scan, Transaction
+from shared.db.scope import Batch, Scan
+from shared.db.transaction import Transaction
 from shared.errors import Retryable
 from shared.ids import Ids
 from shared.retry import Backoff

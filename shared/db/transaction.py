@@ -1,9 +1,7 @@
-"""The transaction object: the only committer, the only publisher, and the one place that names a role."""
+"""The transaction object: the only committer, and the only publisher."""
 
-import re
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -12,22 +10,12 @@ import msgspec
 
 from shared.clock import Clock
 from shared.db import columns
+from shared.db.scope import Batch, Scope, bind
 from shared.db.together import Rows, Together
 from shared.events import envelope
 from shared.events.envelope import Encoded, Headers
 from shared.events.payload import Payload
 from shared.ids import Ids
-
-WORKSPACE_ROLE: Final = "baton_workspace"
-BATCH_ROLE: Final = "baton_batch"
-SCAN_ROLE: Final = "baton_scan"
-
-WORKSPACE_PLANS: Final = (
-    "SET LOCAL plan_cache_mode = auto; SET LOCAL enable_seqscan = on; SET LOCAL enable_mergejoin = on"
-)
-"""What a session of the pool is not set to, because batches repeat themselves and requests do not."""
-
-_WORKSPACE_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 
 _PACK: Final = msgspec.msgpack.Encoder().encode
 _UNPACK: Final = msgspec.msgpack.Decoder(Headers).decode
@@ -43,32 +31,7 @@ _QUEUE: Final = "INSERT INTO log.queue (shard, event_id) SELECT shard, id FROM a
 # They are numbered in the order in which they are written.
 _IDS: Final = "array_agg(id ORDER BY id)"
 
-
-@dataclass(frozen=True, slots=True)
-class Workspace:
-    """One workspace, by the role of API requests."""
-
-    id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """The workspaces of one batch, by the role of consumers."""
-
-    workspaces: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Scan:
-    """Across workspaces: the log, key and channel look-ups, due timers, and nothing else."""
-
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """The login role itself: migrations, set-up, `doctor` and the CLI of operators."""
-
-
-Scope = Workspace | Batch | Scan | Owner
+_LAZY: Final = "; SET LOCAL synchronous_commit = off"
 
 
 class Appended(NamedTuple):
@@ -267,7 +230,7 @@ class Transaction:
         """From scanning to working: names the workspaces of the batch and takes the role that is bound to them."""
         await self._write_deferred()
         self.scope = Batch(frozenset(workspaces))
-        await self._connection.execute(_bind(self.scope))
+        await self._connection.execute(bind(self.scope))
 
     # -- life ---------------------------------------------------------------------------------------------------
 
@@ -275,7 +238,7 @@ class Transaction:
         """BEGIN, role and workspaces, in one round trip with the first statement."""
         self._begun = True
         # Should this fail, the first statement does, too: outside of a transaction no session of the pool can write.
-        self._connection.send_ahead(f"BEGIN READ WRITE; {_bind(self.scope)}{_LAZY if self._is_lazy else ''}")
+        self._connection.send_ahead(f"BEGIN READ WRITE; {bind(self.scope)}{_LAZY if self._is_lazy else ''}")
 
     async def flush(self) -> None:
         """Writes the pending events, and what is deferred, now: for callers that must see them before the commit."""
@@ -337,29 +300,3 @@ class Transaction:
         """Runs what was registered, after the connection went back to the pool."""
         for effect in self._after:
             effect()
-
-
-_LAZY: Final = "; SET LOCAL synchronous_commit = off"
-
-
-def _bind(scope: Scope) -> str:
-    match scope:
-        case Workspace(workspace):
-            return (
-                f"SET LOCAL ROLE {WORKSPACE_ROLE}; SET LOCAL baton.workspace = '{_checked(workspace)}'; "
-                f"{WORKSPACE_PLANS}"
-            )
-        case Batch(workspaces):
-            names = ",".join(_checked(name) for name in sorted(workspaces))
-            return f"SET LOCAL ROLE {BATCH_ROLE}; SET LOCAL baton.workspaces = '{names}'"
-        case Scan():
-            return f"SET LOCAL ROLE {SCAN_ROLE}"
-        case Owner():
-            return "SET LOCAL ROLE NONE"
-
-
-def _checked(workspace: str) -> str:
-    # It goes into a literal: SET takes no parameters, and one round trip is worth the check.
-    if not _WORKSPACE_ID.match(workspace):
-        raise ValueError("not a workspace id")
-    return workspace

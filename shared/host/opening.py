@@ -15,7 +15,7 @@ from shared.db import migrate as migrations
 from shared.db.embedded import EmbeddedPostgres
 from shared.db.migrate import Schema
 from shared.db.pool import Database
-from shared.db.transaction import Owner
+from shared.db.scope import Owner
 from shared.egress import AddressPolicy, Egress
 from shared.errors import Retryable
 from shared.events.catalogue import PRESENCE, TOPICS

@@ -10,7 +10,8 @@ from fastapi import APIRouter
 
 from shared.clock import Clock
 from shared.db.pool import Database
-from shared.db.transaction import Batch, Scan, Transaction, Workspace
+from shared.db.scope import Batch, Scan, Workspace
+from shared.db.transaction import Transaction
 from shared.egress import Egress
 from shared.ids import Ids
 from shared.log.consumer import Consume

@@ -10,8 +10,9 @@ import structlog
 
 from shared import failpoints
 from shared.db.pool import Database
+from shared.db.scope import Scan
 from shared.db.shares import Shares
-from shared.db.transaction import Appended, Scan, decode_headers
+from shared.db.transaction import Appended, decode_headers
 from shared.errors import Retryable
 from shared.events.envelope import Headers
 from shared.log.background import persevering, running, woken

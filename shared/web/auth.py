@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from shared.clock import Clock
 from shared.db.pool import Database
-from shared.db.transaction import Scan
+from shared.db.scope import Scan
 from shared.errors import Unauthorized
 from shared.platform.keys import parse
 from shared.platform.scopes import Role, Scope, effective

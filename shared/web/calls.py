@@ -10,7 +10,8 @@ from starlette.responses import Response
 
 from shared.clock import Clock
 from shared.db.pool import Database
-from shared.db.transaction import Transaction, Workspace
+from shared.db.scope import Workspace
+from shared.db.transaction import Transaction
 from shared.errors import BadRequest, Forbidden, Refusal, VersionRequired, VersionStale
 from shared.ids import Ids
 from shared.platform.scopes import Scope

@@ -6,7 +6,7 @@ Asked of the database itself, so that a table which a migration forgot to secure
 from typing import Final
 
 from shared.db.pool import Database
-from shared.db.transaction import BATCH_ROLE, SCAN_ROLE, WORKSPACE_ROLE, Owner
+from shared.db.scope import BATCH_ROLE, SCAN_ROLE, WORKSPACE_ROLE, Owner
 
 ROLES: Final = (WORKSPACE_ROLE, BATCH_ROLE, SCAN_ROLE)
 

@@ -42,7 +42,18 @@ def test_only_the_transaction_appends_events():
 def test_roles_are_taken_in_one_place():
     """A role that is taken elsewhere can be forgotten elsewhere."""
     guilty = [path for path, tree in TREES.items() if any("SET LOCAL ROLE" in text for text in strings(tree))]
-    assert guilty == ["shared/db/transaction.py"]
+    assert guilty == ["shared/db/scope.py"]
+    takers = [
+        path
+        for path, tree in TREES.items()
+        if any(
+            isinstance(node, ast.ImportFrom)
+            and node.module == "shared.db.scope"
+            and "bind" in {name.name for name in node.names}
+            for node in ast.walk(tree)
+        )
+    ]
+    assert takers == ["shared/db/transaction.py"]
 
 
 @pytest.mark.parametrize("path", sorted(TREES))

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 
-from shared.db.transaction import Batch
+from shared.db.scope import Batch
 from shared.events.catalogue import MESSAGES, ROUTING, TICKETS
 from shared.log.port import Gap, Record, StaleMember, Subscription
 from tests.support.logs import (

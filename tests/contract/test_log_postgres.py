@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from shared.db.pool import Database
-from shared.db.transaction import Scan
+from shared.db.scope import Scan
 from shared.errors import Retryable
 from shared.events.catalogue import MESSAGES
 from shared.log.port import Gap, StaleMember

@@ -12,7 +12,7 @@ from services.tickets.handlers.routed import on_routed
 from services.tickets.settings import TicketsSettings
 from shared import ids
 from shared.db.pool import Database
-from shared.db.transaction import Batch, Workspace
+from shared.db.scope import Batch, Workspace
 from shared.events import envelope
 from shared.events.envelope import Event
 from shared.events.routing import Decision, MessageRouted

@@ -14,7 +14,7 @@ from services.router.store import decisions
 from services.router.store.decisions import Decided
 from shared import ids
 from shared.db.pool import Database
-from shared.db.transaction import Batch, Owner, Workspace
+from shared.db.scope import Batch, Owner, Workspace
 from shared.events.envelope import Event
 from shared.host import Runtime, inert_runtime
 from shared.platform.store import workspaces

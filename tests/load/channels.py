@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from shared.clock import SystemClock
 from shared.db.pool import Database
-from shared.db.transaction import Workspace
+from shared.db.scope import Workspace
 from shared.ids import TimeOrderedIds
 from shared.platform import credentials
 from shared.platform.store import channels, workspaces

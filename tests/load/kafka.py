@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.structs import TopicPartition
 
 from shared.db.pool import Database
-from shared.db.transaction import Batch
+from shared.db.scope import Batch
 from shared.events.catalogue import MESSAGES, TOPICS
 from shared.events.envelope import Encoded
 from shared.log.kafka import Cluster, KafkaLog, Topic, ensure_topics

@@ -18,7 +18,7 @@ from services.tickets.handlers.ledger import Desk
 from services.tickets.store import leases
 from shared.db.embedded.binaries import in_package
 from shared.db.pool import Database
-from shared.db.transaction import Owner, Workspace
+from shared.db.scope import Owner, Workspace
 from shared.platform.store import workspaces
 from shared.telemetry.metrics import Metrics
 from shared.web.auth import Principal

@@ -10,7 +10,7 @@ from services.tickets.domain.ticket import ACTIVE
 from services.tickets.store import listing
 from services.tickets.store.listing import Filter, Sort
 from shared.db.pool import Database
-from shared.db.transaction import Workspace
+from shared.db.scope import Workspace
 from shared.platform.store import workspaces
 from tests.load.report import Check, Part, Row, percentile
 from tests.load.stage import Stage

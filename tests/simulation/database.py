@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import asyncpg
 
 from shared.db import pool as product
-from shared.db.transaction import SCAN_ROLE
+from shared.db.scope import SCAN_ROLE
 from tests.simulation.loop import EPOCH, VirtualLoop
 from tests.simulation.statements import Chance, Real, Statement, asked
 from tests.simulation.wire import Loop, Work, closed, done, wire_of

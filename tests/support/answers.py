@@ -9,7 +9,8 @@ from typing import Any, Final
 from services.tickets.domain.reply import Order
 from services.tickets.handlers import deliveries, lease, reply
 from shared import ids
-from shared.db.transaction import Batch, Transaction, Workspace
+from shared.db.scope import Batch, Workspace
+from shared.db.transaction import Transaction
 from shared.errors import Refusal, Retryable
 from shared.events import envelope
 from shared.events.deliveries import ReplyFailed, ReplyHeld, ReplySent, ReplyUnknown

@@ -10,7 +10,7 @@ from fastapi import APIRouter
 
 from shared.clock import Clock
 from shared.db.pool import Database
-from shared.db.transaction import Workspace
+from shared.db.scope import Workspace
 from shared.platform.scopes import Role, Scope
 from shared.platform.store import agents, keys, teams, workspaces
 from shared.sealing import KeyRing

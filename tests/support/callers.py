@@ -12,7 +12,7 @@ import httpx
 
 from shared.clock import SystemClock
 from shared.db.pool import Database
-from shared.db.transaction import Workspace
+from shared.db.scope import Workspace
 from shared.ids import TimeOrderedIds
 from shared.platform import keys as tokens
 from shared.platform.store import agents, keys, workspaces

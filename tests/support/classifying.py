@@ -12,7 +12,7 @@ from services.router.handlers.deciding import Router
 from services.router.handlers.shadows import Shadows
 from services.router.settings import RouterSettings
 from shared.db.pool import Database
-from shared.db.transaction import Batch
+from shared.db.scope import Batch
 from shared.egress import AddressPolicy, Egress
 from shared.host import Runtime
 from shared.log.consumer import Beforehand

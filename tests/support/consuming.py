@@ -8,7 +8,8 @@ from datetime import timedelta
 from typing import Final
 
 from shared.db.pool import Database
-from shared.db.transaction import Batch, Transaction, Workspace
+from shared.db.scope import Batch, Workspace
+from shared.db.transaction import Transaction
 from shared.events.catalogue import MESSAGES
 from shared.events.envelope import Event
 from shared.events.messages import ChannelChanged

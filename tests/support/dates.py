@@ -5,8 +5,8 @@ from datetime import timedelta
 from services.router.handlers.plans import carry_out
 from shared.db.plans import KIND, CarryOut, effect, lock
 from shared.db.pool import Database
+from shared.db.scope import Owner
 from shared.db.timers import Handler, Timers
-from shared.db.transaction import Owner
 from shared.retry import Backoff
 from shared.telemetry.metrics import Metrics
 

@@ -10,7 +10,8 @@ from services.tickets.handlers import routed as routing
 from services.tickets.handlers.ledger import Desk
 from shared import ids
 from shared.db.pool import Database
-from shared.db.transaction import Batch, Transaction, Workspace
+from shared.db.scope import Batch, Workspace
+from shared.db.transaction import Transaction
 from shared.errors import BatonError, Retryable
 from shared.events import envelope
 from shared.events.envelope import Event
@@ -124,7 +125,8 @@ class Floor:
 
     async def events(self, *, workspace: str | None = None) -> list[Event]:
         """The events on the tickets' topic, in order."""
-        from shared.db.transaction import Owner, decode_headers
+        from shared.db.scope import Owner
+        from shared.db.transaction import decode_headers
 
         async with self.database.transaction(Owner()) as tx:
             rows = await tx.fetch(

@@ -21,7 +21,8 @@ from services.ingest.handlers.worker import Worker
 from services.ingest.service import Parts, assemble
 from services.ingest.settings import IngestSettings
 from shared.db.pool import Database
-from shared.db.transaction import Owner, decode_headers
+from shared.db.scope import Owner
+from shared.db.transaction import decode_headers
 from shared.egress import AddressPolicy, Egress
 from shared.events import envelope
 from shared.events.envelope import Event

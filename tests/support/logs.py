@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Protocol
 
 from shared.db.pool import Database
-from shared.db.transaction import Batch, Scan
+from shared.db.scope import Batch, Scan
 from shared.events.catalogue import MESSAGES
 from shared.events.envelope import Encoded, Headers
 from shared.log.port import Fetched, Log, Record, Subscription

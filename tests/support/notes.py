@@ -6,7 +6,8 @@ import asyncpg
 import pytest
 
 from shared.db.pool import Database
-from shared.db.transaction import Batch, Scan, Scope, Transaction, Workspace, decode_headers
+from shared.db.scope import Batch, Scan, Scope, Workspace
+from shared.db.transaction import Transaction, decode_headers
 from shared.events import envelope
 
 W1: Final = Workspace("w1")

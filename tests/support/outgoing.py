@@ -10,7 +10,8 @@ from typing import Any
 
 from shared.clock import Clock, SystemClock
 from shared.db.pool import Database
-from shared.db.transaction import Batch, Owner, Scan, Workspace, decode_headers
+from shared.db.scope import Batch, Owner, Scan, Workspace
+from shared.db.transaction import decode_headers
 from shared.egress import AddressPolicy, Egress
 from shared.events import envelope, tickets
 from shared.events.catalogue import DELIVERIES

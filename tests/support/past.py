@@ -15,7 +15,7 @@ from services.router.handlers.backtests import Backtests, Limits
 from services.router.handlers.gathering import Untold
 from services.router.handlers.surging import Surges
 from shared.db.pool import Database
-from shared.db.transaction import Batch, Owner, Workspace
+from shared.db.scope import Batch, Owner, Workspace
 from shared.host import Runtime, inert_runtime
 from tests.support import api
 from tests.support.messages import message, received

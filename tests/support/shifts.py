@@ -6,8 +6,8 @@ from typing import Any
 from services.tickets.handlers import duties
 from services.tickets.handlers.duties import DUTY_TIMER
 from services.tickets.handlers.ticks import handlers, lock
+from shared.db.scope import Workspace
 from shared.db.timers import Timers
-from shared.db.transaction import Workspace
 from tests.support.floor import HOME, Floor
 
 

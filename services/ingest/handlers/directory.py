@@ -13,7 +13,7 @@ from services.ingest.domain.deliveries import Source, shard_of
 from services.ingest.store import channels as store
 from shared.clock import Clock
 from shared.db.pool import Database
-from shared.db.transaction import Scan
+from shared.db.scope import Scan
 from shared.errors import Misconfigured, Rejected, Retryable
 from shared.platform import credentials
 from shared.platform.models import Channel

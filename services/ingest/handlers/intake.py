@@ -14,7 +14,7 @@ from services.ingest.settings import IngestSettings
 from services.ingest.store import intake as store
 from shared import failpoints
 from shared.db.pool import Database
-from shared.db.transaction import Batch
+from shared.db.scope import Batch
 from shared.errors import Retryable, Unavailable
 from shared.ids import Ids
 from shared.log.background import running, woken

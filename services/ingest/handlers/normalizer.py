@@ -17,7 +17,7 @@ from services.ingest.store import shards
 from services.ingest.store.shards import Waiting
 from shared import failpoints
 from shared.db.pool import Database
-from shared.db.transaction import Batch as Scope
+from shared.db.scope import Batch as Scope
 from shared.db.transaction import Transaction
 from shared.events.catalogue import TYPE_OF
 from shared.networks.port import Network

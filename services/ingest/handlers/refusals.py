@@ -8,7 +8,7 @@ from typing import Final
 from services.ingest import NAME
 from services.ingest.store import intake as store
 from shared.db.pool import Database
-from shared.db.transaction import Batch
+from shared.db.scope import Batch
 from shared.errors import Retryable
 
 EVERY: Final = timedelta(seconds=1)

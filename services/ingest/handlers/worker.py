@@ -11,7 +11,7 @@ from services.ingest.handlers.normalizer import Normalizer
 from services.ingest.settings import IngestSettings
 from services.ingest.store.shards import SHARES
 from shared.db.pool import Database
-from shared.db.transaction import Scan
+from shared.db.scope import Scan
 from shared.errors import Misconfigured, Retryable
 from shared.log.background import persevering, running, woken
 

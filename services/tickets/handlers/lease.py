@@ -27,7 +27,8 @@ from services.tickets.handlers.ledger import Desk
 from services.tickets.store import leases, tickets
 from services.tickets.store.leases import Beat, Heartbeat, Taking
 from shared.db.pool import Database
-from shared.db.transaction import Transaction, Workspace
+from shared.db.scope import Workspace
+from shared.db.transaction import Transaction
 from shared.errors import Forbidden, NotFound
 from shared.events.payload import Actor
 from shared.events.tickets import (

@@ -8,7 +8,8 @@ import structlog
 
 from shared import failpoints
 from shared.db.pool import Database
-from shared.db.transaction import Batch, Transaction
+from shared.db.scope import Batch
+from shared.db.transaction import Transaction
 from shared.errors import Retryable
 from shared.log.consumer.consume import Beforehand, Consume, PoisonFlood
 from shared.log.consumer.isolation import Isolation, Outcome

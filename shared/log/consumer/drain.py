@@ -7,7 +7,8 @@ from typing import Final
 import structlog
 
 from shared.db.pool import Database
-from shared.db.transaction import Batch, Scan, Transaction
+from shared.db.scope import Batch, Scan
+from shared.db.transaction import Transaction
 from shared.errors import Retryable
 from shared.log.consumer.consume import Beforehand, Consume
 from shared.log.consumer.isolation import in_order

@@ -7,7 +7,7 @@ from typing import Final
 import structlog
 
 from shared.db.pool import Database
-from shared.db.transaction import Scan
+from shared.db.scope import Scan
 from shared.errors import Retryable
 from shared.log.background import PATIENCE, persevering, running
 from shared.log.consumer.batch import BatchWork

@@ -9,7 +9,7 @@ from typing import Final, Self
 import structlog
 
 from shared.db.pool import Database
-from shared.db.transaction import Scan
+from shared.db.scope import Scan
 from shared.log.background import Wakes, persevering, running
 from shared.log.port import Log
 from shared.log.postgres.groups import Membership

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Final
 
 from shared.db.pool import Database
-from shared.db.transaction import Scan
+from shared.db.scope import Scan
 
 LOCK: Final = 0x0BA705
 """Advisory lock, for one transaction: two processes that trim at once would only wait for each other."""

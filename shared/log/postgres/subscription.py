@@ -8,8 +8,9 @@ from datetime import timedelta
 from typing import Final
 
 from shared.db.pool import Database
+from shared.db.scope import Scan
 from shared.db.together import Rows
-from shared.db.transaction import Scan, Transaction
+from shared.db.transaction import Transaction
 from shared.errors import Retryable
 from shared.log.background import persevering, woken
 from shared.log.port import Fetched, Record, StaleMember, Subscription

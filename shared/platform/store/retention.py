@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from shared.db.pool import Database
-from shared.db.transaction import Scan
+from shared.db.scope import Scan
 
 _WORKSPACES: Final = (
     "SELECT workspace_id FROM platform.workspace WHERE workspace_id > $1 ORDER BY workspace_id LIMIT 500"

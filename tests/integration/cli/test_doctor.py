@@ -8,7 +8,7 @@ from services import assembly
 from shared.db import checks
 from shared.db.checks import Check
 from shared.db.pool import Database
-from shared.db.transaction import Owner
+from shared.db.scope import Owner
 
 KNOWN: dict[str, Check] = {
     check.name: check

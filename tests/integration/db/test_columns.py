@@ -6,7 +6,7 @@ import pytest
 
 from shared.db import columns
 from shared.db.pool import Database
-from shared.db.transaction import Owner
+from shared.db.scope import Owner
 
 TEXTS = "SELECT t FROM unnest($1::text[]) WITH ORDINALITY AS n(t, place) ORDER BY place"
 DOCUMENTS = "SELECT d FROM unnest($1::jsonb[]) WITH ORDINALITY AS n(d, place) ORDER BY place"

@@ -6,8 +6,8 @@ import asyncpg
 import pytest
 
 from shared.db.pool import Database
+from shared.db.scope import Scan
 from shared.db.together import Rows
-from shared.db.transaction import Scan
 from shared.errors import Retryable
 from tests.support.consuming import channel
 from tests.support.notes import NOTE, W1, defer_note, names, notes

@@ -4,7 +4,7 @@ import asyncpg
 import pytest
 
 from shared.db.pool import Database
-from shared.db.transaction import Batch, Owner, Scan, Workspace
+from shared.db.scope import Batch, Owner, Scan, Workspace
 from tests.support.consuming import channel
 from tests.support.notes import BOTH, NOTE, W1, fails, names, notes
 from tests.support.postgres import open_database

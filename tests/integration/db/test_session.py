@@ -7,8 +7,8 @@ import asyncpg
 import pytest
 
 from shared.db.pool import AWAY, Database
+from shared.db.scope import Owner
 from shared.db.session import Session
-from shared.db.transaction import Owner
 
 NOTE = "INSERT INTO demo.seen (workspace_id, key, name) VALUES ('w1', 'k', $1)"
 

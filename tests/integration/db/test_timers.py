@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from shared.db.pool import Database
+from shared.db.scope import Batch, Scan, Workspace
 from shared.db.timers import Timer, Timers, cancel_timer, set_timer
-from shared.db.transaction import Batch, Scan, Transaction, Workspace
+from shared.db.transaction import Transaction
 from shared.errors import Retryable
 from shared.ids import TimeOrderedIds
 from shared.retry import Backoff

@@ -9,7 +9,8 @@ import asyncpg
 import pytest
 
 from shared.db.pool import WITH_TRANSACTION_TIMEOUT, Database
-from shared.db.transaction import Appended, Owner, Scan, Transaction, decode_headers, encode_headers
+from shared.db.scope import Owner, Scan
+from shared.db.transaction import Appended, Transaction, decode_headers, encode_headers
 from shared.errors import Misconfigured, Retryable
 from shared.events import envelope
 from shared.events.catalogue import MESSAGES

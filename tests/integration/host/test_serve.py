@@ -16,7 +16,8 @@ import structlog
 from fastapi import APIRouter
 from starlette.responses import Response, StreamingResponse
 
-from shared.db.transaction import Owner, Transaction, Workspace
+from shared.db.scope import Owner, Workspace
+from shared.db.transaction import Transaction
 from shared.errors import Misconfigured
 from shared.events import messages
 from shared.events.catalogue import MESSAGES

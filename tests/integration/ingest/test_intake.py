@@ -13,7 +13,8 @@ from services.ingest.handlers.intake import MANY, Intake
 from services.ingest.settings import IngestSettings
 from services.ingest.store import intake as store
 from shared.db.pool import Database
-from shared.db.transaction import Batch, Owner, Transaction
+from shared.db.scope import Batch, Owner
+from shared.db.transaction import Transaction
 from shared.errors import Unavailable
 from shared.log.background import running
 from tests.support.waiting import answer, eventually

@@ -6,7 +6,7 @@ import pytest
 
 from services.ingest.store import shards
 from shared.db.pool import Database
-from shared.db.transaction import Batch, Scan
+from shared.db.scope import Batch, Scan
 from shared.errors import Retryable
 from tests.support import ingest
 from tests.support.consuming import channel

@@ -10,7 +10,8 @@ import pytest
 
 from shared import failpoints
 from shared.db.pool import Database
-from shared.db.transaction import Owner, Transaction
+from shared.db.scope import Owner
+from shared.db.transaction import Transaction
 from shared.errors import Rejected, Retryable
 from shared.events.catalogue import TICKETS
 from shared.events.envelope import Encoded, Event

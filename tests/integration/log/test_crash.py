@@ -12,8 +12,8 @@ import pytest
 from shared.db import migrate
 from shared.db.embedded import EmbeddedPostgres
 from shared.db.pool import Database
+from shared.db.scope import Batch
 from shared.db.tables import LOG_SCHEMA
-from shared.db.transaction import Batch
 from shared.errors import Retryable
 from shared.events.catalogue import MESSAGES
 from shared.log.background import running

@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from shared.db.pool import Database
-from shared.db.transaction import Transaction, Workspace
+from shared.db.scope import Workspace
+from shared.db.transaction import Transaction
 from shared.errors import NotFound, Rejected
 from shared.events.catalogue import MESSAGES
 from shared.log import dead_letters

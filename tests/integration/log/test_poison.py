@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import pytest
 
 from shared.db.pool import Database
-from shared.db.transaction import Batch, Scan, Transaction
+from shared.db.scope import Batch, Scan
+from shared.db.transaction import Transaction
 from shared.errors import Rejected
 from shared.events.catalogue import MESSAGES, TICKETS
 from shared.events.envelope import Encoded, Event

@@ -11,7 +11,7 @@ import pytest
 
 from shared import failpoints
 from shared.db.pool import Database
-from shared.db.transaction import Batch
+from shared.db.scope import Batch
 from shared.errors import Retryable
 from shared.log.background import running
 from shared.log.relay import Outgoing, Relay, RelayPace

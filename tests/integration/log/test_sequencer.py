@@ -6,7 +6,8 @@ import pytest
 
 from shared import failpoints
 from shared.db.pool import Database
-from shared.db.transaction import _APPEND, Batch, Owner, Scan
+from shared.db.scope import Batch, Owner, Scan
+from shared.db.transaction import _APPEND
 from shared.events.catalogue import MESSAGES
 from shared.log.postgres import PostgresLog
 from tests.support.consuming import QUICK

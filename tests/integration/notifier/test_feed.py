@@ -11,7 +11,7 @@ from services.notifier.handlers.keeping import Keeping
 from services.notifier.service import build
 from services.notifier.settings import NotifierSettings
 from services.notifier.store import feed
-from shared.db.transaction import Batch
+from shared.db.scope import Batch
 from shared.events import envelope, tickets
 from shared.events.customers import CustomerChanged, CustomerView
 from shared.events.payload import SYSTEM

@@ -10,7 +10,7 @@ from services.notifier.handlers import moderations
 from services.notifier.handlers.sender import Sender
 from shared import failpoints
 from shared.db.pool import Database
-from shared.db.transaction import Owner
+from shared.db.scope import Owner
 from shared.events import envelope, moderation
 from shared.events.deliveries import ModerationSettled
 from shared.events.envelope import Event

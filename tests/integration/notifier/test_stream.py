@@ -14,7 +14,7 @@ from services.notifier.handlers.feed import TicketEvents
 from services.notifier.handlers.following import Hub
 from services.notifier.handlers.streaming import Streams
 from services.notifier.settings import NotifierSettings
-from shared.db.transaction import Workspace
+from shared.db.scope import Workspace
 from shared.errors import Retryable
 from shared.events import tickets
 from shared.events.deliveries import PresenceChanged

@@ -8,7 +8,7 @@ import httpx
 import pytest
 import structlog
 
-from shared.db.transaction import Owner, Workspace
+from shared.db.scope import Owner, Workspace
 from shared.platform.store import keys
 from tests.integration.notifier.test_stream import Ear, living
 from tests.support.outgoing import ticket as ticket_view

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from shared.db.pool import Database
-from shared.db.transaction import Batch, Scan, Transaction, Workspace
+from shared.db.scope import Batch, Scan, Workspace
+from shared.db.transaction import Transaction
 from shared.errors import Conflict, Forbidden, NotFound
 from shared.platform.models import WorkspaceSettings
 from shared.platform.scopes import ROLES

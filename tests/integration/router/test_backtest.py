@@ -10,7 +10,7 @@ import pytest
 
 from services.router.domain.comparison import Difference
 from services.router.handlers.backtests import Backtests, Limits, Progress, Report
-from shared.db.transaction import Workspace
+from shared.db.scope import Workspace
 from shared.errors import RateLimited, Unavailable
 from shared.platform.store import channels
 from tests.load import rules as made_up

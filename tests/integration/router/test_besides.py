@@ -7,8 +7,8 @@ import pytest
 from services.router.handlers.triggering import Triggers
 from services.router.store import silences
 from shared.clock import SystemClock
+from shared.db.scope import Workspace
 from shared.db.timers import Timers
-from shared.db.transaction import Workspace
 from shared.events.tickets import TicketUpdated
 from shared.platform.store import agents, schedules, teams
 from tests.support import past

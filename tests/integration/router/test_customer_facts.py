@@ -7,7 +7,7 @@ import pytest
 
 from services.router.handlers.deciding import Router
 from services.router.handlers.following import Forgetting, on_tickets
-from shared.db.transaction import Batch
+from shared.db.scope import Batch
 from shared.events.tickets import ReplySettled, TicketMerged, TicketReopened, TicketUpdated
 from tests.support import past
 from tests.support.messages import message, received

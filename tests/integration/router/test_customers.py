@@ -6,7 +6,7 @@ import pytest
 
 from services.router.handlers.deciding import Router
 from services.router.handlers.following import on_tickets
-from shared.db.transaction import Batch
+from shared.db.scope import Batch
 from tests.support import past
 from tests.support.messages import message, received
 from tests.support.ticket_events import account, created, customer, event

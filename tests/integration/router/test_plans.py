@@ -15,7 +15,8 @@ from services.router.store import rulesets
 from shared.clock import SystemClock
 from shared.db.plans import MOST_TRIES, Plan, lock
 from shared.db.pool import Database
-from shared.db.transaction import Transaction, Workspace
+from shared.db.scope import Workspace
+from shared.db.transaction import Transaction
 from shared.errors import Conflict
 from shared.platform.store import teams
 from shared.telemetry.metrics import Metrics

@@ -11,8 +11,8 @@ from services.router.handlers.triggering import AT_ONCE, Triggers
 from services.router.store import rounds
 from services.router.store.rounds import Leg
 from shared import ids
+from shared.db.scope import Batch
 from shared.db.timers import Timers
-from shared.db.transaction import Batch
 from shared.events import envelope
 from shared.events.duties import AvailabilityChanged, DutyChanged
 from shared.events.payload import SYSTEM

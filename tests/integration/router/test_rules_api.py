@@ -11,7 +11,7 @@ from services.router.api.rulesets import router
 from services.router.handlers import deciding as handlers
 from services.router.service import LARGEST_RULESET
 from shared.db.pool import Database
-from shared.db.transaction import Batch, Workspace
+from shared.db.scope import Batch, Workspace
 from shared.platform.store import channels
 from shared.settings import KernelSettings
 from tests.support import api

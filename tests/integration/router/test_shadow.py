@@ -10,7 +10,7 @@ from services.router.domain.outcome import Outcome
 from services.router.handlers.deciding import Router
 from services.router.handlers.shadows import RING, Shadows
 from services.router.store.shadows import KEPT_RUNS
-from shared.db.transaction import Batch, Workspace
+from shared.db.scope import Batch, Workspace
 from shared.platform.store import channels
 from shared.telemetry.metrics import Metrics
 from tests.support import api, past

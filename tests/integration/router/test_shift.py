@@ -3,7 +3,7 @@
 import pytest
 
 from services.router.handlers.deciding import Router
-from shared.db.transaction import Batch, Workspace
+from shared.db.scope import Batch, Workspace
 from shared.platform.store import agents, schedules, teams
 from tests.support import past
 from tests.support.messages import message, received

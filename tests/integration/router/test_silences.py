@@ -8,8 +8,8 @@ import pytest
 from services.router.handlers.triggering import Triggers
 from services.router.store import silences
 from shared.clock import SystemClock
+from shared.db.scope import Batch
 from shared.db.timers import Timers
-from shared.db.transaction import Batch
 from shared.events.tickets import AnswerDetected, TicketReopened, TicketUpdated
 from tests.support import past
 from tests.support.messages import message

@@ -7,7 +7,7 @@ import pytest
 from services.router.domain.usual import WEEKS
 from services.router.handlers.deciding import Router
 from services.router.handlers.shadows import Shadows
-from shared.db.transaction import Batch
+from shared.db.scope import Batch
 from tests.support import past, surges
 from tests.support.messages import message, received
 from tests.support.past import REFUNDS

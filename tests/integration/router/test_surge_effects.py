@@ -5,7 +5,7 @@ import json
 import pytest
 
 from services.router.handlers.deciding import Router
-from shared.db.transaction import Batch
+from shared.db.scope import Batch
 from shared.events import envelope
 from shared.events.catalogue import ROUTING
 from shared.events.tickets import TicketUpdated

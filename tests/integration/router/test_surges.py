@@ -10,8 +10,8 @@ from services.router.domain.surge import Policy
 from services.router.handlers.surging import LOOK_TIMER, Surges
 from services.router.store import surges as store
 from services.router.store.surges import Noticed
+from shared.db.scope import Batch
 from shared.db.timers import Timers
-from shared.db.transaction import Batch
 from shared.events.surges import SurgeBegan, SurgeEnded
 from shared.telemetry.metrics import Metrics
 from tests.support import api, past, surges

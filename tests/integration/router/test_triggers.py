@@ -7,7 +7,7 @@ import pytest
 
 from services.router.domain.triggers import MAX_TRIES
 from services.router.handlers.triggering import Triggers
-from shared.db.transaction import Batch
+from shared.db.scope import Batch
 from shared.events.routing import Chain, Moderation
 from shared.events.tickets import TicketUpdated
 from tests.support import past

@@ -7,7 +7,7 @@ import pytest
 from services.router.handlers.deciding import Router
 from services.router.handlers.shadows import Shadows
 from services.router.store import rule_counts
-from shared.db.transaction import Batch
+from shared.db.scope import Batch
 from tests.support import api, past
 from tests.support.messages import message, received
 from tests.support.past import REFUNDS

@@ -9,7 +9,7 @@ import pytest
 from services.tickets.domain.lease import FencedOff
 from services.tickets.store import leases
 from services.tickets.store.leases import Heartbeat
-from shared.db.transaction import Workspace
+from shared.db.scope import Workspace
 from shared.web.auth import Principal
 from tests.support.answers import HOME, Answers, agent
 from tests.support.floor import AT, OTHER, Floor, at_once, message, routed

@@ -7,7 +7,7 @@ import pytest
 from services.tickets.domain.lease import FencedOff, LeaseHeld
 from services.tickets.handlers import administration
 from shared.clock import SystemClock
-from shared.db.transaction import Workspace
+from shared.db.scope import Workspace
 from shared.errors import Forbidden
 from tests.support.answers import HOME, Answers, agent, bot
 from tests.support.both import in_both_workspaces

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from services.tickets.handlers.routed import on_routed
 from services.tickets.store import customers
 from services.tickets.store.customers import Account, Found, Profile
-from shared.db.transaction import Batch, Owner, Transaction
+from shared.db.scope import Batch, Owner
+from shared.db.transaction import Transaction
 from shared.events.envelope import Event
 from shared.events.routing import RuleReply
 from shared.platform.store import agents

@@ -3,7 +3,7 @@
 from typing import Any
 
 from services.tickets.handlers.deliveries import on_delivery
-from shared.db.transaction import Batch
+from shared.db.scope import Batch
 from shared.events import envelope
 from shared.events.deliveries import ModerationSettled
 from shared.events.envelope import Event

@@ -6,8 +6,8 @@ from services.tickets.domain.refusals import AgentAbsent, AtCapacity, NotOffered
 from services.tickets.handlers import owning, staffing, states
 from services.tickets.handlers.owning import Target
 from services.tickets.handlers.ticks import handlers, lock
+from shared.db.scope import Workspace
 from shared.db.timers import Timers
-from shared.db.transaction import Workspace
 from shared.errors import Forbidden, NotFound
 from shared.events.tickets import Home
 from tests.support.floor import HOME, OTHER, Floor, agent, message, routed

@@ -11,7 +11,7 @@ from services.tickets.domain.lease import FencedOff, LeaseHeld
 from services.tickets.domain.reply import ThreadMoved, TurnTaken
 from services.tickets.handlers import joining
 from services.tickets.handlers.joining import Evidence
-from shared.db.transaction import Owner
+from shared.db.scope import Owner
 from shared.errors import Refusal
 from tests.support.answers import Answers, agent, bot
 from tests.support.both import check_apart, in_both_workspaces

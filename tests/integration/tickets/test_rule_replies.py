@@ -11,7 +11,7 @@ from services.tickets.handlers import administration, joining
 from services.tickets.handlers import routed as routing
 from services.tickets.handlers.joining import Evidence
 from shared.clock import SystemClock
-from shared.db.transaction import Batch
+from shared.db.scope import Batch
 from shared.errors import Invalid
 from shared.events.payload import Actor, Deadline
 from shared.events.routing import RuleReply

@@ -3,7 +3,7 @@
 import pytest
 
 from services.tickets.store import search
-from shared.db.transaction import Batch
+from shared.db.scope import Batch
 from tests.support.floor import HOME, OTHER, Floor
 
 MANY = 10_100

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from shared.db.pool import Database
-from shared.db.transaction import Owner
+from shared.db.scope import Owner
 from tests.support import api, teams_api
 
 

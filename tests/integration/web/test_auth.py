@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from shared.db.pool import Database
-from shared.db.transaction import Owner, Workspace
+from shared.db.scope import Owner, Workspace
 from shared.errors import Unauthorized
 from shared.platform.store import keys
 from shared.web.auth import REMEMBER_SECONDS, Authenticator

@@ -7,7 +7,8 @@ import httpx
 import pytest
 
 from shared.db.pool import Database
-from shared.db.transaction import Owner, encode_headers
+from shared.db.scope import Owner
+from shared.db.transaction import encode_headers
 from tests.support import api
 
 SCHEMAS = ("demo", "tickets")

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from shared.db.pool import Database
-from shared.db.transaction import Owner
+from shared.db.scope import Owner
 from shared.web import idempotency
 from tests.integration.web.conftest import Effects
 from tests.support import api, teams_api
