@@ -20,7 +20,7 @@ from shared.ids import Ids
 _PACK: Final = msgspec.msgpack.Encoder().encode
 _UNPACK: Final = msgspec.msgpack.Decoder(Headers).decode
 
-# The condition holds; it gives the transaction its number before an event its id, which `log.postgres.horizon` needs.
+# The condition holds; it gives the transaction its number before an event its id, which `log.horizon` needs.
 _APPEND: Final = """
 INSERT INTO log.event (shard, topic, key, workspace_id, headers, value)
 SELECT * FROM unnest($1::int[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::bytea[])

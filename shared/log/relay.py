@@ -1,12 +1,13 @@
 """The relay: carries the events that transactions appended to a broker, in order per key, and deletes what it took."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Protocol, Self
 
 import structlog
+from asyncpg import Record
 
 from shared import failpoints
 from shared.db.pool import Database
@@ -16,6 +17,7 @@ from shared.db.transaction import Appended, decode_headers
 from shared.errors import Retryable
 from shared.events.envelope import Headers
 from shared.log.background import persevering, running, woken
+from shared.log.horizon import LIFE, Horizon, begin_life
 from shared.log.signal import Signal
 from shared.retry import Backoff
 
@@ -24,7 +26,7 @@ SHARES: Final = Shares(shards="log.shard", members="log.relay")
 # By shard and in id order: whoever writes an event of a key holds the row that orders the key, so ids of one key grow
 # in the order of their commits. Both halves see the same rows, so what is deleted is left out by name. Rows are looked
 # for one by one (LATERAL, LIMIT 1): a plan that was made when the queue was empty would read all of it when it is long.
-_STEP: Final = """
+_STEP: Final = f"""
 WITH taken AS (
     DELETE FROM log.queue WHERE ctid = ANY (ARRAY(
         SELECT q.ctid FROM unnest($4::int[], $5::bigint[]) AS d(shard, id)
@@ -32,16 +34,23 @@ WITH taken AS (
     ))
 ), gone AS (
     DELETE FROM log.event WHERE id = ANY ($5)
+), mine AS MATERIALIZED (
+    SELECT id FROM log.shard WHERE owner = $1 AND id <> ALL ($2::int[])
+), waiting AS (
+    SELECT s.id AS shard, e.id, e.topic, e.key, e.headers, e.value, e.created_at
+    FROM mine s
+    CROSS JOIN LATERAL (
+        SELECT q.event_id FROM log.queue q
+        WHERE q.shard = s.id AND q.event_id > coalesce(($6::bigint[])[s.id], 0) AND q.event_id <> ALL ($5)
+        ORDER BY q.event_id LIMIT $3
+    ) next
+    CROSS JOIN LATERAL (SELECT * FROM log.event WHERE id = next.event_id LIMIT 1) e
 )
-SELECT s.id AS shard, e.id, e.topic, e.key, e.headers, e.value, e.created_at
-FROM log.shard s
-CROSS JOIN LATERAL (
-    SELECT q.event_id FROM log.queue q WHERE q.shard = s.id AND q.event_id <> ALL ($5)
-    ORDER BY q.event_id LIMIT $3
-) next
-CROSS JOIN LATERAL (SELECT * FROM log.event WHERE id = next.event_id LIMIT 1) e
-WHERE s.owner = $1 AND s.id <> ALL ($2::int[])
-ORDER BY e.id
+SELECT waiting.*, ARRAY(SELECT id FROM mine) AS looked_at, {LIFE} AS life,
+    pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS oldest,
+    CASE WHEN cardinality($5) > 0 THEN pg_current_xact_id()::text::bigint END AS number
+FROM (SELECT) AS look LEFT JOIN waiting ON true
+ORDER BY waiting.id
 """
 
 
@@ -115,6 +124,9 @@ class Relay:
         self._sending: dict[int, asyncio.Task[None]] = {}
         self._acknowledged: list[Outgoing] = []
         self._failures: dict[int, int] = {}
+        self._horizons: dict[int, Horizon] = {}
+        self._life: str | None = None
+        """Of the server, in which these hold."""
 
     def notify(self, _: Appended) -> None:
         """Something was appended in this process."""
@@ -153,7 +165,7 @@ class Relay:
     async def _leave(self) -> None:
         try:
             async with asyncio.timeout(2):
-                await self._database.look(_STEP, self._name, [], 0, *_places(self._acknowledged))
+                await self._database.look(_STEP, self._name, [], 0, *_places(self._acknowledged), [])
                 async with self._database.transaction(Scan()) as tx:
                     await SHARES.leave(tx, self._name)
         except (Retryable, TimeoutError):
@@ -177,12 +189,13 @@ class Relay:
         # Nothing new while there is a surplus: when what is on its way has arrived, it can change hands.
         free = 0 if self._surplus else self._pace.chunk
         # Not waiting for the disk: what a crash takes back is sent again, by the same ids.
-        rows = await self._database.look(_STEP, self._name, busy, free, *_places(done))
+        rows = await self._database.look(_STEP, self._name, busy, free, *_places(done), self._after())
         del self._acknowledged[: len(done)]
         pieces: dict[int, list[Outgoing]] = {}
-        for shard, number, topic, key, headers, value, created_at in rows:
+        for shard, number, topic, key, headers, value, created_at, *_ in rows if rows[0]["id"] is not None else ():
             event = Outgoing(shard, number, topic, key, decode_headers(headers), value, created_at)
             pieces.setdefault(shard, []).append(event)
+        await self._learn(rows[0], pieces, most=free)
         if done:
             failpoints.hit("relay.deleted")
         if not pieces or self._database.clock.elapsed() > self._deadline:
@@ -190,6 +203,28 @@ class Relay:
         failpoints.hit("relay.before_send")
         for shard, piece in pieces.items():
             self._sending[shard] = group.create_task(self._send(shard, piece))
+
+    def _after(self) -> list[int]:
+        """Where to look from, by shard, whose ids count from one."""
+        last = max(self._horizons, default=0)
+        return [self._horizons[shard].after if shard in self._horizons else 0 for shard in range(1, last + 1)]
+
+    async def _learn(self, look: Record, pieces: Mapping[int, Sequence[Outgoing]], *, most: int) -> None:
+        if look["life"] != self._life or self._life is None:
+            # Ids that were behind us may have been given again.
+            self._horizons.clear()
+            self._life = look["life"] or await begin_life(self._database)
+            self._appended.set()
+            return
+        for shard in look["looked_at"]:
+            found = pieces.get(shard, ())
+            self._horizons.setdefault(shard, Horizon()).looked(
+                oldest=look["oldest"],
+                number=look["number"],
+                greatest=found[-1].id if found else 0,
+                left=found[0].id if found else None,
+                is_complete=len(found) < most,
+            )
 
     async def _give(self) -> None:
         async with self._database.transaction(Scan()) as tx:

@@ -8,10 +8,10 @@ from shared import failpoints
 from shared.db.pool import Database
 from shared.db.transaction import Appended
 from shared.log.background import Wakes, persevering, woken
-from shared.log.postgres.horizon import Horizon
+from shared.log.horizon import LIFE, Horizon, begin_life
 from shared.log.postgres.recent import Recent
 
-_MOVE: Final = """
+_MOVE: Final = f"""
 WITH busy AS MATERIALIZED (
     SELECT s.id FROM log.shard s
     CROSS JOIN LATERAL (SELECT FROM log.queue q WHERE q.shard = s.id AND q.event_id > $2 LIMIT 1) AS waiting
@@ -38,10 +38,9 @@ WITH busy AS MATERIALIZED (
 SELECT counted.*, pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS oldest,
     pg_current_xact_id_if_assigned()::text::bigint AS number,
     (SELECT count(*) FROM busy) = (SELECT count(*) FROM mine) AS has_all,
-    (SELECT min(id) FROM log.life) AS life
+    {LIFE} AS life
 FROM (SELECT) AS look LEFT JOIN counted ON true
 """
-_LIVE: Final = "INSERT INTO log.life (id) SELECT $1 WHERE NOT EXISTS (SELECT FROM log.life)"
 
 
 class Sequencer:
@@ -92,7 +91,7 @@ class Sequencer:
         if looked[0]["life"] != self._life or self._life is None:
             # Ids that were behind us may have been given again.
             was_partial, self._horizon = self._horizon.after > 0, Horizon()
-            self._life = looked[0]["life"] or await self._begin_life()
+            self._life = looked[0]["life"] or await begin_life(self._database)
             return has_more or was_partial
         self._horizon.looked(
             oldest=looked[0]["oldest"],
@@ -101,8 +100,3 @@ class Sequencer:
             is_complete=looked[0]["has_all"] and not has_more,
         )
         return has_more
-
-    async def _begin_life(self) -> str:
-        life = self._database.ids.new("life")
-        await self._database.look(_LIVE, life)
-        return life

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.log.postgres.horizon import Horizon
+from shared.log.horizon import Horizon
 
 
 @dataclass
@@ -48,6 +49,31 @@ class Server:
         return self.open[sorted(self.open)[which % len(self.open)]]
 
 
+@dataclass
+class Relayed(Server):
+    """What a look sees goes with the next one, and only as far as it was acknowledged by then."""
+
+    most: int = 3
+    acknowledged: set[int] = field(default_factory=set)
+
+    def look(self, *, skips: bool) -> None:
+        oldest = min(self.open, default=self.numbers + 1)
+        number = None
+        if self.acknowledged:
+            self.numbers += 1
+            number = self.numbers
+        found = sorted(each for each in self.queue - self.acknowledged if each > self.horizon.after)[: self.most]
+        self.queue -= self.acknowledged
+        self.acknowledged = set(found[:1] if skips else found)
+        self.horizon.looked(
+            oldest=oldest,
+            number=number,
+            greatest=found[-1] if found else 0,
+            left=found[0] if found else None,
+            is_complete=len(found) < self.most,
+        )
+
+
 STEPS = st.one_of(
     st.tuples(st.just("begin")),
     st.tuples(st.just("append"), st.integers(0, 9)),
@@ -57,10 +83,11 @@ STEPS = st.one_of(
 )
 
 
+@pytest.mark.parametrize("make", [Server, Relayed])
 @settings(max_examples=500)
-@given(st.lists(STEPS, max_size=60))
-def test_what_is_committed_is_found(steps: list[tuple]) -> None:  # type: ignore[type-arg]
-    server = Server()
+@given(steps=st.lists(STEPS, max_size=60))
+def test_what_is_committed_is_found(make: type[Server], steps: list[tuple]) -> None:  # type: ignore[type-arg]
+    server = make()
     for step in steps:
         match step:
             case ("begin",):
@@ -73,7 +100,8 @@ def test_what_is_committed_is_found(steps: list[tuple]) -> None:  # type: ignore
                 server.end(which, commits=how == "commit")
     while server.open:
         server.end(0, commits=True)
-    server.look(skips=False)
+    for _ in range(60):
+        server.look(skips=False)
     assert server.queue == set()
 
 

@@ -1,6 +1,21 @@
 """Up to which event the queue needs no more looking."""
 
 from dataclasses import dataclass
+from typing import Final
+
+from shared.db.pool import Database
+
+LIFE: Final = "(SELECT min(id) FROM log.life)"
+"""SQL: of the server, from its start to the crash that may take the end of its log; NULL: nobody has named it yet."""
+
+_BEGIN: Final = "INSERT INTO log.life (id) SELECT $1 WHERE NOT EXISTS (SELECT FROM log.life)"
+
+
+async def begin_life(database: Database) -> str:
+    """Gives it a name, unless somebody else has done so meanwhile: then the next look shows theirs."""
+    life = database.ids.new("life")
+    await database.look(_BEGIN, life)
+    return life
 
 
 @dataclass(slots=True)
@@ -12,7 +27,7 @@ class Horizon:
 
     A transaction has a number before it has the id of an event (`Transaction` sees to that), and both only grow. So of
     whoever got an id before a look, the number is below that of the look; once every transaction below that has ended,
-    one more look at all shards finds what is left up to the greatest id that was known by then.
+    one more look finds what is left up to the greatest id that was known by then.
 
     Of one server's life: after a crash it may give an id again.
     """
@@ -23,14 +38,17 @@ class Horizon:
     _mark: int = 0
     _number: int | None = None
 
-    def looked(self, *, oldest: int, number: int | None, greatest: int, is_complete: bool) -> None:
+    def looked(
+        self, *, oldest: int, number: int | None, greatest: int, is_complete: bool, left: int | None = None
+    ) -> None:
         """What a look has found: everything from `after` on, if it is complete.
 
         `oldest`: the first transaction that it may not have seen; `number`: its own, if it has one; `greatest`: of the
-        ids that it has found, or 0.
+        ids that it has found, or 0; `left`: the first of these that is in the queue still.
         """
         self._greatest = max(self._greatest, greatest)
         if self._number is not None and is_complete and oldest >= self._number:
-            self.after, self._number = self._mark, None
+            self.after = self._mark if left is None else max(self.after, min(self._mark, left - 1))
+            self._number = None
         if self._number is None and number is not None:
             self._mark, self._number = self._greatest, number
