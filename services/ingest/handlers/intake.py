@@ -23,11 +23,12 @@ _BUSY_SECONDS = 1
 _AWAY_SECONDS = 5
 
 FEW: Final = 3
+WINDOW: Final = 0.02
 MANY: Final = 32
 BEAT: Final = 0.012
-"""Seconds between a batch of a few deliveries or more and the next: everybody behind works in the batches that are made
-here, and a batch costs as much as some twenty messages. Where many wait, that is enough for one by itself, and for one
-beside another that is still on its way."""
+"""Seconds between a batch and the next where a few deliveries came within the window: everybody behind works in the
+batches that are made here, and a batch costs as much as some twenty messages. Where many wait, that is enough for one
+by itself, and for one beside another that is still on its way."""
 
 WRITERS: Final = 2
 PATIENCE: Final = 30.0
@@ -61,6 +62,8 @@ class Intake:
         self._last: asyncio.Future[None] | None = None
         """Done when the batch that was taken last has landed."""
         self._rests_until = 0.0
+        self._came: deque[float] = deque([-WINDOW] * FEW, maxlen=FEW)
+        """When the last few deliveries came."""
         self.on_stored: list[Callable[[Counter[str]], None]] = []
         """Called after each commit with the number of deliveries by network; must not block."""
 
@@ -70,6 +73,7 @@ class Intake:
         if not self._is_running or waiting >= self._most_waiting or self._bytes + len(arrival.body) > self._most_bytes:
             raise Unavailable("too many deliveries wait to be stored", headers={"Retry-After": str(_BUSY_SECONDS)})
         self._queue.append((arrival, told))
+        self._came.append(self._clock.elapsed())
         self._bytes += len(arrival.body)
         if waiting in {0, MANY - 1}:
             self._stirred.set()
@@ -99,8 +103,9 @@ class Intake:
             finally:
                 self._flying -= flying
                 landed.set_result(None)
-                if FEW <= len(taken) < MANY:
-                    self._rests_until = self._clock.elapsed() + BEAT
+                now = self._clock.elapsed()
+                if len(taken) < MANY and now - self._came[0] < WINDOW:
+                    self._rests_until = now + BEAT
                 self._stirred.set()
 
     async def _next(self) -> list[_Waiting]:

@@ -147,3 +147,15 @@ async def test_ids_tell_the_order_also_where_the_first_batch_waits_for_a_connect
     free.set()
     await eventually(lambda: len(desk.said) == 1 + MANY)
     assert await desk.stored() == ["first", *REST]
+
+
+async def test_deliveries_that_come_closely_are_stored_together_though_none_waits_for_another(desk: Desk) -> None:
+    batches: list[int] = []
+    desk.intake.on_stored.append(lambda networks: batches.append(networks.total()))
+    count = 100
+    for number in range(count):
+        desk.keep(f"n{number}")
+        await asyncio.sleep(0.003)
+    await eventually(lambda: len(desk.said) == count)
+    assert sum(batches) == count
+    assert len(batches) < count / 2
