@@ -21,7 +21,7 @@ from shared.errors import Retryable
 from shared.host import Runtime
 from shared.retry import Backoff
 
-AT_ONCE: Final = 500
+AT_ONCE: Final = 1_000
 LINGER: Final = 0.01
 """Seconds that the first result of a batch waits for others: nobody waits for what is recorded."""
 
@@ -79,7 +79,8 @@ class Recorder:
                     waiting.append(await self._results.get())
             except TimeoutError:
                 return []
-            await asyncio.sleep(LINGER)
+            if self._results.qsize() < AT_ONCE:
+                await asyncio.sleep(LINGER)
         while len(waiting) < AT_ONCE and not self._results.empty():
             waiting.append(self._results.get_nowait())
         batch: dict[tuple[str, int], Result] = {}
