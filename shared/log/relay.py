@@ -41,7 +41,8 @@ WITH taken AS (
     FROM mine s
     CROSS JOIN LATERAL (
         SELECT q.event_id FROM log.queue q
-        WHERE q.shard = s.id AND q.event_id > coalesce(($6::bigint[])[s.id], 0) AND q.event_id <> ALL ($5)
+        WHERE q.shard = s.id AND q.event_id <> ALL ($5)
+          AND q.event_id > CASE WHEN {LIFE} = $7 THEN coalesce(($6::bigint[])[s.id], 0) ELSE 0 END
         ORDER BY q.event_id LIMIT $3
     ) next
     CROSS JOIN LATERAL (SELECT * FROM log.event WHERE id = next.event_id LIMIT 1) e
@@ -165,7 +166,7 @@ class Relay:
     async def _leave(self) -> None:
         try:
             async with asyncio.timeout(2):
-                await self._database.look(_STEP, self._name, [], 0, *_places(self._acknowledged), [])
+                await self._database.look(_STEP, self._name, [], 0, *_places(self._acknowledged), [], None)
                 async with self._database.transaction(Scan()) as tx:
                     await SHARES.leave(tx, self._name)
         except (Retryable, TimeoutError):
@@ -189,7 +190,7 @@ class Relay:
         # Nothing new while there is a surplus: when what is on its way has arrived, it can change hands.
         free = 0 if self._surplus else self._pace.chunk
         # Not waiting for the disk: what a crash takes back is sent again, by the same ids.
-        rows = await self._database.look(_STEP, self._name, busy, free, *_places(done), self._after())
+        rows = await self._database.look(_STEP, self._name, busy, free, *_places(done), self._after(), self._life)
         del self._acknowledged[: len(done)]
         pieces: dict[int, list[Outgoing]] = {}
         for shard, number, topic, key, headers, value, created_at, *_ in rows if rows[0]["id"] is not None else ():
@@ -211,10 +212,9 @@ class Relay:
 
     async def _learn(self, look: Record, pieces: Mapping[int, Sequence[Outgoing]], *, most: int) -> None:
         if look["life"] != self._life or self._life is None:
-            # Ids that were behind us may have been given again.
+            # Where we have been, ids may have been given again; this look began from the front.
             self._horizons.clear()
             self._life = look["life"] or await begin_life(self._database)
-            self._appended.set()
             return
         for shard in look["looked_at"]:
             found = pieces.get(shard, ())

@@ -12,16 +12,20 @@ from shared.log.horizon import LIFE, Horizon, begin_life
 from shared.log.postgres.recent import Recent
 
 _MOVE: Final = f"""
-WITH busy AS MATERIALIZED (
-    SELECT s.id FROM log.shard s
-    CROSS JOIN LATERAL (SELECT FROM log.queue q WHERE q.shard = s.id AND q.event_id > $2 LIMIT 1) AS waiting
+WITH start AS MATERIALIZED (
+    SELECT CASE WHEN {LIFE} = $3 THEN $2::bigint ELSE 0 END AS after
+), busy AS MATERIALIZED (
+    SELECT s.id FROM log.shard s CROSS JOIN LATERAL (
+        SELECT FROM log.queue q WHERE q.shard = s.id AND q.event_id > (SELECT after FROM start) LIMIT 1
+    ) AS waiting
 ), mine AS MATERIALIZED (
     SELECT s.id, s.next_position FROM log.shard s WHERE s.id = ANY (ARRAY(SELECT id FROM busy)) FOR UPDATE SKIP LOCKED
 ), moved AS (
     DELETE FROM log.queue
     WHERE ctid = ANY (ARRAY(
         SELECT head.ctid FROM mine CROSS JOIN LATERAL (
-            SELECT q.ctid FROM log.queue q WHERE q.shard = mine.id AND q.event_id > $2 ORDER BY q.event_id LIMIT $1
+            SELECT q.ctid FROM log.queue q WHERE q.shard = mine.id AND q.event_id > (SELECT after FROM start)
+            ORDER BY q.event_id LIMIT $1
         ) head
     ))
     RETURNING shard, event_id
@@ -80,7 +84,7 @@ class Sequencer:
     async def step(self) -> bool:
         """Moves what waits, at most `chunk` rows of each shard; says whether a shard may have more."""
         failpoints.hit("sequencer.before_commit")
-        looked = await self._database.look(_MOVE, self._chunk, self._horizon.after)
+        looked = await self._database.look(_MOVE, self._chunk, self._horizon.after, self._life)
         rows = [row for row in looked if row["id"] is not None]
         if rows:
             failpoints.hit("sequencer.committed")
@@ -89,10 +93,9 @@ class Sequencer:
             self._wakes.wake(row["topic"] for row in rows)
         has_more = any(len(row["ids"]) == self._chunk for row in rows)
         if looked[0]["life"] != self._life or self._life is None:
-            # Ids that were behind us may have been given again.
-            was_partial, self._horizon = self._horizon.after > 0, Horizon()
-            self._life = looked[0]["life"] or await begin_life(self._database)
-            return has_more or was_partial
+            # Where we have been, ids may have been given again; this look began from the front.
+            self._life, self._horizon = looked[0]["life"] or await begin_life(self._database), Horizon()
+            return has_more
         self._horizon.looked(
             oldest=looked[0]["oldest"],
             number=looked[0]["number"],

@@ -171,6 +171,7 @@ async def test_what_a_long_transaction_keeps_in_the_index_is_not_read_again(data
     broker = Broker()
     async with database.transaction(Owner()) as backup, relaying(database, broker) as relay:
         await backup.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        await backup.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
         await backup.fetchval("SELECT count(*) FROM log.queue")
         shard = database.topology.shard("baton.messages.v1", "k")
         for start in range(0, 300, 10):
