@@ -244,9 +244,7 @@ class Relay:
             await asyncio.sleep(_AGAIN.delay(failures).total_seconds())
         finally:
             del self._sending[shard]
-            # With the last one: the next step looks at all of them at once, and what is appended wakes it as well.
-            if not self._sending:
-                self._appended.set()
+            self._appended.set()
 
 
 def _places(events: Sequence[Outgoing]) -> tuple[list[int], list[int]]:
