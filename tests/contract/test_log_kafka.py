@@ -64,7 +64,7 @@ async def handled_by(*members: Member) -> dict[tuple[int, int], tuple[str, int]]
     return found
 
 
-async def all_handled(written: Mapping[str, list[int]], *members: Member, within: float = 40) -> None:
+async def all_handled(written: Mapping[str, list[int]], *members: Member, within: float = 100) -> None:
     """Everything that was written was committed by one of them, in the order of its key."""
 
     async def is_so() -> bool:
