@@ -25,6 +25,7 @@ from services.tickets.api import (
 from services.tickets.handlers import ticks
 from services.tickets.handlers.administration import Environment
 from services.tickets.handlers.deliveries import on_delivery
+from services.tickets.handlers.indexing import Indexing
 from services.tickets.handlers.lease import Heart
 from services.tickets.handlers.ledger import Desk
 from services.tickets.handlers.routed import on_routed
@@ -39,7 +40,7 @@ DELIVERIES_GROUP: Final = f"{NAME}-deliveries"
 
 
 def build(runtime: Runtime) -> Service:
-    """Two consumers, the timers, and the routes."""
+    """Two consumers, the timers, the index of words, and the routes."""
     settings = TicketsSettings.load()
     desk = Desk(ids=runtime.ids, metrics=runtime.metrics)
     timers = Timers(runtime.database, NAME, ticks.handlers(desk), lock=ticks.lock)
@@ -76,6 +77,6 @@ def build(runtime: Runtime) -> Service:
             ),
             Consume(group=DELIVERIES_GROUP, topics=(DELIVERIES,), schema=NAME, handler=partial(on_delivery, desk=desk)),
         ],
-        tasks={"timers": timers.run},
+        tasks={"timers": timers.run, "indexing": Indexing(runtime.database).run},
         resources=[desk, Heart(runtime.database, desk), Environment(settings.key_environment)],
     )

@@ -35,7 +35,7 @@ from tests.simulation.loop import OWNER, VirtualClock, VirtualLoop
 
 RING: Final = KeyRing([b"k" * 32])
 
-LEFT_OUT: Final = frozenset({"retention", "refusals", "webhooks"})
+LEFT_OUT: Final = frozenset({"retention", "refusals", "webhooks", "indexing"})
 """Housekeeping that nothing of what a seed checks depends upon."""
 
 POLL: Final = timedelta(seconds=5)

@@ -16,6 +16,7 @@ ON CONFLICT (id) DO UPDATE SET text = EXCLUDED.text
 """
 _DROP: Final = "DELETE FROM tickets.search WHERE id = ANY($1::text[])"
 _FIND: Final = "SELECT tickets.find($1, $2)"
+_INDEX: Final = "SELECT tickets.index_texts()"
 
 
 class Text(NamedTuple):
@@ -51,3 +52,8 @@ async def find(tx: Transaction, words: str) -> list[str] | None:
     """
     found: list[str] | None = await tx.fetchval(_FIND, pattern(words), MOST)
     return found
+
+
+async def index(tx: Transaction) -> int:
+    """Has the index take in what waits in front of it, and returns how many pages that were."""
+    return int(await tx.fetchval(_INDEX))

@@ -1,7 +1,10 @@
 """Searching among many texts, of one workspace only."""
 
+from hashlib import md5
+
 import pytest
 
+from services.tickets.handlers.indexing import Indexing
 from services.tickets.store import search
 from shared.db.scope import Batch
 from tests.support.floor import HOME, OTHER, Floor
@@ -66,3 +69,17 @@ async def test_a_batch_may_not_search_at_all(library: Floor) -> None:
     with pytest.raises(Exception, match="permission denied"):
         async with library.database.transaction(Batch(frozenset({HOME, OTHER})), schema="tickets") as tx:
             await search.find(tx, "hello")
+
+
+async def test_what_is_new_is_found_before_and_after_the_index_takes_it_in(floor: Floor) -> None:
+    await floor.rows(
+        f"INSERT INTO tickets.search (id, workspace_id, text, at) SELECT n::text, '{HOME}', 'text ' || md5(n::text), "
+        f"now() - n * interval '1 second' FROM generate_series(1, {MANY}) AS n"
+    )
+    rare = md5(str(MANY).encode()).hexdigest()
+    assert await find(floor, rare) == [str(MANY)]
+    indexing = Indexing(floor.database)
+    # A page is 8 kB: whoever wrote the texts has left more of them than the 256 kB that batches once stopped for.
+    assert await indexing.step() > 32
+    assert await find(floor, rare) == [str(MANY)]
+    assert await indexing.step() == 0

@@ -177,7 +177,7 @@ search = sa.Table(
         "text",
         postgresql_using="gin",
         postgresql_ops={"text": "gin_trgm_ops"},
-        postgresql_with={"gin_pending_list_limit": "256"},
+        postgresql_with={"gin_pending_list_limit": "4096"},
     ),
     sa.Index("ix_search_recent", "workspace_id", "at"),
 )
