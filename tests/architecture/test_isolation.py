@@ -10,6 +10,9 @@ from shared.db.scope import BATCH_ROLE, SCAN_ROLE, WORKSPACE_ROLE, Owner
 
 ROLES: Final = (WORKSPACE_ROLE, BATCH_ROLE, SCAN_ROLE)
 
+HOUSEKEEPING: Final = {"tickets.index_texts"}
+"""Functions that read no row for anybody: it says how many pages its index has taken in."""
+
 SCANNED: Final = {
     "log.event",
     "platform.workspace",
@@ -124,7 +127,7 @@ async def test_a_function_with_its_owners_rights_is_bound_to_the_session(databas
         row["name"]
         for row in rows
         if row["is_public"]
-        or "workspace_id = current_setting('baton.workspace')" not in row["body"]
+        or not ("workspace_id = current_setting('baton.workspace')" in row["body"] or row["name"] in HOUSEKEEPING)
         or "search_path" not in (row["settings"] or "")
     ]
     assert loose == []

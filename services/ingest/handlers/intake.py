@@ -10,6 +10,7 @@ import structlog
 
 from services.ingest import NAME
 from services.ingest.domain.deliveries import Arrival
+from services.ingest.domain.pace import Pace
 from services.ingest.settings import IngestSettings
 from services.ingest.store import intake as store
 from shared import failpoints
@@ -22,13 +23,8 @@ from shared.log.background import running, woken
 _BUSY_SECONDS = 1
 _AWAY_SECONDS = 5
 
-FEW: Final = 3
-WINDOW: Final = 0.02
 MANY: Final = 32
-BEAT: Final = 0.012
-"""Seconds between a batch and the next where a few deliveries came within the window: everybody behind works in the
-batches that are made here, and a batch costs as much as some twenty messages. Where many wait, that is enough for one
-by itself, and for one beside another that is still on its way."""
+"""Where so many wait, that is enough for a batch by itself, and for one beside another that is still on its way."""
 
 WRITERS: Final = 2
 PATIENCE: Final = 30.0
@@ -61,9 +57,7 @@ class Intake:
         """What is on its way: a second of it, beside it, would wait for it in the database, and it for the second."""
         self._last: asyncio.Future[None] | None = None
         """Done when the batch that was taken last has landed."""
-        self._rests_until = 0.0
-        self._came: deque[float] = deque([-WINDOW] * FEW, maxlen=FEW)
-        """When the last few deliveries came."""
+        self._pace = Pace()
         self.on_stored: list[Callable[[Counter[str]], None]] = []
         """Called after each commit with the number of deliveries by network; must not block."""
 
@@ -73,7 +67,7 @@ class Intake:
         if not self._is_running or waiting >= self._most_waiting or self._bytes + len(arrival.body) > self._most_bytes:
             raise Unavailable("too many deliveries wait to be stored", headers={"Retry-After": str(_BUSY_SECONDS)})
         self._queue.append((arrival, told))
-        self._came.append(self._clock.elapsed())
+        self._pace.came(self._clock.elapsed())
         self._bytes += len(arrival.body)
         if waiting in {0, MANY - 1}:
             self._stirred.set()
@@ -94,8 +88,9 @@ class Intake:
         while True:
             async with self._taking:
                 taken = await self._next()
+                began = self._clock.elapsed()
                 before, self._last = self._last, asyncio.get_running_loop().create_future()
-                landed = self._last
+                landed, is_alone = self._last, before is None or before.done()
                 flying = {_key(arrival) for arrival, _ in taken}
                 self._flying |= flying
             try:
@@ -103,9 +98,8 @@ class Intake:
             finally:
                 self._flying -= flying
                 landed.set_result(None)
-                now = self._clock.elapsed()
-                if len(taken) < MANY and now - self._came[0] < WINDOW:
-                    self._rests_until = now + BEAT
+                if len(taken) < MANY and is_alone:
+                    self._pace.landed(began, self._clock.elapsed())
                 self._stirred.set()
 
     async def _next(self) -> list[_Waiting]:
@@ -126,7 +120,7 @@ class Intake:
             return 0.0
         if not waiting or self._flying:
             return None
-        return max(0.0, self._rests_until - self._clock.elapsed())
+        return self._pace.patience(self._clock.elapsed())
 
     def _take(self) -> list[_Waiting]:
         """From the front as much as may fly together, and beside what flies already."""
