@@ -1,4 +1,4 @@
-"""The index of words takes in what is new beside the batches: in one of them, each step held it up by 25 ms."""
+"""The index of words takes in what is new beside the batches: one in nine was held up by a step of it."""
 
 from alembic import op
 
