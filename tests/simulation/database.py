@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import os
 import random
 import re
 from datetime import timedelta
@@ -346,4 +347,6 @@ class Postgres:
             "SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'transaction_timeout'"
         )
         wire_of(connection).by_hand()
+        # On our core, for we never work at the same time.
+        os.sched_setaffinity(connection.get_server_pid(), os.sched_getaffinity(0))
         return connection
