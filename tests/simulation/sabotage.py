@@ -74,14 +74,14 @@ def _answers_are_not_kept() -> None:
 
 
 def _acknowledged_before_stored() -> None:
-    write = Intake._write
+    fly = Intake._fly
 
-    async def hasty(self: Intake, taken: Any) -> None:
+    async def hasty(self: Intake, taken: Any, before: Any) -> None:
         for _, told in taken:
             told(None)
-        await write(self, [(arrival, lambda _: None) for arrival, _ in taken])
+        await fly(self, [(arrival, lambda _: None) for arrival, _ in taken], before)
 
-    Intake._write = hasty
+    Intake._fly = hasty
 
 
 SABOTAGE: Final[Mapping[str, tuple[Callable[[], None], int]]] = {
