@@ -1,6 +1,7 @@
 """Whose rows a transaction sees: scopes, and the roles of the database that keep them."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -8,9 +9,7 @@ WORKSPACE_ROLE: Final = "baton_workspace"
 BATCH_ROLE: Final = "baton_batch"
 SCAN_ROLE: Final = "baton_scan"
 
-WORKSPACE_PLANS: Final = (
-    "SET LOCAL plan_cache_mode = auto; SET LOCAL enable_seqscan = on; SET LOCAL enable_mergejoin = on"
-)
+WORKSPACE_PLANS: Final = {"plan_cache_mode": "auto", "enable_seqscan": "on", "enable_mergejoin": "on"}
 """What a session of the pool is not set to, because batches repeat themselves and requests do not."""
 
 _WORKSPACE_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
@@ -43,25 +42,31 @@ class Owner:
 Scope = Workspace | Batch | Scan | Owner
 
 
-def bind(scope: Scope) -> str:
-    """SQL that takes the scope's role for the rest of the transaction, and names its workspaces."""
+def bind(scope: Scope, **settings: str) -> tuple[str, ...]:
+    """A statement and its arguments: the scope's role, its workspaces, these settings, until the transaction ends."""
     match scope:
         case Workspace(workspace):
-            return (
-                f"SET LOCAL ROLE {WORKSPACE_ROLE}; SET LOCAL baton.workspace = '{_checked(workspace)}'; "
-                f"{WORKSPACE_PLANS}"
-            )
+            return _set(WORKSPACE_ROLE, {**WORKSPACE_PLANS, **settings}, "baton.workspace", _checked(workspace))
         case Batch(workspaces):
             names = ",".join(_checked(name) for name in sorted(workspaces))
-            return f"SET LOCAL ROLE {BATCH_ROLE}; SET LOCAL baton.workspaces = '{names}'"
+            return _set(BATCH_ROLE, settings, "baton.workspaces", names)
         case Scan():
-            return f"SET LOCAL ROLE {SCAN_ROLE}"
+            return _set(SCAN_ROLE, settings)
         case Owner():
-            return "SET LOCAL ROLE NONE"
+            return _set("none", settings)
+
+
+def _set(role: str, settings: Mapping[str, str], *named: str) -> tuple[str, ...]:
+    # Few texts, because each is prepared once in every session; what varies is an argument.
+    told = [f"set_config('{name}', '{value}', true)" for name, value in {"role": role, **settings}.items()]
+    if not named:
+        return (f"SELECT {', '.join(told)}",)
+    name, value = named
+    return f"SELECT {', '.join(told)}, set_config('{name}', $1, true)", value
 
 
 def _checked(workspace: str) -> str:
-    # It goes into a literal: SET takes no parameters, and one round trip is worth the check.
+    # They are told apart by commas.
     if not _WORKSPACE_ID.match(workspace):
         raise ValueError("not a workspace id")
     return workspace

@@ -1,171 +1,163 @@
-"""A connection that can send a statement ahead of another one, or behind it, so that both take one round trip."""
+"""A connection whose transactions begin with their first statement and end with their last, each in one round trip."""
 
-import asyncio
 import struct
-from collections import deque
-from collections.abc import Awaitable, Callable, Generator
-from enum import Enum
-from types import coroutine
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import asyncpg
+from asyncpg import protocol as asyncpg_protocol
+
+Asked = tuple[str, ...]
+"""SQL and its arguments, as Postgres writes them."""
 
 _HEAD: Final = struct.Struct("!ci")
 """Of a message of the protocol: its kind, and its length without the kind."""
 
-_READY: Final = b"Z"
+_BIND: Final = ord("B")
 _DONE: Final = b"C"
 _ERROR: Final = b"E"
 _FOR_ANYBODY: Final = b"SNA"
 """A changed setting, a notice, a notification: they come at any time, and asyncpg expects them."""
 
+_SHORT: Final = struct.Struct("!h")
+_LONG: Final = struct.Struct("!i")
+_COMMIT: Final = "COMMIT"
+
+
+def _message(kind: bytes, *parts: bytes) -> bytes:
+    body = b"".join(parts)
+    return _HEAD.pack(kind, len(body) + 4) + body
+
+
+_SYNC: Final = _message(b"S")
+_EXECUTE: Final = _message(b"E", b"\0", _LONG.pack(0))
+"""All rows of the portal without a name."""
+
 
 class Session(asyncpg.Connection):  # type: ignore[misc]
     """asyncpg's, and what goes ahead of a statement or behind it."""
 
-    __slots__ = ("_behind", "_lane")
+    __slots__ = ("_is_last",)
 
-    def __init__(self, protocol: Any, transport: Any, *rest: Any) -> None:
-        super().__init__(protocol, transport, *rest)
-        self._lane = _Lane(protocol, transport)
-        self._behind: Callable[[], None] | None = None
+    def __init__(self, *connected: Any) -> None:
+        super().__init__(*connected)
+        self._is_last = False
 
-    def send_ahead(self, sql: str) -> None:
-        """Sends it before the next statement, and waits for nothing; if it fails, the connection is lost.
+    def send_ahead(self, *asked: Asked) -> None:
+        """Sends these with the next statement, before it. Nobody gets their rows; if one fails, the connection is lost.
 
-        It goes as a simple query (PostgreSQL documentation, "Message Flow"): any number of statements, without
-        arguments. The next statement is on its way before the answer is known, so it must do no harm where this one
-        failed.
+        The server does none of what comes behind a failure (PostgreSQL documentation, "Pipelining").
         """
-        self._lane.send_ahead(sql)
+        self._protocol.lane.send_ahead(asked)
 
-    async def fetchrow_and_end(
-        self, end: str, sent: Callable[[], None], sql: str, *arguments: Any
-    ) -> asyncpg.Record | None:
-        """The first row of a statement, once what ends its transaction is done, too; the error of either.
+    async def fetchrow_and_commit(self, sql: str, *arguments: Any) -> asyncpg.Record | None:
+        """The first row of a statement, once COMMIT is done, too; the error of either.
 
-        `end` goes with the statement, and is executed if that fails as well: the transaction is undone then. `sent` is
-        called when both are on their way: whatever is raised before, the transaction is still open.
+        Where the statement fails, nothing is committed, and the transaction is still open.
         """
-
-        def follow() -> None:
-            self._lane.send_behind(end)
-            sent()
-
-        self._behind = follow
+        self._is_last = True
         try:
             return await self.fetchrow(sql, *arguments)
         finally:
-            self._behind = None
+            self._is_last = self._protocol.lane.commits = False
 
     async def _do_execute(self, query: str, executor: Any, *rest: Any, **named: Any) -> Any:
-        if (follow := self._behind) is None:
+        if not self._is_last:
             return await super()._do_execute(query, executor, *rest, **named)
-        self._behind = None
+        self._is_last = False
 
-        # By now the statement is prepared: what is written next is its arguments.
-        def executing(statement: Any, timeout: float | None) -> Awaitable[Any]:
-            return _followed(executor(statement, timeout), follow)
+        def executing(statement: Any, timeout: float | None) -> Any:
+            # Only now: to prepare a statement, asyncpg may have to ask for the types in it.
+            self._protocol.lane.commits = True
+            return executor(statement, timeout)
 
-        # Once only: where it fails, the transaction has ended.
-        return await super()._do_execute(query, executing, *rest, **{**named, "retry": False})
-
-
-@coroutine
-def _followed(awaited: Awaitable[Any], follow: Callable[[], None]) -> Generator[Any, Any, Any]:
-    """Awaits, and calls `follow` once that waits for an answer; never, where it fails before."""
-    steps = awaited.__await__()
-    try:
-        waits_for = next(steps)
-        follow()
-        while True:
-            try:
-                got = yield waits_for
-            except BaseException as error:  # noqa: BLE001 - a cancellation, too, is for who waits
-                waits_for = steps.throw(error)
-            else:
-                waits_for = steps.send(got)
-    except StopIteration as done:
-        return done.value
+        return await super()._do_execute(query, executing, *rest, **named)
 
 
-class _Turn(Enum):
-    """Whose answer comes next, up to the message that says that the server is ready."""
+class _Lane:
+    """asyncpg's transport: adds to what is sent, and keeps from asyncpg the answers to what it did not ask."""
 
-    AHEAD = 1
-    """Nobody's."""
-    OWN = 2
-    """asyncpg's, which hears only from the next that the server is ready."""
-    BEHIND = 3
-    """The end of that: what was done goes unsaid, an error does not."""
-
-    def keeps(self, kind: bytes) -> bool:
-        """Whether a message of this kind is kept from asyncpg."""
-        if kind in _FOR_ANYBODY:
-            return False
-        return self is _Turn.AHEAD or kind == (_READY if self is _Turn.OWN else _DONE)
-
-
-class _Lane(asyncio.Protocol):
-    """Between transport and asyncpg: keeps from it the answers to what it did not ask."""
-
-    def __init__(self, protocol: Any, transport: Any) -> None:
-        self._protocol = protocol
+    def __init__(self, transport: Any) -> None:
         self._transport = transport
-        self._turns: deque[_Turn] = deque()
-        """After these come answers that asyncpg gets as they are."""
+        self._prepared: dict[str, bytes] = {}
+        """Names that the server knows statements by, or will before it is asked for them."""
+        self._ahead: list[bytes] = []
+        self._kept = 0
+        """Answers that are still kept from asyncpg; all that come after these are its own."""
         self._unread = b""
-        transport.set_protocol(self)
+        self.commits = False
+        """Whether the statement whose arguments are sent next is the last of its transaction."""
 
-    def send_ahead(self, sql: str) -> None:
-        self._send(sql, _Turn.AHEAD)
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
 
-    def send_behind(self, sql: str) -> None:
-        self._send(sql, _Turn.OWN, _Turn.BEHIND)
+    def send_ahead(self, asked: Iterable[Asked]) -> None:
+        # Prepared here, because a failure of the statement before it would keep the server from doing so.
+        self._prepare(_COMMIT)
+        for sql, *arguments in asked:
+            self._ahead += [_bound(self._prepare(sql), arguments), _EXECUTE]
+            self._kept += 1
 
-    def _send(self, sql: str, *turns: _Turn) -> None:
-        if self._transport.is_closing():
-            # Whatever comes next will find out.
-            return
-        self._turns.extend(turns)
-        raw = sql.encode()
-        self._transport.write(b"".join((_HEAD.pack(b"Q", len(raw) + 5), raw, b"\0")))
+    def write(self, data: bytes | memoryview) -> None:
+        parts, self._ahead = [*self._ahead, data], []
+        if self.commits and data[0] == _BIND:
+            self.commits = False
+            parts[-1:] = [data[: -len(_SYNC)], _bound(self._prepared[_COMMIT], ()), _EXECUTE, _SYNC]
+        self._transport.write(b"".join(parts) if len(parts) > 1 else data)
 
-    def data_received(self, data: bytes) -> None:
-        if self._turns:
-            data = self._meant_for_asyncpg(self._unread + data)
-        if data:
-            self._protocol.data_received(data)
+    def writelines(self, several: Iterable[bytes | memoryview]) -> None:
+        self.write(b"".join(several))
 
-    def eof_received(self) -> bool | None:
-        return self._protocol.eof_received()  # type: ignore[no-any-return]
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._protocol.connection_lost(exc)
-
-    def pause_writing(self) -> None:
-        self._protocol.pause_writing()
-
-    def resume_writing(self) -> None:
-        self._protocol.resume_writing()
-
-    def _meant_for_asyncpg(self, data: bytes) -> bytes:
+    def answered(self, data: bytes) -> bytes:
+        """What of this is for asyncpg."""
+        if not self._kept:
+            return data
+        data = self._unread + data
         passed: list[bytes] = []
         at = 0
-        while self._turns and len(data) >= at + _HEAD.size:
+        while self._kept and len(data) >= at + _HEAD.size:
             kind, length = _HEAD.unpack_from(data, at)
             end = at + 1 + length
             if len(data) < end:
                 break
-            turn = self._turns[0]
-            if kind == _ERROR and turn is _Turn.AHEAD:
+            if kind == _ERROR:
                 # Whoever waits for the next statement hears that the connection is lost.
                 self._transport.abort()
                 return b"".join(passed)
-            if not turn.keeps(kind):
+            if kind in _FOR_ANYBODY:
                 passed.append(data[at:end])
-            if kind == _READY:
-                self._turns.popleft()
+            self._kept -= kind == _DONE
             at = end
-        self._unread = data[at:] if self._turns else b""
-        return b"".join(passed) + (b"" if self._turns else data[at:])
+        self._unread = data[at:] if self._kept else b""
+        return b"".join(passed) + (b"" if self._kept else data[at:])
+
+    def _prepare(self, sql: str) -> bytes:
+        name = self._prepared.get(sql)
+        if name is None:
+            name = self._prepared[sql] = b"baton_%d" % len(self._prepared)
+            self._ahead.append(_message(b"P", name, b"\0", sql.encode(), b"\0", _SHORT.pack(0)))
+        return name
+
+
+def _bound(name: bytes, arguments: Sequence[str]) -> bytes:
+    """Arguments and rows as text."""
+    values = [part for raw in map(str.encode, arguments) for part in (_LONG.pack(len(raw)), raw)]
+    return _message(b"B", b"\0", name, b"\0", _SHORT.pack(0), _SHORT.pack(len(arguments)), *values, _SHORT.pack(0))
+
+
+class _Protocol(asyncpg_protocol.Protocol):  # type: ignore[misc]
+    """asyncpg's, on a lane."""
+
+    lane: _Lane
+
+    def connection_made(self, transport: Any) -> None:
+        self.lane = _Lane(transport)
+        super().connection_made(self.lane)
+
+    def data_received(self, data: bytes) -> None:
+        if data := self.lane.answered(data):
+            super().data_received(data)
+
+
+# asyncpg has no other place to say so. Where nothing is sent ahead or behind, it is the same.
+asyncpg_protocol.Protocol = _Protocol

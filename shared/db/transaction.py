@@ -31,7 +31,8 @@ _QUEUE: Final = "INSERT INTO log.queue (shard, event_id) SELECT shard, id FROM a
 # They are numbered in the order in which they are written.
 _IDS: Final = "array_agg(id ORDER BY id)"
 
-_LAZY: Final = "; SET LOCAL synchronous_commit = off"
+_BEGIN: Final = ("BEGIN READ WRITE",)
+_LAZY: Final = {"synchronous_commit": "off"}
 
 
 class Appended(NamedTuple):
@@ -153,7 +154,8 @@ class Transaction:
         sql, *arguments = columns.packed(*deferred.statement())
         try:
             if commits:
-                row = await self._connection.fetchrow_and_end("COMMIT", self._end, sql, *arguments)
+                row = await self._connection.fetchrow_and_commit(sql, *arguments)
+                self._begun = False
             else:
                 row = await self._connection.fetchrow(sql, *arguments)
         except asyncpg.PostgresError as error:
@@ -230,7 +232,7 @@ class Transaction:
         """From scanning to working: names the workspaces of the batch and takes the role that is bound to them."""
         await self._write_deferred()
         self.scope = Batch(frozenset(workspaces))
-        await self._connection.execute(bind(self.scope))
+        await self._connection.fetch(*bind(self.scope))
 
     # -- life ---------------------------------------------------------------------------------------------------
 
@@ -238,7 +240,7 @@ class Transaction:
         """BEGIN, role and workspaces, in one round trip with the first statement."""
         self._begun = True
         # Should this fail, the first statement does, too: outside of a transaction no session of the pool can write.
-        self._connection.send_ahead(f"BEGIN READ WRITE; {bind(self.scope)}{_LAZY if self._is_lazy else ''}")
+        self._connection.send_ahead(_BEGIN, bind(self.scope, **(_LAZY if self._is_lazy else {})))
 
     async def flush(self) -> None:
         """Writes the pending events, and what is deferred, now: for callers that must see them before the commit."""
@@ -275,13 +277,10 @@ class Transaction:
             await self._write_deferred(commits=True)
             return
         tag = await self._connection.execute("COMMIT")
-        self._end()
+        self._begun = False
         if tag != "COMMIT":
             # Somebody swallowed a statement's error: Postgres then rolls back and calls it a success.
             raise RuntimeError("the transaction was already failed: nothing of it was committed")
-
-    def _end(self) -> None:
-        self._begun = False
 
     async def rollback(self) -> None:
         """Undoes everything; harmless when nothing began or the connection is gone."""

@@ -1,13 +1,14 @@
 """Pool and connections as a process holds them: asyncpg's, as far as the product uses it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import asyncpg
 
+from shared.db.session import Asked
 from tests.simulation.database import Postgres
 from tests.simulation.loop import OWNER
 from tests.simulation.statements import Real, Statement
@@ -47,11 +48,11 @@ class Connection:
             )
         self._postgres.abandon(self)
 
-    def send_ahead(self, sql: str) -> None:
+    def send_ahead(self, *asked: Asked) -> None:
         """As the product's session: what it begins is known with the next statement."""
         self.is_weighty = False
         if not self.is_gone and self.real is not None:
-            self._postgres.send_ahead(self, sql)
+            self._postgres.begin_with(self, asked)
 
     async def fetch(self, sql: str, *arguments: Any) -> Any:
         return await self._perform("fetch", sql, *arguments)
@@ -65,11 +66,8 @@ class Connection:
     async def execute(self, sql: str, *arguments: Any) -> Any:
         return await self._perform("execute", sql, *arguments)
 
-    async def fetchrow_and_end(self, end: str, sent: Callable[[], None], sql: str, *arguments: Any) -> Any:
-        """As the product's session, for COMMIT."""
-        assert end == "COMMIT"
-        sent()
-        return await self._perform("fetchrow_and_end", sql, *arguments)
+    async def fetchrow_and_commit(self, sql: str, *arguments: Any) -> Any:
+        return await self._perform("fetchrow_and_commit", sql, *arguments)
 
     async def _perform(self, method: str, *arguments: Any) -> Any:
         if self.is_gone or self.real is None:

@@ -5,6 +5,7 @@ import contextvars
 import os
 import random
 import re
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,8 +13,9 @@ import asyncpg
 
 from shared.db import pool as product
 from shared.db.scope import SCAN_ROLE
+from shared.db.session import Asked, Session
 from tests.simulation.loop import EPOCH, VirtualLoop
-from tests.simulation.statements import Chance, Real, Statement, asked
+from tests.simulation.statements import Chance, Real, Statement
 from tests.simulation.wire import Loop, Work, closed, done, wire_of
 
 if TYPE_CHECKING:
@@ -116,19 +118,20 @@ class Postgres:
 
     # -- statements ---------------------------------------------------------------------------------------------
 
-    def send_ahead(self, connection: "Connection", sql: str) -> None:
+    def begin_with(self, connection: "Connection", asked: Iterable[Asked]) -> None:
         """Goes with the connection's next statement, as it does on the wire."""
         assert self._loop
         assert connection.real
         begun = (EPOCH + timedelta(seconds=self._loop.time())).isoformat()
-        wire_of(connection.real.connection).ahead = f"{sql}; SET LOCAL sim.begun = '{begun}'"
+        connection.real.connection.send_ahead(*asked, ("SELECT set_config('sim.begun', $1, true)", begun))
+        connection.real.has_begun = True
 
     async def perform(self, connection: "Connection", method: str, arguments: tuple[Any, ...]) -> Any:
         """One statement of the product: it waits until the seed lets it run."""
         assert self._loop
         assert self._chance
         answer: asyncio.Future[Any] = self._loop.create_future()
-        commits = method == "fetchrow_and_end" or arguments[0] == "COMMIT"
+        commits = method == "fetchrow_and_commit" or arguments[0] == "COMMIT"
         fate = self._chance.fate(connection, arguments[0], commits=commits)
         statement = Statement(connection, method, arguments, answer, fate)
         connection.running = statement
@@ -212,7 +215,8 @@ class Postgres:
         method, (sql, *rest) = statement.method, statement.arguments
         if not _ROLLBACK.match(sql):
             self._keep_time(real.connection)
-        statement.work = Work(real.connection, asked(real.connection, method, sql, rest))
+        real.has_begun = False
+        statement.work = Work(real.connection, getattr(real.connection, method)(sql, *rest))
         if self._finished(statement):
             may_hold = real.connection.is_in_transaction() and not statement.work.error and "SAVEPOINT" not in sql
             self._has_let_go = self._has_let_go or not may_hold
@@ -315,31 +319,34 @@ class Postgres:
         self._has_let_go = True
 
     def _free(self, real: Real) -> None:
-        wire_of(real.connection).ahead = ""
-        if real.connection.is_in_transaction():
+        if real.is_in_transaction:
             done(real.connection, real.connection.execute("ROLLBACK"))
             self._has_let_go = True
+            real.has_begun = False
         real.is_free = True
 
-    def _keep_time(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    def _keep_time(self, connection: Session) -> None:
         """Tells the server the time, together with what it is asked next."""
         if self._loop is None or 0 <= self._loop.time() - self._set_at < _GRAIN:
             return
         self._set_at = self._loop.time()
         at = (EPOCH + timedelta(seconds=self._set_at)).timestamp()
-        wire = wire_of(connection)
-        wire.ahead = f"SELECT setval('sim.clock', {round(at * 1e6)}); {wire.ahead}"
+        connection.send_ahead(("SELECT setval('sim.clock', $1)", str(round(at * 1e6))))
 
     def _ask(self, work: Any) -> Any:
         return done(self._monitor, work)
 
-    def _connect(self, *, lookout: bool) -> "asyncpg.Connection[asyncpg.Record]":
+    def _connect(self, *, lookout: bool) -> Session:
         return self._io.complete(self._connected({**_SESSION, **({"role": SCAN_ROLE} if lookout else {})}))
 
-    async def _connected(self, session: Any) -> "asyncpg.Connection[asyncpg.Record]":
+    async def _connected(self, session: Any) -> Session:
         # What is prepared stays so: if it were forgotten after some minutes, it would be planned anew in whatever seed then.
         connection = await asyncpg.connect(
-            self._dsn, server_settings=session, statement_cache_size=1024, max_cached_statement_lifetime=0
+            self._dsn,
+            connection_class=Session,
+            server_settings=session,
+            statement_cache_size=1024,
+            max_cached_statement_lifetime=0,
         )
         await product._prepare(connection)
         # By the clock of a machine that may have other work: time in here is virtual.

@@ -1,13 +1,12 @@
 """Statements on their way to the server, and what a seed may do to them."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-import asyncpg
-
-from tests.simulation.wire import Work, wire_of
+from shared.db.session import Session
+from tests.simulation.wire import Work
 
 if TYPE_CHECKING:
     from tests.simulation.connections import Connection
@@ -48,28 +47,14 @@ class Statement:
 class Real:
     """A connection to the real server, kept over seeds with what it has prepared."""
 
-    connection: "asyncpg.Connection[asyncpg.Record]"
+    connection: Session
     pid: int
     is_lookout: bool
     is_free: bool = True
+    has_begun: bool = False
+    """BEGIN goes with what is asked next."""
 
     @property
     def is_in_transaction(self) -> bool:
         """Whether one has begun, be it that the server does not know so yet."""
-        return bool(wire_of(self.connection).ahead) or self.connection.is_in_transaction()
-
-
-async def asked(
-    connection: "asyncpg.Connection[asyncpg.Record]", method: str, sql: str, arguments: Sequence[Any]
-) -> Any:
-    """Asks a connection as asyncpg's or the product's session would."""
-    if method != "fetchrow_and_end":
-        return await getattr(connection, method)(sql, *arguments)
-    # The server does both, whatever becomes of who asked.
-    try:
-        row = await connection.fetchrow(sql, *arguments)
-    except asyncpg.PostgresError:
-        await connection.execute("ROLLBACK")
-        raise
-    await connection.execute("COMMIT")
-    return row
+        return self.has_begun or self.connection.is_in_transaction()

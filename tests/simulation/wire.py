@@ -14,7 +14,6 @@ PATIENCE: Final = 0.003
 
 _TIMEVAL: Final = struct.pack("ll", 0, round(PATIENCE * 1e6))
 _MOST: Final = 1 << 18
-_HEAD: Final = struct.Struct("!ci")
 
 
 class Wire(asyncio.Transport):
@@ -25,10 +24,6 @@ class Wire(asyncio.Transport):
         self._loop = loop
         self._socket = sock
         self._protocol = protocol
-        self.ahead = ""
-        """SQL that goes with what is written next, in one round trip; it must succeed."""
-        self._unread: bytes | None = None
-        """Of its answer, until that is complete."""
         loop.add_reader(sock.fileno(), self.receive)
 
     def by_hand(self) -> None:
@@ -47,17 +42,11 @@ class Wire(asyncio.Transport):
             self.abort()
             self._protocol.connection_lost(None)
             return True
-        if self._unread is not None:
-            said = self._without_answer(self._unread + said)
-        if said:
-            self._protocol.data_received(said)
+        self._protocol.data_received(said)
         return True
 
     def write(self, data: Any) -> None:
         """All of it, at once."""
-        if self.ahead:
-            sql, self.ahead, self._unread = self.ahead.encode(), "", b""
-            data = b"".join((_HEAD.pack(b"Q", len(sql) + 5), sql, b"\0", data))
         self._socket.sendall(data)
 
     def writelines(self, list_of_data: Iterable[Any]) -> None:
@@ -75,23 +64,6 @@ class Wire(asyncio.Transport):
             self._socket.close()
 
     close = abort
-
-    def _without_answer(self, said: bytes) -> bytes:
-        """What comes after the server is ready again."""
-        at = 0
-        while len(said) >= at + _HEAD.size:
-            kind, length = _HEAD.unpack_from(said, at)
-            end = at + 1 + length
-            if kind == b"E":
-                raise RuntimeError(f"what goes ahead fails: {said[at:end]!r}")
-            if len(said) < end:
-                break
-            at = end
-            if kind == b"Z":
-                self._unread = None
-                return said[at:]
-        self._unread = said[at:]
-        return b""
 
 
 class Loop(asyncio.SelectorEventLoop):

@@ -64,7 +64,7 @@ SCAN = {
 async def plan(database: Database, role: str, sql: str) -> Any:
     count = max(int(number) for number in re.findall(r"\$(\d+)", sql))
     async with database.pool.acquire() as connection:
-        connection.send_ahead(f"BEGIN READ WRITE; SET LOCAL ROLE {role}; SET LOCAL baton.workspaces = 'w1'")
+        await connection.execute(f"BEGIN READ WRITE; SET LOCAL ROLE {role}; SET LOCAL baton.workspaces = 'w1'")
         await connection.execute(f"PREPARE asked AS {sql}")
         told = await connection.fetchval(f"EXPLAIN (FORMAT JSON) EXECUTE asked ({', '.join(['NULL'] * count)})")
         await connection.execute("DEALLOCATE asked; ROLLBACK")
