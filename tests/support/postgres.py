@@ -168,6 +168,15 @@ def cut_connections(database: Database) -> None:
             holder._con._transport.abort()
 
 
+@contextlib.asynccontextmanager
+async def backup(database: Database, table: str) -> AsyncIterator[asyncpg.Connection]:
+    """Sees the table as it is now, for as long as this lasts: what is deleted meanwhile stays in its indexes."""
+    async with database.pool.acquire() as connection, connection.transaction(isolation="repeatable_read"):
+        await connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+        await connection.fetchval(f"SELECT count(*) FROM {table}")
+        yield connection
+
+
 def in_database(dsn: str, name: str) -> str:
     """The same server, another database."""
     return dsn.replace("@/postgres?", f"@/{name}?")

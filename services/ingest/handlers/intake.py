@@ -149,15 +149,18 @@ class Intake:
             notify(networks)
 
     async def _store(self, arrivals: Sequence[Arrival], before: asyncio.Future[None] | None) -> None:
-        # Before anything is waited for: the inbox is read in the order of its ids.
+        # Before anything is waited for: lists are in the order of ids.
         ids = [self._ids.new("inb") for _ in arrivals]
         workspaces = Batch(frozenset(arrival.workspace_id for arrival in arrivals))
         async with self._database.transaction(workspaces, schema=NAME) as tx:
-            store.store(tx, arrivals, ids)
-            if before is not None and not before.done():
-                await tx.flush()
-                # Seen in the order in which they came: not before those before them.
-                await asyncio.wait((before,), timeout=PATIENCE)
+            if before is None or before.done():
+                store.store(tx, arrivals, ids)
+                return
+            store.keep(tx, arrivals, ids)
+            await tx.flush()
+            # Read in the order in which they came: in the queue behind those before them.
+            await asyncio.wait((before,), timeout=PATIENCE)
+            store.queue(tx, ids)
 
 
 def _key(arrival: Arrival) -> _Key:

@@ -1,7 +1,6 @@
 """From the inbox to the log: one owner per shard, in inbox order, a batch of deliveries per transaction."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Final
@@ -14,7 +13,7 @@ from services.ingest.domain.deliveries import Delivery, Settled, key_of
 from services.ingest.settings import IngestSettings
 from services.ingest.store import normalized as store
 from services.ingest.store import shards
-from services.ingest.store.shards import Waiting
+from services.ingest.store.shards import Queue, Waiting
 from shared import failpoints
 from shared.db.pool import Database
 from shared.db.scope import Batch as Scope
@@ -44,6 +43,7 @@ class Normalizer:
     ) -> None:
         self._database = database
         self._member = member
+        self._queue = Queue(database, member)
         self._networks = networks
         self._most = settings.normalizer_batch
         self._most_bytes = settings.normalizer_batch_bytes
@@ -81,11 +81,9 @@ class Normalizer:
         structlog.get_logger().error("delivery_given_up", inbox_ids=[entry.inbox_id for entry in waiting])
 
     async def _waiting(self, most: int) -> list[Waiting]:
-        waiting = await shards.waiting(self._database, self._member, most=most)
+        waiting = await self._queue.waiting(most)
         taken = _bounded(waiting, self._most_bytes)
-        per_shard = Counter(entry.shard for entry in waiting)
-        fullest = max(per_shard.values(), default=0)
-        self.has_more = len(taken) < len(waiting) or fullest >= most // max(len(per_shard), 1)
+        self.has_more = len(taken) < len(waiting) or self._queue.has_more
         return taken
 
     def _transaction(self, waiting: Sequence[Waiting]) -> AbstractAsyncContextManager[Transaction]:

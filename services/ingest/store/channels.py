@@ -26,7 +26,7 @@ CROSS JOIN LATERAL (
 _REFUSALS: Final = "SELECT count, last_at FROM ingest.refusal WHERE channel_id = $1"
 _OLDEST: Final = """
 SELECT i.received_at FROM ingest.pending p JOIN ingest.inbox i ON i.id = p.inbox_id
-WHERE p.shard = $1 AND p.channel_id = $2 ORDER BY p.inbox_id LIMIT 1
+WHERE p.shard = $1 AND p.channel_id = $2 ORDER BY p.number LIMIT 1
 """
 
 

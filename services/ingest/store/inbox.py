@@ -45,7 +45,7 @@ WITH chosen AS (
     FROM chosen WHERE i.id = chosen.id AND i.state <> 'pending'
     RETURNING i.shard, i.id, i.workspace_id, i.channel_id, octet_length(i.body) AS size
 ), queued AS (
-    INSERT INTO ingest.pending (shard, inbox_id, workspace_id, channel_id, size) SELECT * FROM again
+    INSERT INTO ingest.pending (shard, inbox_id, workspace_id, channel_id, size) SELECT * FROM again ORDER BY id
 )
 SELECT (SELECT count(*) FROM again) AS count, count(*) AS seen, max(id) AS last FROM chosen
 """

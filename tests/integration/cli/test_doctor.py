@@ -23,7 +23,9 @@ _INBOX = """
 INSERT INTO ingest.inbox (id, workspace_id, channel_id, network, shard, delivery_key, headers, body, state, received_at)
 VALUES ('inb_1', 'w1', 'chn_1', 'api', 0, 'k', '', '', '{state}', now() - interval '10 minutes')
 """
-_PENDING = "INSERT INTO ingest.pending VALUES (0, 'inb_1', 'w1', 'chn_1', 1)"
+_PENDING = (
+    "INSERT INTO ingest.pending (shard, inbox_id, workspace_id, channel_id, size) VALUES (0, 'inb_1', 'w1', 'chn_1', 1)"
+)
 _TICKET = "INSERT INTO notifier.ticket (id, workspace_id, due_at) VALUES ('tkt_1', 'w1', {due})"
 _REPLY = """
 INSERT INTO notifier.reply (id, workspace_id, ticket_id, seq, channel_id, network, fence, override, hold_on_message,

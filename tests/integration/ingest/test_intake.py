@@ -54,6 +54,11 @@ class Desk:
     async def stored(self) -> list[str]:
         return await self.rows("SELECT delivery_key FROM ingest.inbox ORDER BY id")
 
+    async def queued(self) -> list[str]:
+        return await self.rows(
+            "SELECT i.delivery_key FROM ingest.pending p JOIN ingest.inbox i ON i.id = p.inbox_id ORDER BY p.number"
+        )
+
     @asynccontextmanager
     async def first_held_up(self) -> AsyncIterator[None]:
         """While somebody else is about to store the first delivery, and then does not."""
@@ -93,7 +98,7 @@ async def test_a_second_batch_is_on_its_way_and_does_not_overtake_the_first(desk
         assert (desk.said, await desk.stored()) == ([], [])
     await eventually(lambda: len(desk.said) == 1 + MANY)
     assert desk.said == [(key, None) for key in ("first", *REST)]
-    assert await desk.stored() == ["first", *REST]
+    assert await desk.stored() == await desk.queued() == ["first", *REST]
 
 
 async def test_what_becomes_of_the_first_batch_does_not_touch_the_second(desk: Desk) -> None:
@@ -104,7 +109,7 @@ async def test_what_becomes_of_the_first_batch_does_not_touch_the_second(desk: D
     assert key == "first"
     assert isinstance(error, Unavailable)
     assert others == [(key, None) for key in REST]
-    assert await desk.stored() == REST
+    assert await desk.stored() == await desk.queued() == REST
 
 
 async def test_a_few_wait_for_the_batch_that_is_on_its_way(desk: Desk) -> None:
@@ -126,7 +131,7 @@ async def test_the_same_delivery_waits_for_the_one_that_is_on_its_way(desk: Desk
     assert await desk.stored() == ["first", *REST]
 
 
-async def test_ids_tell_the_order_also_where_the_first_batch_waits_for_a_connection(
+async def test_ids_and_places_tell_the_order_also_where_the_first_batch_waits_for_a_connection(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     free = asyncio.Event()
@@ -146,7 +151,7 @@ async def test_ids_tell_the_order_also_where_the_first_batch_waits_for_a_connect
     await answer(lambda: desk.rows(_UNDER_WAY))
     free.set()
     await eventually(lambda: len(desk.said) == 1 + MANY)
-    assert await desk.stored() == ["first", *REST]
+    assert await desk.stored() == await desk.queued() == ["first", *REST]
 
 
 async def test_deliveries_that_come_closely_are_stored_together_though_none_waits_for_another(desk: Desk) -> None:

@@ -272,8 +272,7 @@ async def test_a_batch_costs_the_same_statements_however_much_is_in_it(dsn: str)
     assert mixed <= one + 2
 
 
-async def test_what_waits_is_ordered_by_the_clocks_that_took_it_and_once_all_the_same(database: Database):
-    # The edge of the order: ids tell the time of the process that made them. Nothing is lost by that.
+async def test_what_waits_is_in_the_order_in_which_it_came_whatever_clock_named_it(database: Database):
     ahead = replace(database, ids=WrongIds(timedelta(days=1)))
     async with ingest.open_door(ahead) as early, ingest.open_door(database) as door:
         path = (await door.connect())["webhook_path"]
@@ -281,4 +280,4 @@ async def test_what_waits_is_ordered_by_the_clocks_that_took_it_and_once_all_the
             assert (await where.post(path, page(facebook_comment(number)))).status_code == 200
         await door.normalize()
         texts = [event.data.message.text for event in await door.events()]
-    assert texts == ["Where is my order 2? 📦", "Where is my order 1? 📦"]
+    assert texts == ["Where is my order 1? 📦", "Where is my order 2? 📦"]

@@ -96,7 +96,7 @@ async def test_a_batch_whose_shard_changed_hands_after_the_look_is_not_written(d
     await door.post(path, page(facebook_comment(1)))
     late = door.worker("nrm_late")
     await late.share()
-    waiting = await shards.waiting(door.database, "nrm_late", most=10)
+    waiting = await shards.Queue(door.database, "nrm_late").waiting(10)
     await late.leave()
     await door.normalize()
     if is_back:

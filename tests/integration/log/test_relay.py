@@ -17,7 +17,7 @@ from shared.errors import Retryable
 from shared.log.background import running
 from shared.log.relay import Outgoing, Relay, RelayPace
 from tests.support.logs import WORKSPACE, encoded
-from tests.support.postgres import open_database
+from tests.support.postgres import backup, open_database
 from tests.support.waiting import PATIENCE, answer, eventually
 
 QUICK: Final = RelayPace(
@@ -169,10 +169,7 @@ async def test_a_relay_that_slept_past_its_lease_loses_nothing_and_swaps_nothing
 
 async def test_what_a_long_transaction_keeps_in_the_index_is_not_read_again(database: Database) -> None:
     broker = Broker()
-    async with database.transaction(Owner()) as backup, relaying(database, broker) as relay:
-        await backup.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        await backup.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
-        await backup.fetchval("SELECT count(*) FROM log.queue")
+    async with backup(database, "log.queue"), relaying(database, broker) as relay:
         shard = database.topology.shard("baton.messages.v1", "k")
         for start in range(0, 300, 10):
             await append(database, *range(start, start + 10))

@@ -12,6 +12,7 @@ from shared.events.catalogue import MESSAGES
 from shared.log.postgres import PostgresLog
 from tests.support.consuming import QUICK
 from tests.support.logs import WORKSPACE, encoded, fetched, positions
+from tests.support.postgres import backup
 from tests.support.waiting import PATIENCE
 
 
@@ -140,14 +141,11 @@ async def entries_read(database: Database) -> int:
 async def test_what_a_long_transaction_keeps_in_the_index_is_not_read_again(
     database: Database, log: PostgresLog
 ) -> None:
-    async with database.transaction(Owner()) as backup:
-        await backup.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        await backup.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
-        await backup.fetchval("SELECT count(*) FROM log.queue")
+    async with backup(database, "log.queue") as reader:
         for start in range(0, 1_000, 100):
             await put(database, *range(start, start + 100))
             await log.sequencer.step()
-        last = await backup.fetchval("SELECT last_value FROM log.event_id_seq")
+        last = await reader.fetchval("SELECT last_value FROM log.event_id_seq")
         await past(database, log, last)
         before = await entries_read(database)
         await log.sequencer.step()
