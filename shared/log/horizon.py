@@ -1,4 +1,4 @@
-"""Up to which event the queue needs no more looking."""
+"""Up to where a queue needs no more looking."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -20,14 +20,14 @@ async def begin_life(database: Database) -> str:
 
 @dataclass(slots=True)
 class Horizon:
-    """Ids of events that are surely in the queue no more, nor ever will be.
+    """Ids that are surely in a queue no more, nor ever will be: of events, or of places in the inbox's queue.
 
     What was deleted stays in the queue's index until the last transaction that could still see it has ended, be it a
     backup that takes an hour, and whoever looks for the first row reads over all of it.
 
-    A transaction has a number before it has the id of an event (`Transaction` sees to that), and both only grow. So of
-    whoever got an id before a look, the number is below that of the look; once every transaction below that has ended,
-    one more look finds what is left up to the greatest id that was known by then.
+    A transaction has a number before it has such an id (whoever inserts sees to it), and both only grow. So of whoever
+    got an id before a look, the number is below that of the look; once every transaction below that has ended, one more
+    look finds what is left up to the greatest id that was known by then.
 
     Of one server's life: after a crash it may give an id again.
     """
@@ -43,12 +43,13 @@ class Horizon:
     ) -> None:
         """What a look has found: everything from `after` on, if it is complete.
 
-        `oldest`: the first transaction that it may not have seen; `number`: its own, if it has one; `greatest`: of the
-        ids that it has found, or 0; `left`: the first of these that is in the queue still.
+        `oldest`: the first transaction that it may not have seen; `number`: its own, or the next that the server would
+        give, if either is known; `greatest`: of the ids that it has found, or 0; `left`: the first of these that is in
+        the queue still.
         """
         self._greatest = max(self._greatest, greatest)
         if self._number is not None and is_complete and oldest >= self._number:
-            self.after = self._mark if left is None else max(self.after, min(self._mark, left - 1))
+            self.after = self._mark if left is None else min(self._mark, left - 1)
             self._number = None
         if self._number is None and number is not None:
             self._mark, self._number = self._greatest, number

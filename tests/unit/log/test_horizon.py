@@ -74,6 +74,26 @@ class Relayed(Server):
         )
 
 
+@dataclass
+class Taken(Server):
+    """A look writes nothing; some of what it saw may be taken out before the next one, in a transaction of its own."""
+
+    most: int = 3
+
+    def look(self, *, skips: bool) -> None:
+        oldest = min(self.open, default=self.numbers + 1)
+        found = sorted(each for each in self.queue if each > self.horizon.after)[: self.most]
+        self.horizon.looked(
+            oldest=oldest,
+            number=self.numbers + 1,
+            greatest=found[-1] if found else 0,
+            left=found[0] if found else None,
+            is_complete=len(found) < self.most,
+        )
+        self.numbers += 1
+        self.queue -= set(found[:1] if skips else found)
+
+
 STEPS = st.one_of(
     st.tuples(st.just("begin")),
     st.tuples(st.just("append"), st.integers(0, 9)),
@@ -83,7 +103,7 @@ STEPS = st.one_of(
 )
 
 
-@pytest.mark.parametrize("make", [Server, Relayed])
+@pytest.mark.parametrize("make", [Server, Relayed, Taken])
 @settings(max_examples=500)
 @given(steps=st.lists(STEPS, max_size=60))
 def test_what_is_committed_is_found(make: type[Server], steps: list[tuple]) -> None:  # type: ignore[type-arg]
