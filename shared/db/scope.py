@@ -58,7 +58,8 @@ def bind(scope: Scope, **settings: str) -> tuple[str, ...]:
 
 def _set(role: str, settings: Mapping[str, str], *named: str) -> tuple[str, ...]:
     # Few texts, because each is prepared once in every session; what varies is an argument.
-    told = [f"set_config('{name}', '{value}', true)" for name, value in {"role": role, **settings}.items()]
+    told = [f"set_config('role', '{role}', true)"]
+    told += [f"set_config('{name}', '{value}', true)" for name, value in settings.items()]
     if not named:
         return (f"SELECT {', '.join(told)}",)
     name, value = named

@@ -21,7 +21,6 @@ _FOR_ANYBODY: Final = b"SNA"
 
 _SHORT: Final = struct.Struct("!h")
 _LONG: Final = struct.Struct("!i")
-_COMMIT: Final = "COMMIT"
 
 
 def _message(kind: bytes, *parts: bytes) -> bytes:
@@ -43,23 +42,24 @@ class Session(asyncpg.Connection):  # type: ignore[misc]
         super().__init__(*connected)
         self._is_last = False
 
-    def send_ahead(self, *asked: Asked) -> None:
+    def send_ahead(self, *asked: Asked, end: str = "") -> None:
         """Sends these with the next statement, before it. Nobody gets their rows; if one fails, the connection is lost.
 
-        The server does none of what comes behind a failure (PostgreSQL documentation, "Pipelining").
+        The server does none of what comes behind a failure (PostgreSQL documentation, "Pipelining"). `end` is for
+        `fetchrow_and_end`.
         """
-        self._protocol.lane.send_ahead(asked)
+        self._protocol.lane.send_ahead(asked, end)
 
-    async def fetchrow_and_commit(self, sql: str, *arguments: Any) -> asyncpg.Record | None:
-        """The first row of a statement, once COMMIT is done, too; the error of either.
+    async def fetchrow_and_end(self, sql: str, *arguments: Any) -> asyncpg.Record | None:
+        """The first row of a statement, once the `end` that was said last is done, too; the error of either.
 
-        Where the statement fails, nothing is committed, and the transaction is still open.
+        Where the statement fails, that is not done: its transaction is still open.
         """
         self._is_last = True
         try:
             return await self.fetchrow(sql, *arguments)
         finally:
-            self._is_last = self._protocol.lane.commits = False
+            self._is_last = self._protocol.lane.ends = False
 
     async def _do_execute(self, query: str, executor: Any, *rest: Any, **named: Any) -> Any:
         if not self._is_last:
@@ -68,7 +68,7 @@ class Session(asyncpg.Connection):  # type: ignore[misc]
 
         def executing(statement: Any, timeout: float | None) -> Any:
             # Only now: to prepare a statement, asyncpg may have to ask for the types in it.
-            self._protocol.lane.commits = True
+            self._protocol.lane.ends = True
             return executor(statement, timeout)
 
         return await super()._do_execute(query, executing, *rest, **named)
@@ -85,24 +85,27 @@ class _Lane:
         self._kept = 0
         """Answers that are still kept from asyncpg; all that come after these are its own."""
         self._unread = b""
-        self.commits = False
-        """Whether the statement whose arguments are sent next is the last of its transaction."""
+        self._end = b""
+        """The name of what goes behind the last statement."""
+        self.ends = False
+        """Whether that is the one whose arguments are sent next."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
 
-    def send_ahead(self, asked: Iterable[Asked]) -> None:
+    def send_ahead(self, asked: Iterable[Asked], end: str) -> None:
         # Prepared here, because a failure of the statement before it would keep the server from doing so.
-        self._prepare(_COMMIT)
+        if end:
+            self._end = self._prepare(end)
         for sql, *arguments in asked:
             self._ahead += [_bound(self._prepare(sql), arguments), _EXECUTE]
             self._kept += 1
 
     def write(self, data: bytes | memoryview) -> None:
         parts, self._ahead = [*self._ahead, data], []
-        if self.commits and data[0] == _BIND:
-            self.commits = False
-            parts[-1:] = [data[: -len(_SYNC)], _bound(self._prepared[_COMMIT], ()), _EXECUTE, _SYNC]
+        if self.ends and data[0] == _BIND:
+            self.ends = False
+            parts[-1:] = [data[: -len(_SYNC)], _bound(self._end, ()), _EXECUTE, _SYNC]
         self._transport.write(b"".join(parts) if len(parts) > 1 else data)
 
     def writelines(self, several: Iterable[bytes | memoryview]) -> None:

@@ -154,7 +154,7 @@ class Transaction:
         sql, *arguments = columns.packed(*deferred.statement())
         try:
             if commits:
-                row = await self._connection.fetchrow_and_commit(sql, *arguments)
+                row = await self._connection.fetchrow_and_end(sql, *arguments)
                 self._begun = False
             else:
                 row = await self._connection.fetchrow(sql, *arguments)
@@ -240,7 +240,7 @@ class Transaction:
         """BEGIN, role and workspaces, in one round trip with the first statement."""
         self._begun = True
         # Should this fail, the first statement does, too: outside of a transaction no session of the pool can write.
-        self._connection.send_ahead(_BEGIN, bind(self.scope, **(_LAZY if self._is_lazy else {})))
+        self._connection.send_ahead(_BEGIN, bind(self.scope, **(_LAZY if self._is_lazy else {})), end="COMMIT")
 
     async def flush(self) -> None:
         """Writes the pending events, and what is deferred, now: for callers that must see them before the commit."""

@@ -41,7 +41,8 @@ def test_only_the_transaction_appends_events():
 
 def test_roles_are_taken_in_one_place():
     """A role that is taken elsewhere can be forgotten elsewhere."""
-    guilty = [path for path, tree in TREES.items() if any("SET LOCAL ROLE" in text for text in strings(tree))]
+    ways = ("SET LOCAL ROLE", "set_config('role'")
+    guilty = [path for path, tree in TREES.items() if any(way in text for text in strings(tree) for way in ways)]
     assert guilty == ["shared/db/scope.py"]
     takers = [
         path

@@ -48,11 +48,11 @@ class Connection:
             )
         self._postgres.abandon(self)
 
-    def send_ahead(self, *asked: Asked) -> None:
+    def send_ahead(self, *asked: Asked, end: str = "") -> None:
         """As the product's session: what it begins is known with the next statement."""
         self.is_weighty = False
         if not self.is_gone and self.real is not None:
-            self._postgres.begin_with(self, asked)
+            self._postgres.begin_with(self, asked, end)
 
     async def fetch(self, sql: str, *arguments: Any) -> Any:
         return await self._perform("fetch", sql, *arguments)
@@ -66,8 +66,8 @@ class Connection:
     async def execute(self, sql: str, *arguments: Any) -> Any:
         return await self._perform("execute", sql, *arguments)
 
-    async def fetchrow_and_commit(self, sql: str, *arguments: Any) -> Any:
-        return await self._perform("fetchrow_and_commit", sql, *arguments)
+    async def fetchrow_and_end(self, sql: str, *arguments: Any) -> Any:
+        return await self._perform("fetchrow_and_end", sql, *arguments)
 
     async def _perform(self, method: str, *arguments: Any) -> Any:
         if self.is_gone or self.real is None:

@@ -118,12 +118,12 @@ class Postgres:
 
     # -- statements ---------------------------------------------------------------------------------------------
 
-    def begin_with(self, connection: "Connection", asked: Iterable[Asked]) -> None:
+    def begin_with(self, connection: "Connection", asked: Iterable[Asked], end: str) -> None:
         """Goes with the connection's next statement, as it does on the wire."""
         assert self._loop
         assert connection.real
         begun = (EPOCH + timedelta(seconds=self._loop.time())).isoformat()
-        connection.real.connection.send_ahead(*asked, ("SELECT set_config('sim.begun', $1, true)", begun))
+        connection.real.connection.send_ahead(*asked, ("SELECT set_config('sim.begun', $1, true)", begun), end=end)
         connection.real.has_begun = True
 
     async def perform(self, connection: "Connection", method: str, arguments: tuple[Any, ...]) -> Any:
@@ -131,7 +131,7 @@ class Postgres:
         assert self._loop
         assert self._chance
         answer: asyncio.Future[Any] = self._loop.create_future()
-        commits = method == "fetchrow_and_commit" or arguments[0] == "COMMIT"
+        commits = method == "fetchrow_and_end" or arguments[0] == "COMMIT"
         fate = self._chance.fate(connection, arguments[0], commits=commits)
         statement = Statement(connection, method, arguments, answer, fate)
         connection.running = statement

@@ -96,15 +96,15 @@ async def test_a_transaction_that_asks_for_nothing_leaves_nothing_behind(databas
 
 async def test_a_connection_that_was_lost_says_so_with_the_next_statement(session: Session) -> None:
     session._transport.abort()
-    session.send_ahead(BEGIN)
+    session.send_ahead(BEGIN, end="COMMIT")
     with pytest.raises(AWAY):
         await session.fetchval("SELECT 1")
 
 
 async def test_a_statement_and_its_commit_take_one_round_trip(database: Database, session: Session) -> None:
     for name in ("one", "two"):
-        session.send_ahead(BEGIN)
-        row = await session.fetchrow_and_commit(f"{NOTE} RETURNING name", name)
+        session.send_ahead(BEGIN, end="COMMIT")
+        row = await session.fetchrow_and_end(f"{NOTE} RETURNING name", name)
         assert (row and row["name"], session.is_in_transaction()) == (name, False)
     assert await notes(database) == ["one", "two"]
 
@@ -112,17 +112,17 @@ async def test_a_statement_and_its_commit_take_one_round_trip(database: Database
 async def test_a_type_that_asyncpg_has_to_ask_for_commits_nothing(database: Database, session: Session) -> None:
     async with database.transaction(Owner()) as tx:
         await tx.execute("CREATE TYPE demo.mood AS ENUM ('good', 'bad')")
-    session.send_ahead(BEGIN)
-    row = await session.fetchrow_and_commit(f"{NOTE} RETURNING 'good'::demo.mood AS mood", "one")
+    session.send_ahead(BEGIN, end="COMMIT")
+    row = await session.fetchrow_and_end(f"{NOTE} RETURNING 'good'::demo.mood AS mood", "one")
     assert [row and row["mood"]] == ["good"]
     assert await notes(database) == ["one"]
 
 
 async def test_a_statement_that_fails_commits_nothing_that_was_before_it(database: Database, session: Session) -> None:
-    session.send_ahead(BEGIN)
+    session.send_ahead(BEGIN, end="COMMIT")
     await session.execute(NOTE, "before")
     with pytest.raises(asyncpg.DivisionByZeroError):
-        await session.fetchrow_and_commit("SELECT 1 / $1::int", 0)
+        await session.fetchrow_and_end("SELECT 1 / $1::int", 0)
     assert session.is_in_transaction()
     await session.execute("ROLLBACK")
     assert await session.fetchval("SELECT 1") == 1
@@ -135,22 +135,22 @@ async def test_a_statement_that_fails_commits_nothing_that_was_before_it(databas
 async def test_nothing_is_committed_with_what_could_not_be_sent(
     database: Database, session: Session, sql: str, error: type[Exception]
 ) -> None:
-    session.send_ahead(BEGIN)
+    session.send_ahead(BEGIN, end="COMMIT")
     await session.execute(NOTE, "before")
     with pytest.raises(error):
-        await session.fetchrow_and_commit(sql, "no number")
+        await session.fetchrow_and_end(sql, "no number")
     assert session.is_in_transaction()
     await session.execute("ROLLBACK")
     assert await notes(database) == []
 
 
 async def test_what_the_commit_refuses_is_an_error_of_the_statement(database: Database, session: Session) -> None:
-    session.send_ahead(BEGIN)
+    session.send_ahead(BEGIN, end="COMMIT")
     await session.execute(
         "CREATE TABLE demo.late (id int UNIQUE DEFERRABLE INITIALLY DEFERRED); INSERT INTO demo.late VALUES (1)"
     )
     with pytest.raises(asyncpg.UniqueViolationError):
-        await session.fetchrow_and_commit("INSERT INTO demo.late VALUES ($1) RETURNING id", 1)
+        await session.fetchrow_and_end("INSERT INTO demo.late VALUES ($1) RETURNING id", 1)
     assert not session.is_in_transaction()
     assert await session.fetchval("SELECT to_regclass('demo.late')") is None
 
@@ -170,7 +170,7 @@ async def test_who_is_cancelled_while_it_commits_leaves_a_good_connection(databa
 
 
 async def test_a_connection_that_is_lost_meanwhile_says_so(session: Session) -> None:
-    session.send_ahead(BEGIN)
+    session.send_ahead(BEGIN, end="COMMIT")
     asyncio.get_running_loop().call_later(0.05, session._transport.abort)
     with pytest.raises(AWAY):
-        await session.fetchrow_and_commit("SELECT pg_sleep($1::int)", 8)
+        await session.fetchrow_and_end("SELECT pg_sleep($1::int)", 8)

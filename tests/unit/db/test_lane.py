@@ -56,7 +56,7 @@ def told(lane: _Lane, data: bytes, cuts: list[int]) -> bytes:
 
 def test_what_goes_ahead_waits_for_the_statement_and_goes_in_one_piece(peer: Peer) -> None:
     lane = _Lane(peer)
-    lane.send_ahead([BEGIN, BIND])
+    lane.send_ahead([BEGIN, BIND], "COMMIT")
     assert peer.written == []
     own = message(b"B", b"own") + message(b"E", b"own") + SYNC
     lane.write(memoryview(own))
@@ -64,7 +64,7 @@ def test_what_goes_ahead_waits_for_the_statement_and_goes_in_one_piece(peer: Pee
     assert kinds(first) == "PPBEPBEBES"
     assert first.endswith(own)
     assert b"\0\0\0\x05w1,w2" in first
-    lane.send_ahead([BEGIN, BIND])
+    lane.send_ahead([BEGIN, BIND], "COMMIT")
     lane.writelines([own[:10], own[10:]])
     assert kinds(peer.written[1]) == "BEBEBES", "what is prepared once is known"
     lane.write(own)
@@ -74,8 +74,8 @@ def test_what_goes_ahead_waits_for_the_statement_and_goes_in_one_piece(peer: Pee
 
 def test_commit_goes_behind_the_arguments_and_before_the_server_answers(peer: Peer) -> None:
     lane = _Lane(peer)
-    lane.send_ahead([BEGIN])
-    lane.commits = True
+    lane.send_ahead([BEGIN], "COMMIT")
+    lane.ends = True
     lane.write(message(b"P", b"prepare") + message(b"H"))
     assert kinds(peer.written[0]) == "PPBEPH", "what is only prepared is not committed"
     lane.write(message(b"B", b"own") + message(b"E", b"own") + SYNC)
@@ -91,7 +91,7 @@ SETTING, NOTICE, NEWS = message(b"S", b"a\0b\0"), message(b"N", b"careful"), mes
 def test_only_the_answers_to_what_went_ahead_are_kept_back(count: int, cuts: list[int]) -> None:
     lane = _Lane(Peer())
     for _ in range(count):
-        lane.send_ahead([BEGIN, BIND])
+        lane.send_ahead([BEGIN, BIND], "COMMIT")
     ahead = (
         message(b"1")
         + message(b"2")
@@ -111,6 +111,6 @@ def test_only_the_answers_to_what_went_ahead_are_kept_back(count: int, cuts: lis
 def test_a_connection_is_lost_with_what_went_ahead(cuts: list[int]) -> None:
     peer = Peer()
     lane = _Lane(peer)
-    lane.send_ahead([BEGIN, BIND])
+    lane.send_ahead([BEGIN, BIND], "COMMIT")
     assert told(lane, message(b"2") + NOTICE + message(b"E", b"no"), cuts) == NOTICE
     assert peer.is_aborted
