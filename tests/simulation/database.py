@@ -14,6 +14,7 @@ import asyncpg
 from shared.db import pool as product
 from shared.db.scope import SCAN_ROLE
 from shared.db.session import Asked, Session
+from tests.simulation.clock import SEARCH_PATH
 from tests.simulation.loop import EPOCH, VirtualLoop
 from tests.simulation.statements import Chance, Real, Statement
 from tests.simulation.wire import Loop, Work, closed, done, wire_of
@@ -21,24 +22,6 @@ from tests.simulation.wire import Loop, Work, closed, done, wire_of
 if TYPE_CHECKING:
     from tests.simulation.connections import Connection
 
-
-SQL: Final = """
-CREATE SCHEMA sim;
-CREATE SEQUENCE sim.clock;
-CREATE FUNCTION sim.clock_timestamp() RETURNS timestamptz VOLATILE LANGUAGE sql
-    RETURN 'epoch'::timestamptz + pg_catalog.pg_sequence_last_value('sim.clock') * interval '1 microsecond';
-CREATE FUNCTION sim.statement_timestamp() RETURNS timestamptz STABLE LANGUAGE sql
-    RETURN 'epoch'::timestamptz + pg_catalog.pg_sequence_last_value('sim.clock') * interval '1 microsecond';
-CREATE FUNCTION sim.now() RETURNS timestamptz STABLE LANGUAGE sql RETURN coalesce(
-    nullif(pg_catalog.current_setting('sim.begun', true), '')::timestamptz,
-    'epoch'::timestamptz + pg_catalog.pg_sequence_last_value('sim.clock') * interval '1 microsecond');
-CREATE FUNCTION sim.transaction_timestamp() RETURNS timestamptz STABLE LANGUAGE sql RETURN sim.now();
-GRANT USAGE ON SCHEMA sim TO PUBLIC;
-GRANT SELECT, UPDATE ON SEQUENCE sim.clock TO PUBLIC;
-"""
-"""In front of pg_catalog in every search_path, before anything is migrated: so defaults mean this time, too."""
-
-SEARCH_PATH: Final = "sim, pg_catalog, public"
 
 LOCK_TIMEOUT: Final = 3.0
 IDLE_TIMEOUT: Final = 5.0

@@ -10,7 +10,8 @@ from typing import Any, Final
 
 import structlog
 
-from tests.simulation.database import SEARCH_PATH, SQL, Postgres
+from tests.simulation.clock import SEARCH_PATH, SQL
+from tests.simulation.database import Postgres
 from tests.simulation.process import Blueprint
 from tests.simulation.world import Story, World
 from tests.support.postgres import blocking, execute, in_database, migrate_all
