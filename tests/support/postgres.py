@@ -177,6 +177,16 @@ async def backup(database: Database, table: str) -> AsyncIterator[asyncpg.Connec
         yield connection
 
 
+async def entries_read(database: Database, index: str) -> int:
+    """Of this index, since it was made, by whoever looks out and has said so."""
+    async with database.lookouts.acquire() as connection:
+        await connection.execute("SELECT pg_stat_force_next_flush()")
+    async with database.pool.acquire() as connection:
+        return int(
+            await connection.fetchval("SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = $1", index)
+        )
+
+
 def in_database(dsn: str, name: str) -> str:
     """The same server, another database."""
     return dsn.replace("@/postgres?", f"@/{name}?")

@@ -8,7 +8,7 @@ from services.ingest.store.shards import Queue, Waiting
 from shared.db.pool import Database
 from shared.db.scope import Batch, Owner, Scan
 from shared.db.transaction import Transaction
-from tests.support.postgres import backup
+from tests.support.postgres import backup, entries_read
 from tests.support.waiting import PATIENCE
 
 WORKSPACE = Batch(frozenset({"w1"}))
@@ -62,15 +62,6 @@ async def past(database: Database, queue: Queue, number: int, *, shard: int = 0)
             await done(database, await queue.waiting(100))
 
 
-async def entries_read(database: Database) -> int:
-    """Of the queue's index, since it was made, by whoever has said so."""
-    async with database.lookouts.acquire() as connection:
-        await connection.execute("SELECT pg_stat_force_next_flush()")
-    async with database.transaction(Owner()) as tx:
-        found = await tx.fetchval("SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 'pk_pending'")
-        return int(found)
-
-
 async def test_what_a_long_transaction_keeps_in_the_index_is_not_read_again(database: Database) -> None:
     await own(database, 0)
     queue = Queue(database, MEMBER)
@@ -79,9 +70,9 @@ async def test_what_a_long_transaction_keeps_in_the_index_is_not_read_again(data
             await put(database, *range(start, start + 100))
             await done(database, await queue.waiting(200))
         await past(database, queue, MANY)
-        before = await entries_read(database)
+        before = await entries_read(database, "pk_pending")
         assert await queue.waiting(200) == []
-        assert await entries_read(database) - before < MANY / 10
+        assert await entries_read(database, "pk_pending") - before < MANY / 10
 
 
 async def test_who_had_a_place_before_and_commits_after_many_looks_is_found(database: Database) -> None:

@@ -12,7 +12,7 @@ from shared.events.catalogue import MESSAGES
 from shared.log.postgres import PostgresLog
 from tests.support.consuming import QUICK
 from tests.support.logs import WORKSPACE, encoded, fetched, positions
-from tests.support.postgres import backup
+from tests.support.postgres import backup, entries_read
 from tests.support.waiting import PATIENCE
 
 
@@ -129,15 +129,6 @@ async def past(database: Database, log: PostgresLog, event_id: int) -> None:
             await log.sequencer.step()
 
 
-async def entries_read(database: Database) -> int:
-    """Of the queue's index, since it was made, by whoever has said so."""
-    async with database.lookouts.acquire() as connection:
-        await connection.execute("SELECT pg_stat_force_next_flush()")
-    async with database.transaction(Owner()) as tx:
-        found = await tx.fetchval("SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 'pk_queue'")
-        return int(found)
-
-
 async def test_what_a_long_transaction_keeps_in_the_index_is_not_read_again(
     database: Database, log: PostgresLog
 ) -> None:
@@ -147,9 +138,9 @@ async def test_what_a_long_transaction_keeps_in_the_index_is_not_read_again(
             await log.sequencer.step()
         last = await reader.fetchval("SELECT last_value FROM log.event_id_seq")
         await past(database, log, last)
-        before = await entries_read(database)
+        before = await entries_read(database, "pk_queue")
         await log.sequencer.step()
-        assert await entries_read(database) - before < 100
+        assert await entries_read(database, "pk_queue") - before < 100
 
 
 async def test_who_had_an_id_before_and_commits_after_many_looks_is_found(database: Database, log: PostgresLog) -> None:
