@@ -12,9 +12,10 @@ import msgspec
 
 from shared.clock import Clock
 from shared.db import columns
+from shared.db.appending import OnAppend, Passed
 from shared.db.scope import SCAN_ROLE, Scope
 from shared.db.session import Session
-from shared.db.transaction import OnAppend, Transaction
+from shared.db.transaction import Transaction
 from shared.errors import Misconfigured, Retryable
 from shared.ids import Ids
 from shared.retry import cancellations
@@ -101,6 +102,8 @@ class Database:
     topology: Topology = field(default_factory=Topology)
     holds_log: bool = False
     """The event log is read from this database: whoever has read an event and commits makes durable what led to it."""
+    passed: Passed = field(default_factory=Passed)
+    """What the sequencer of this process, where there is one, has behind it."""
     on_append: list[OnAppend] = field(default_factory=list)
     """Called after each commit that appended events; must not block."""
 

@@ -3,52 +3,22 @@
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Protocol
 
 import asyncpg
-import msgspec
 
 from shared.clock import Clock
 from shared.db import columns
+from shared.db.appending import OnAppend, Passed, Shards, append
 from shared.db.scope import Batch, Scope, bind
 from shared.db.together import Rows, Together
 from shared.events import envelope
-from shared.events.envelope import Encoded, Headers
+from shared.events.envelope import Encoded
 from shared.events.payload import Payload
 from shared.ids import Ids
 
-_PACK: Final = msgspec.msgpack.Encoder().encode
-_UNPACK: Final = msgspec.msgpack.Decoder(Headers).decode
-
-# The condition holds; it gives the transaction its number before an event its id, which `log.horizon` needs.
-_APPEND: Final = """
-INSERT INTO log.event (shard, topic, key, workspace_id, headers, value)
-SELECT * FROM unnest($1::int[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::bytea[])
-WHERE pg_current_xact_id() IS NOT NULL
-RETURNING shard, id
-"""
-_QUEUE: Final = "INSERT INTO log.queue (shard, event_id) SELECT shard, id FROM appended"
-# They are numbered in the order in which they are written.
-_IDS: Final = "array_agg(id ORDER BY id)"
-
 _BEGIN: Final = ("BEGIN READ WRITE",)
 _LAZY: Final = {"synchronous_commit": "off"}
-
-
-class Appended(NamedTuple):
-    """What a commit has added to the log: events, and their ids in the same order."""
-
-    ids: Sequence[int]
-    events: Sequence[Encoded]
-
-
-OnAppend = Callable[[Appended], None]
-
-
-class Shards(Protocol):
-    """Which shard a key belongs to."""
-
-    def shard(self, topic: str, key: str) -> int: ...
 
 
 class Home(Protocol):
@@ -61,17 +31,9 @@ class Home(Protocol):
     @property
     def topology(self) -> Shards: ...
     @property
+    def passed(self) -> Passed: ...
+    @property
     def on_append(self) -> Sequence[OnAppend]: ...
-
-
-def encode_headers(headers: Headers) -> bytes:
-    """Headers as one bytea, in MessagePack: any bytes survive."""
-    return _PACK(headers)
-
-
-def decode_headers(raw: bytes) -> Headers:
-    """The inverse of `encode_headers`."""
-    return _UNPACK(raw)
 
 
 class Transaction:
@@ -245,33 +207,22 @@ class Transaction:
     async def flush(self) -> None:
         """Writes the pending events, and what is deferred, now: for callers that must see them before the commit."""
         if self._events:
-            self._defer_events()
+            self._append_events(is_last=False)
         await self._write_deferred()
 
-    def _defer_events(self) -> None:
-        topology = self._database.topology
+    def _append_events(self, *, is_last: bool) -> None:
         events, self._events = self._events, []
-        ids: list[int] = []
-        self._deferred.add(
-            _APPEND,
-            [topology.shard(event.topic, event.key) for event in events],
-            [event.topic for event in events],
-            [event.key for event in events],
-            [event.workspace_id for event in events],
-            [encode_headers(event.headers) for event in events],
-            [event.value for event in events],
-            name="appended",
-            asked=_IDS,
-            told=ids.extend,
-        )
-        self._deferred.add(_QUEUE)
-        for notify in self._database.on_append:
-            self._after.append(lambda notify=notify: notify(Appended(ids, events)))  # type: ignore[misc]
+        database = self._database
+        # Not where something follows: a shard is held no longer than a commit takes that waits for nothing.
+        passed = database.passed if self._is_lazy and is_last else None
+        appended = append(self._deferred, events, database.topology, passed=passed)
+        for notify in database.on_append:
+            self._after.append(lambda notify=notify: notify(appended))  # type: ignore[misc]
 
     async def commit(self) -> None:
         """What is deferred, events, and COMMIT, in one round trip."""
         if self._events:
-            self._defer_events()
+            self._append_events(is_last=True)
         # A connection that is lost says so when it is asked.
         if self._deferred and not self._connection.is_closed():
             await self._write_deferred(commits=True)

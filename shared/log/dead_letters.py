@@ -10,7 +10,8 @@ from typing import Any, Final
 
 import asyncpg
 
-from shared.db.transaction import Transaction, decode_headers
+from shared.db.appending import decode_headers
+from shared.db.transaction import Transaction
 from shared.errors import NotFound
 from shared.events.envelope import Headers
 

@@ -10,14 +10,15 @@ import structlog
 from asyncpg import Record
 
 from shared import failpoints
+from shared.db.appending import Appended, decode_headers
+from shared.db.horizon import LIFE, Horizon
+from shared.db.life import Life
 from shared.db.pool import Database
 from shared.db.scope import Scan
 from shared.db.shares import Shares
-from shared.db.transaction import Appended, decode_headers
 from shared.errors import Retryable
 from shared.events.envelope import Headers
 from shared.log.background import persevering, running, woken
-from shared.log.horizon import LIFE, Horizon, begin_life
 from shared.log.signal import Signal
 from shared.retry import Backoff
 
@@ -126,8 +127,7 @@ class Relay:
         self._acknowledged: list[Outgoing] = []
         self._failures: dict[int, int] = {}
         self._horizons: dict[int, Horizon] = {}
-        self._life: str | None = None
-        """Of the server, in which these hold."""
+        self._life = Life(database)
 
     def notify(self, _: Appended) -> None:
         """Something was appended in this process."""
@@ -190,7 +190,7 @@ class Relay:
         # Nothing new while there is a surplus: when what is on its way has arrived, it can change hands.
         free = 0 if self._surplus else self._pace.chunk
         # Not waiting for the disk: what a crash takes back is sent again, by the same ids.
-        rows = await self._database.look(_STEP, self._name, busy, free, *_places(done), self._after(), self._life)
+        rows = await self._database.look(_STEP, self._name, busy, free, *_places(done), self._after(), self._life.name)
         del self._acknowledged[: len(done)]
         pieces: dict[int, list[Outgoing]] = {}
         for shard, number, topic, key, headers, value, created_at, *_ in rows if rows[0]["id"] is not None else ():
@@ -211,10 +211,9 @@ class Relay:
         return [self._horizons[shard].after if shard in self._horizons else 0 for shard in range(1, last + 1)]
 
     async def _learn(self, look: Record, pieces: Mapping[int, Sequence[Outgoing]], *, most: int) -> None:
-        if look["life"] != self._life or self._life is None:
-            # Where we have been, ids may have been given again; this look began from the front.
+        if await self._life.is_new(look["life"]):
+            # This look began from the front.
             self._horizons.clear()
-            self._life = look["life"] or await begin_life(self._database)
             return
         for shard in look["looked_at"]:
             found = pieces.get(shard, ())

@@ -36,7 +36,7 @@ def test_only_the_transaction_commits():
 def test_only_the_transaction_appends_events():
     """An event that is written beside `tx.emit` has no envelope, no shard and no wake-up."""
     guilty = [path for path, tree in TREES.items() if any("INTO log.event" in text for text in strings(tree))]
-    assert guilty == ["shared/db/transaction.py"]
+    assert guilty == ["shared/db/appending.py"]
 
 
 def test_roles_are_taken_in_one_place():

@@ -270,11 +270,12 @@ class LogContract:
 
         async def write(name: str) -> None:
             for number in range(12):
-                pause, fails = chance.random() * 0.02, chance.random() < 0.25
+                pause, fails, flushes = chance.random() * 0.02, chance.random() < 0.25, chance.random() < 0.5
                 with suppress(ZeroDivisionError):
-                    async with process.database.transaction(Batch(WORKSPACE)) as tx:
+                    async with process.database.transaction(Batch(WORKSPACE), lazy=number % 3 > 0) as tx:
                         tx.append(encoded(name, number))
-                        await tx.flush()
+                        if flushes:
+                            await tx.flush()
                         await asyncio.sleep(pause)
                         if fails:
                             raise ZeroDivisionError

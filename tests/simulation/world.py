@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from services.router.store import rulesets
+from shared.db.appending import decode_headers
 from shared.db.pool import Database
 from shared.db.scope import Workspace
-from shared.db.transaction import decode_headers
 from shared.events import envelope
 from shared.events.catalogue import TICKETS
 from shared.events.envelope import Event

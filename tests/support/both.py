@@ -9,8 +9,8 @@ from typing import Any, Final
 import httpx
 
 from services.tickets.service import build
+from shared.db.appending import decode_headers
 from shared.db.scope import Owner
-from shared.db.transaction import decode_headers
 from tests.support.answers import Answers
 from tests.support.api import client, new_app, new_key
 from tests.support.floor import HOME, OTHER, Floor, at_once

@@ -20,9 +20,9 @@ from services.ingest.handlers.normalizer import Normalizer
 from services.ingest.handlers.worker import Worker
 from services.ingest.service import Parts, assemble
 from services.ingest.settings import IngestSettings
+from shared.db.appending import decode_headers
 from shared.db.pool import Database
 from shared.db.scope import Owner
-from shared.db.transaction import decode_headers
 from shared.egress import AddressPolicy, Egress
 from shared.events import envelope
 from shared.events.envelope import Event

@@ -5,9 +5,10 @@ from typing import Final
 import asyncpg
 import pytest
 
+from shared.db.appending import decode_headers
 from shared.db.pool import Database
 from shared.db.scope import Batch, Scan, Scope, Workspace
-from shared.db.transaction import Transaction, decode_headers
+from shared.db.transaction import Transaction
 from shared.events import envelope
 
 W1: Final = Workspace("w1")

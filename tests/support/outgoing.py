@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from shared.clock import Clock, SystemClock
+from shared.db.appending import decode_headers
 from shared.db.pool import Database
 from shared.db.scope import Batch, Owner, Scan, Workspace
-from shared.db.transaction import decode_headers
 from shared.egress import AddressPolicy, Egress
 from shared.events import envelope, tickets
 from shared.events.catalogue import DELIVERIES

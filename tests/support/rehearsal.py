@@ -11,8 +11,8 @@ from typing import Any, ClassVar, Final
 from hypothesis.stateful import RuleBasedStateMachine
 
 from services.tickets.domain.lease import FencedOff, LeaseHeld
+from shared.db.appending import decode_headers
 from shared.db.scope import Owner, Workspace
-from shared.db.transaction import decode_headers
 from shared.errors import Forbidden, Refusal
 from shared.events import envelope
 from shared.events.payload import Payload

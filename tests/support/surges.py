@@ -8,9 +8,9 @@ import httpx
 
 from services.router.handlers.surging import Surges
 from services.router.store import surge_policies
+from shared.db.appending import decode_headers
 from shared.db.pool import Database
 from shared.db.scope import Batch
-from shared.db.transaction import decode_headers
 from shared.events import envelope
 from shared.events.catalogue import SURGES
 from shared.telemetry.metrics import Metrics

@@ -3,9 +3,9 @@
 from typing import Any, Final
 
 from services.router.handlers.triggering import Triggers
+from shared.db.appending import decode_headers
 from shared.db.pool import Database
 from shared.db.scope import Batch, Scan
-from shared.db.transaction import decode_headers
 from shared.events import envelope
 from shared.events.catalogue import ROUTING
 from shared.events.tickets import TicketEvent, TicketUpdated

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from shared.db.horizon import LIFE, Horizon
+from shared.db.life import Life
 from shared.db.pool import Database
 from shared.db.shares import Shares
 from shared.db.together import Rows
 from shared.db.transaction import Transaction
 from shared.errors import Retryable
-from shared.log.horizon import LIFE, Horizon, begin_life
 
 SHARES: Final = Shares(shards="ingest.shard", members="ingest.member")
 """Who normalizes which shards."""
@@ -65,8 +66,7 @@ class Queue:
         self._member = member
         self._owned: frozenset[int] = frozenset()
         self._horizon = Horizon()
-        self._life: str | None = None
-        """Of the server, in which the horizon holds."""
+        self._life = Life(database)
         self.has_more = False
         """The last look has seen less than all, or may have."""
 
@@ -75,14 +75,14 @@ class Queue:
 
         Nothing is locked: what comes of it is written by `done`.
         """
-        rows = await self._database.look(_WAITING, self._member, most, self._horizon.after, self._life)
+        rows = await self._database.look(_WAITING, self._member, most, self._horizon.after, self._life.name)
         look, found = rows[0], [Waiting(*row[:5]) for row in rows if row["number"] is not None]
         per_shard = Counter(entry.shard for entry in found)
         self.has_more = max(per_shard.values(), default=0) >= most // max(len(per_shard), 1)
         grown, self._owned = not self._owned.issuperset(look["owned"]), frozenset(look["owned"])
-        if look["life"] != self._life or self._life is None:
-            # Where we have been, numbers may have been given again; this look began from the front.
-            self._life, self._horizon = look["life"] or await begin_life(self._database), Horizon()
+        if await self._life.is_new(look["life"]):
+            # This look began from the front.
+            self._horizon = Horizon()
         elif grown:
             was_short, self._horizon = self._horizon.after > 0, Horizon()
             # Of a shard that was not ours, this look may have left out what comes first.

@@ -10,8 +10,9 @@ from typing import Final
 import msgspec
 import structlog
 
+from shared.db.appending import decode_headers, encode_headers
 from shared.db.together import Rows
-from shared.db.transaction import Transaction, decode_headers, encode_headers
+from shared.db.transaction import Transaction
 from shared.errors import Rejected
 from shared.events import envelope
 from shared.events.envelope import Event, Headers

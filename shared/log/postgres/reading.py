@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+from shared.db.appending import decode_headers
 from shared.db.pool import Database
-from shared.db.transaction import decode_headers
 from shared.events.envelope import Headers
 from shared.log.port import Record
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-from shared.db.transaction import Appended
+from shared.db.appending import Appended
 from shared.events.envelope import Encoded
 
 MOST_BYTES: Final = 16 * 1024 * 1024
@@ -19,7 +19,7 @@ Place = tuple[int, int]
 
 
 class Recent:
-    """Events of this process by their places, as its sequencer gave them, until all who read here have passed them.
+    """Events of this process by their places, until all who read here have passed them.
 
     What nobody comes for is forgotten where there is too much, the oldest first. What is kept for long is not only
     memory: Python looks for cycles when more objects were made than freed, so among many that come and go it looks
@@ -70,15 +70,19 @@ class Recent:
         """These got the positions from `first` on, and that is committed."""
         if not self._readers:
             return
+        floor = self._floors.setdefault(shard, first)
         for position, event_id in enumerate(event_ids, start=first):
             if (event := self._unplaced.pop(event_id, None)) is not None:
-                self._placed[shard, position] = event
+                if position >= floor:
+                    self._placed[shard, position] = event
+                else:
+                    self._bytes -= len(event.value) + OVERHEAD
             else:
                 self._early[event_id] = shard, position
         while len(self._early) > MOST_EARLY:
             self._early.popitem(last=False)
-        self._ends[shard] = first + len(event_ids)
-        self._floors.setdefault(shard, first)
+        # Commits are not heard of in the order in which they were made.
+        self._ends[shard] = max(first + len(event_ids), self._ends.get(shard, 0))
 
     def end(self, shard: int) -> int | None:
         """The position behind the last one that this process gave, if it gave any: others may have given more since."""

@@ -1,15 +1,19 @@
-"""The sequencer: moves queue rows to dense positions, in id order, under the lock of their shard."""
+"""The sequencer: gives positions to what its writer could not: queue rows, in id order, under their shard's lock."""
 
 import asyncio
 from datetime import timedelta
 from typing import Final
 
 from shared import failpoints
+from shared.db.appending import Appended, Passed
+from shared.db.horizon import LIFE, Horizon
+from shared.db.life import Life
 from shared.db.pool import Database
-from shared.db.transaction import Appended
 from shared.log.background import Wakes, persevering, woken
-from shared.log.horizon import LIFE, Horizon, begin_life
 from shared.log.postgres.recent import Recent
+
+HELD: Final = timedelta(milliseconds=5)
+"""Where something waits in a shard that somebody holds, the next look comes so soon: they commit at once."""
 
 _MOVE: Final = f"""
 WITH start AS MATERIALIZED (
@@ -62,16 +66,21 @@ class Sequencer:
         self._wakes = wakes
         self._recent = recent
         self._poll = poll
+        self._pause = poll
         self._chunk = chunk
         self._appended = asyncio.Event()
         self._horizon = Horizon()
-        self._life: str | None = None
-        """Of the server, in which the horizon holds."""
+        self._life = Life(database)
 
     def notify(self, appended: Appended) -> None:
         """This was appended in this process."""
         self._recent.add(appended)
-        self._appended.set()
+        placed = appended.placed()
+        for piece in placed:
+            self._recent.place(piece.shard, piece.first, piece.ids)
+        self._wakes.wake(piece.topic for piece in placed)
+        if not appended.is_placed:
+            self._appended.set()
 
     async def run(self) -> None:
         """Sequences until cancelled; waits while the database is away."""
@@ -79,12 +88,12 @@ class Sequencer:
 
     async def _turn(self) -> None:
         if not await self.step():
-            await woken(self._appended, within=self._poll)
+            await woken(self._appended, within=self._pause)
 
     async def step(self) -> bool:
         """Moves what waits, at most `chunk` rows of each shard; says whether a shard may have more."""
         failpoints.hit("sequencer.before_commit")
-        looked = await self._database.look(_MOVE, self._chunk, self._horizon.after, self._life)
+        looked = await self._database.look(_MOVE, self._chunk, self._horizon.after, self._life.name)
         rows = [row for row in looked if row["id"] is not None]
         if rows:
             failpoints.hit("sequencer.committed")
@@ -92,9 +101,10 @@ class Sequencer:
                 self._recent.place(row["id"], row["first"], row["ids"])
             self._wakes.wake(row["topic"] for row in rows)
         has_more = any(len(row["ids"]) == self._chunk for row in rows)
-        if looked[0]["life"] != self._life or self._life is None:
-            # Where we have been, ids may have been given again; this look began from the front.
-            self._life, self._horizon = looked[0]["life"] or await begin_life(self._database), Horizon()
+        self._pause = self._poll if looked[0]["has_all"] else min(self._poll, HELD)
+        if await self._life.is_new(looked[0]["life"]):
+            # This look began from the front.
+            self._horizon = Horizon()
             return has_more
         self._horizon.looked(
             oldest=looked[0]["oldest"],
@@ -102,4 +112,5 @@ class Sequencer:
             greatest=max((row["ids"][-1] for row in rows), default=0),
             is_complete=looked[0]["has_all"] and not has_more,
         )
+        self._database.passed = Passed(self._horizon.after, self._life.name)
         return has_more

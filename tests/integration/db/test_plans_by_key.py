@@ -15,6 +15,7 @@ from services.ingest.store import normalized, shards
 from services.notifier.store import feed
 from services.router.store import rulesets
 from services.tickets.store import customers, messages, tickets
+from shared.db import appending
 from shared.db.pool import Database
 from shared.log import relay
 from shared.log.postgres import reading, sequencer
@@ -36,6 +37,7 @@ KEYS = {
 """What says, in the condition of a scan of a table that grows, that rows are looked for."""
 
 BATCH = {
+    "shards where nothing waits": appending._FREE,
     "deliveries": normalized._DELIVERIES,
     "items": normalized._ITEMS,
     "deliveries that are done": shards._DONE,

@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 import asyncpg
 import pytest
 
+from shared.db.appending import Appended, decode_headers, encode_headers
 from shared.db.pool import WITH_TRANSACTION_TIMEOUT, Database
 from shared.db.scope import Owner, Scan
-from shared.db.transaction import Appended, Transaction, decode_headers, encode_headers
+from shared.db.transaction import Transaction
 from shared.errors import Misconfigured, Retryable
 from shared.events import envelope
 from shared.events.catalogue import MESSAGES

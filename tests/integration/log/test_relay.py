@@ -10,9 +10,9 @@ from typing import Final
 import pytest
 
 from shared import failpoints
+from shared.db.appending import encode_headers
 from shared.db.pool import Database
 from shared.db.scope import Batch, Owner
-from shared.db.transaction import encode_headers
 from shared.errors import Retryable
 from shared.log.background import running
 from shared.log.relay import Outgoing, Relay, RelayPace

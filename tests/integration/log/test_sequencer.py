@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from shared import failpoints
+from shared.db.appending import _WRITE
 from shared.db.pool import Database
 from shared.db.scope import Batch, Owner, Scan
-from shared.db.transaction import _APPEND
 from shared.events.catalogue import MESSAGES
 from shared.log.postgres import PostgresLog
 from tests.support.consuming import QUICK
@@ -173,6 +173,6 @@ async def test_ids_that_a_crashed_server_gives_again_are_found(database: Databas
 async def test_an_event_gets_its_id_from_who_has_a_number(database: Database) -> None:
     columns = ([1], ["t"], ["k"], ["w"], [b""], [b""])
     async with database.transaction(Owner()) as tx:
-        plan = [row[0].strip() for row in await tx.fetch(f"EXPLAIN (VERBOSE) {_APPEND}", *columns)]
+        plan = [row[0].strip() for row in await tx.fetch(f"EXPLAIN (VERBOSE) {_WRITE}", *columns)]
     (gives_ids,) = [number for number, line in enumerate(plan) if "nextval" in line]
     assert plan[gives_ids + 1] == "One-Time Filter: (pg_current_xact_id() IS NOT NULL)"

@@ -6,8 +6,8 @@ from functools import partial
 
 from services.router.handlers import deciding
 from services.router.handlers.deciding import Router
+from shared.db.appending import decode_headers
 from shared.db.scope import Batch, Scan, Workspace
-from shared.db.transaction import decode_headers
 from shared.events import envelope
 from shared.events.catalogue import ROUTING
 from shared.log.postgres import PostgresLog

@@ -8,9 +8,9 @@ from services.router.domain.triggers import MAX_HOPS
 from services.router.handlers.triggering import Triggers
 from services.router.store import rounds
 from services.tickets.handlers import owning, states
+from shared.db.appending import decode_headers
 from shared.db.scope import Batch, Scan
 from shared.db.timers import Timers
-from shared.db.transaction import decode_headers
 from shared.events import envelope
 from shared.events.catalogue import ROUTING, TICKETS
 from tests.support import past, shifts

@@ -10,9 +10,9 @@ from services.router.domain.facts import Facts
 from services.router.handlers import deciding as handlers
 from services.router.handlers.remembered import Versions
 from services.router.store import rulesets
+from shared.db.appending import decode_headers
 from shared.db.pool import Database
 from shared.db.scope import Batch, Scan, Workspace
-from shared.db.transaction import decode_headers
 from shared.errors import Conflict, Invalid, NotFound
 from shared.events import envelope
 from shared.events.routing import MessageRouted, Moderation

@@ -2,8 +2,8 @@
 
 import pytest
 
+from shared.db.appending import decode_headers
 from shared.db.scope import Scan, Workspace
-from shared.db.transaction import decode_headers
 from shared.events import envelope
 from shared.events.catalogue import ROUTING
 from shared.events.routing import Flag

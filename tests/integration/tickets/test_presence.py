@@ -7,8 +7,8 @@ import pytest
 
 from services.tickets.handlers import presence
 from services.tickets.store import presence as store
+from shared.db.appending import decode_headers
 from shared.db.scope import Owner
-from shared.db.transaction import decode_headers
 from shared.errors import NotFound
 from shared.events import envelope
 from tests.support.answers import HOME, Answers, agent

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
+from shared.db.appending import encode_headers
 from shared.db.pool import Database
 from shared.db.scope import Owner
-from shared.db.transaction import encode_headers
 from tests.support import api
 
 SCHEMAS = ("demo", "tickets")

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from shared.db.transaction import Appended
+from shared.db.appending import Appended
 from shared.events.envelope import Encoded
 from shared.log.postgres.recent import OVERHEAD, Recent
 from tests.support.logs import encoded
@@ -20,7 +20,7 @@ def recent() -> Iterator[Recent]:
 
 
 def appended(**events: Encoded) -> Appended:
-    return Appended([int(name[1:]) for name in events], list(events.values()))
+    return Appended(list(events.values()), [1] * len(events), [int(name[1:]) for name in events])
 
 
 def test_events_are_read_at_the_places_that_they_were_given(recent: Recent) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.log.horizon import Horizon
+from shared.db.horizon import Horizon
 
 
 @dataclass

@@ -3,19 +3,8 @@
 from dataclasses import dataclass
 from typing import Final
 
-from shared.db.pool import Database
-
 LIFE: Final = "(SELECT min(id) FROM log.life)"
 """SQL: of the server, from its start to the crash that may take the end of its log; NULL: nobody has named it yet."""
-
-_BEGIN: Final = "INSERT INTO log.life (id) SELECT $1 WHERE NOT EXISTS (SELECT FROM log.life)"
-
-
-async def begin_life(database: Database) -> str:
-    """Gives it a name, unless somebody else has done so meanwhile: then the next look shows theirs."""
-    life = database.ids.new("life")
-    await database.look(_BEGIN, life)
-    return life
 
 
 @dataclass(slots=True)
