@@ -125,8 +125,8 @@ class Floor:
 
     async def events(self, *, workspace: str | None = None) -> list[Event]:
         """The events on the tickets' topic, in order."""
+        from shared.db.appending import decode_headers
         from shared.db.scope import Owner
-        from shared.db.transaction import decode_headers
 
         async with self.database.transaction(Owner()) as tx:
             rows = await tx.fetch(
