@@ -178,10 +178,11 @@ async def backup(database: Database, table: str) -> AsyncIterator[asyncpg.Connec
 
 
 async def entries_read(database: Database, index: str) -> int:
-    """Of this index, since it was made, by whoever looks out and has said so."""
+    """Of this index, since it was made, by the sessions that looked or wrote last: others may not have said so yet."""
     async with database.lookouts.acquire() as connection:
         await connection.execute("SELECT pg_stat_force_next_flush()")
     async with database.pool.acquire() as connection:
+        await connection.execute("SELECT pg_stat_force_next_flush()")
         return int(
             await connection.fetchval("SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = $1", index)
         )
