@@ -7,7 +7,7 @@ MAKEFLAGS += --no-builtin-rules
 # Distributions build their Python with profiles, version managers mostly do not: then a message costs a sixth more.
 PYTHON ?= $(shell for python in /usr/bin/python3 python3; do $$python -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done || echo python3)
 BIN := .venv/bin
-PORT ?= 8123
+PORT ?= $(or $(BATON_PORT),8123)
 # Tests wait about as long as they compute; CI has the time to crowd them less.
 WORKERS ?= $(if $(CI),2,3)
 SEED ?= 1
