@@ -185,10 +185,9 @@ class Relay:
         """Deletes what was acknowledged, reads what is next and starts sending it."""
         # Taken together: a shard that finishes while we look is looked at in the next step, after its delete.
         done, busy = list(self._acknowledged), list(self._sending)
-        if self._surplus and not busy:
-            await self._give()
-        # Nothing new while there is a surplus: when what is on its way has arrived, it can change hands.
-        free = 0 if self._surplus else self._pace.chunk
+        # Nothing new while there is a surplus: when what is on its way has arrived and is deleted, it can change hands.
+        surplus = self._surplus
+        free = 0 if surplus else self._pace.chunk
         # Not waiting for the disk: what a crash takes back is sent again, by the same ids.
         rows = await self._database.look(_STEP, self._name, busy, free, *_places(done), self._after(), self._life.name)
         del self._acknowledged[: len(done)]
@@ -199,6 +198,8 @@ class Relay:
         await self._learn(rows[0], pieces, most=free)
         if done:
             failpoints.hit("relay.deleted")
+        if surplus and not busy:
+            await self._give(surplus)
         if not pieces or self._database.clock.elapsed() > self._deadline:
             return
         failpoints.hit("relay.before_send")
@@ -225,11 +226,12 @@ class Relay:
                 is_complete=len(found) < most,
             )
 
-    async def _give(self) -> None:
+    async def _give(self, surplus: int) -> None:
         async with self._database.transaction(Scan()) as tx:
-            await SHARES.give(tx, self._name, self._surplus)
+            await SHARES.give(tx, self._name, surplus)
         self._surplus = 0
         self._owns_all = False
+        self._appended.set()
 
     async def _send(self, shard: int, piece: Sequence[Outgoing]) -> None:
         try:

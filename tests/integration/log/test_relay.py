@@ -24,6 +24,10 @@ QUICK: Final = RelayPace(
     poll=timedelta(milliseconds=20), heartbeat=timedelta(milliseconds=60), ttl=timedelta(milliseconds=700), chunk=5
 )
 
+KEYS: Final = 60
+"""So many keys have some in every shard."""
+_BLOCKED = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+
 
 @dataclass(slots=True)
 class Broker:
@@ -58,6 +62,13 @@ async def append(database: Database, *numbers: int, key: str = "k") -> None:
     async with database.transaction(Batch(WORKSPACE)) as tx:
         for number in numbers:
             tx.append(encoded(key, number))
+
+
+async def append_everywhere(database: Database, number: int) -> None:
+    """In every shard."""
+    async with database.transaction(Batch(WORKSPACE)) as tx:
+        for key in range(KEYS):
+            tx.append(encoded(f"key-{key}", number))
 
 
 async def emptied(database: Database) -> None:
@@ -142,6 +153,34 @@ async def test_relays_share_the_shards_and_take_over_from_one_that_left(database
         await emptied(database)
     assert len(second.arrived) == counts
     assert len(set(first.arrived) | set(second.arrived)) == len(first.arrived) + len(second.arrived)
+
+
+async def test_what_was_acknowledged_is_deleted_before_its_shard_changes_hands(database: Database, dsn: str) -> None:
+    """So that a relay that joins does not send it again."""
+    old, new = Broker(), Broker()
+    lasting = RelayPace(ttl=timedelta(minutes=1), chunk=1_000)
+    async with open_database(dsn) as other, asyncio.TaskGroup() as group:
+        stays, joins = Relay(database, old, pace=lasting), Relay(other, new, pace=lasting)
+        await stays.share()
+        await append_everywhere(database, 1)
+        await stays.step(group)
+        await arrived(old, KEYS)
+        await joins.share()
+        await stays.share()
+        async with other.transaction(Owner()) as holder:
+            await holder.execute("SELECT FROM log.queue FOR UPDATE")
+            deleting = group.create_task(stays.step(group))
+            await answer(lambda: other.pool.fetchval(_BLOCKED))
+            await joins.share()
+            await joins.step(group)
+        await deleting
+        await joins.share()
+        await append_everywhere(database, 2)
+        await stays.step(group)
+        await joins.step(group)
+        await eventually(lambda: len(old.arrived) + len(new.arrived) >= 2 * KEYS)
+    assert new.arrived
+    assert sorted(old.arrived + new.arrived) == sorted((f"key-{n}", number) for n in range(KEYS) for number in (1, 2))
 
 
 async def test_a_relay_that_slept_past_its_lease_loses_nothing_and_swaps_nothing(database: Database, dsn: str) -> None:
