@@ -115,7 +115,7 @@ class Rider:
         self._begun = array("d")
         self._seen = bytearray()
         self._waiting: deque[int] = deque()
-        self._free: list[Connection] = []
+        self._free: deque[Connection] = deque()
         self._reconnects = 0
         self._lost: asyncio.Event = asyncio.Event()
         self._start_leg(Leg(warm_up=0, seconds=0))
@@ -175,7 +175,7 @@ class Rider:
         self._seen.append(0)
         self._outstanding += 1
         if self._free:
-            self._send(self._free.pop(), number)
+            self._send(self._free.popleft(), number)
         else:
             self._waiting.append(number)
 
