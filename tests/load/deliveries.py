@@ -28,9 +28,9 @@ SVIX: Final = {"deliveries/s": "640 to 850", "p50 ms": 3.4, "p99 ms": 7.9}
 
 _FILL: Final = """
 WITH counter AS (
-    INSERT INTO notifier.feed_counter (workspace_id, last) SELECT workspace_id, $1 FROM platform.workspace
-    ON CONFLICT (workspace_id) DO UPDATE SET last = notifier.feed_counter.last + $1
-    RETURNING workspace_id, last
+    INSERT INTO notifier.feed_counter (workspace_id) SELECT workspace_id FROM platform.workspace
+    ON CONFLICT (workspace_id) DO UPDATE SET first = notifier.feed_counter.first
+    RETURNING workspace_id, notifier.last_number(workspace_id) + $1 AS last
 )
 INSERT INTO notifier.feed (workspace_id, number, event_id, type, ticket_id, team, owner, at, data)
 SELECT workspace_id, last - $1 + n, 'evt_fill_' || (last - $1 + n), 'ticket.updated.v1', 'tkt_1', 'care', 'agt_1', now(),

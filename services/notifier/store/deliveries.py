@@ -74,7 +74,7 @@ SELECT count(*) AS queued, max(number) AS last FROM queued
 # Numbers and times grow together: halving finds the place with a few look-ups, and needs no index on the time.
 _FIRST_SINCE: Final = """
 WITH RECURSIVE halving(low, high) AS (
-    SELECT first, last + 1 FROM notifier.feed_counter WHERE workspace_id = $1
+    SELECT first, notifier.last_number($1) + 1 FROM notifier.feed_counter WHERE workspace_id = $1
     UNION ALL
     SELECT CASE WHEN f.stored_at < $2 THEN f.number + 1 ELSE h.low END,
         CASE WHEN f.stored_at < $2 THEN h.high ELSE f.number END

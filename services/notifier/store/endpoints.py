@@ -21,7 +21,7 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING {_COLUMNS}
 """
 _INSERT_LANE: Final = """
 INSERT INTO notifier.lane (endpoint_id, workspace_id, is_open, cursor)
-SELECT $1, $2, true, coalesce((SELECT last FROM notifier.feed_counter WHERE workspace_id = $2), 0)
+SELECT $1, $2, true, notifier.last_number($2)
 """
 _COUNT: Final = "SELECT count(*) FROM notifier.endpoint WHERE workspace_id = $1"
 _LOAD: Final = f"SELECT {_COLUMNS} FROM notifier.endpoint e WHERE e.id = ANY ($1::text[])"
@@ -57,8 +57,8 @@ lane AS (DELETE FROM notifier.lane WHERE endpoint_id = $1)
 DELETE FROM notifier.endpoint WHERE id = $1
 """
 _HEALTH: Final = """
-SELECT l.endpoint_id, coalesce(c.last, 0) - l.cursor AS behind, l.failures, l.failing_since
-FROM notifier.lane l LEFT JOIN notifier.feed_counter c USING (workspace_id) WHERE l.endpoint_id = ANY ($1::text[])
+SELECT l.endpoint_id, notifier.last_number(l.workspace_id) - l.cursor AS behind, l.failures, l.failing_since
+FROM notifier.lane l WHERE l.endpoint_id = ANY ($1::text[])
 """
 
 

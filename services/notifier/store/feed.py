@@ -12,13 +12,14 @@ from shared.db.together import Rows
 from shared.db.transaction import Transaction
 from shared.errors import Retryable
 
-# What is seen is as old as the statement, the counter as new as its lock: `append` checks that nothing came in between.
+# What is seen is as old as the statement, the last number as new as the lock: `append` sees if something came between.
 _LOCK: Final = """
 WITH locked AS (
-    SELECT workspace_id, last FROM notifier.feed_counter WHERE workspace_id = ANY ($1::text[])
+    SELECT workspace_id FROM notifier.feed_counter WHERE workspace_id = ANY ($1::text[])
     ORDER BY workspace_id FOR UPDATE
 )
-SELECT workspace_id, last, ARRAY(SELECT event_id FROM notifier.feed WHERE event_id = ANY ($2::text[])) AS seen
+SELECT workspace_id, notifier.last_number(workspace_id) AS last,
+    ARRAY(SELECT event_id FROM notifier.feed WHERE event_id = ANY ($2::text[])) AS seen
 FROM locked
 """
 _ADD_COUNTERS: Final = """
@@ -32,10 +33,6 @@ INSERT INTO notifier.feed (workspace_id, number, event_id, type, ticket_id, team
 SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
     $8::timestamptz[], $9::bytea[], $10::text[], $11::text[], $12::jsonb[])
 ON CONFLICT DO NOTHING
-"""
-_COUNT: Final = """
-UPDATE notifier.feed_counter c SET last = w.last FROM unnest($1::text[], $2::bigint[]) AS w(id, last)
-WHERE c.workspace_id = w.id
 """
 _COLUMNS: Final = (
     "workspace_id, number, event_id, type, ticket_id, team, owner, at, data, from_team, from_owner, addressed"
@@ -54,8 +51,8 @@ SELECT f.* FROM unnest($1::text[], $2::bigint[]) AS wanted(workspace_id, after) 
 ) f
 """
 _NUMBERED: Final = f"SELECT {_COLUMNS} FROM notifier.feed WHERE workspace_id = $1 AND number = ANY ($2::bigint[])"
-_LAST: Final = "SELECT workspace_id, last FROM notifier.feed_counter WHERE workspace_id = ANY ($1::text[])"
-_BOUNDS: Final = "SELECT first, last FROM notifier.feed_counter WHERE workspace_id = $1"
+_LAST: Final = "SELECT w AS workspace_id, notifier.last_number(w) AS last FROM unnest($1::text[]) AS w"
+_BOUNDS: Final = "SELECT first, notifier.last_number($1) AS last FROM notifier.feed_counter WHERE workspace_id = $1"
 _PURGE: Final = """
 WITH old AS (
     SELECT number, stored_at FROM notifier.feed WHERE workspace_id = $1 ORDER BY number LIMIT $3
@@ -107,7 +104,6 @@ async def append(tx: Transaction, facts: Sequence[Fact]) -> list[Entry]:
             [entry.addressed for entry in entries],
             rows=Rows(len(entries), lambda: Retryable("an event was numbered by somebody else at this moment")),
         )
-        tx.defer(_COUNT, list(last), list(last.values()))
     return entries
 
 
@@ -152,8 +148,7 @@ async def numbered(tx: Transaction, workspace_id: str, numbers: Collection[int])
 
 async def last(tx: Transaction, workspaces: Collection[str]) -> dict[str, int]:
     """The newest number of each workspace; 0 where nothing happened yet."""
-    found = {row["workspace_id"]: row["last"] for row in await tx.fetch(_LAST, list(workspaces))}
-    return {workspace: found.get(workspace, 0) for workspace in workspaces}
+    return {row["workspace_id"]: row["last"] for row in await tx.fetch(_LAST, list(workspaces))}
 
 
 async def bounds(tx: Transaction, workspace_id: str) -> tuple[int, int]:

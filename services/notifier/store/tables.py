@@ -134,9 +134,8 @@ feed_counter = sa.Table(
     "feed_counter",
     METADATA,
     column("workspace_id", sa.Text, primary_key=True),
-    column("last", sa.BigInteger, server_default="0"),
     column("first", sa.BigInteger, server_default="1", comment="the oldest number that is still kept"),
-    postgresql_with={"fillfactor": "50"},
+    comment="whoever numbers events of a workspace holds its row",
 )
 feed = sa.Table(
     "feed",

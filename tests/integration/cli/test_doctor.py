@@ -33,7 +33,7 @@ INSERT INTO notifier.reply (id, workspace_id, ticket_id, seq, channel_id, networ
 INSERT INTO notifier.reply_turn (message_id, reply_id, workspace_id) VALUES ('msg_1', 'rpl_{n}', 'w1')
 """
 _FEED = """
-INSERT INTO notifier.feed_counter (workspace_id, last) VALUES ('w1', 3);
+INSERT INTO notifier.feed_counter (workspace_id) VALUES ('w1');
 INSERT INTO notifier.feed (workspace_id, number, event_id, type, at, data)
 SELECT 'w1', n, 'evt_' || n, 't', now(), '' FROM unnest(ARRAY[1, 3]) n
 """

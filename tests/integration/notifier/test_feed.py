@@ -17,10 +17,11 @@ from shared.events.customers import CustomerChanged, CustomerView
 from shared.events.payload import SYSTEM
 from tests.support import api
 from tests.support.outgoing import AT, BEN, answered, happened, queued, revoked, settled, ticket, world
-from tests.support.postgres import open_database
+from tests.support.postgres import backup, entries_read, open_database
 from tests.support.sending import work
 
 EVENTS = TicketEvents(wake=lambda: None, offer=lambda _: None)
+REWRITTEN = "SELECT n_tup_upd FROM pg_stat_user_tables WHERE relid = 'notifier.feed_counter'::regclass"
 
 
 @pytest.fixture
@@ -58,6 +59,27 @@ async def test_the_same_event_delivered_at_once_and_again_has_one_place(dsn):
                 group.create_task(here.deliver(EVENTS.on_events, *events, *events))
         await here.deliver(EVENTS.on_events, *events)
         assert await numbers(here) == list(range(1, 21))
+
+
+async def test_numbers_go_on_without_a_row_that_every_batch_rewrites(database, here):
+    """Beside a long snapshot each version of such a row would be in the way of the next."""
+    await here.deliver(EVENTS.on_events, happened(tickets.TicketUpdated, "t0"))
+    async with backup(database, "notifier.feed_counter"):
+        before = await here.rows(REWRITTEN)
+        for number in range(1, 20):
+            await here.deliver(EVENTS.on_events, happened(tickets.TicketUpdated, f"t{number}"))
+        # Sessions say what they have written once they are asked to.
+        await entries_read(database, "pk_feed_counter")
+        assert await here.rows(REWRITTEN) == before
+    assert await numbers(here) == list(range(1, 21))
+
+
+async def test_numbers_of_what_was_forgotten_are_not_given_again(here):
+    await here.deliver(EVENTS.on_events, *(happened(tickets.TicketUpdated, f"t{n}") for n in range(3)))
+    async with here.database.transaction(Batch(frozenset({"w1"}))) as tx:
+        assert await feed.purge(tx, "w1", keep=timedelta(0)) == 3
+    await here.deliver(EVENTS.on_events, happened(tickets.TicketUpdated, "t4"))
+    assert await numbers(here) == [4]
 
 
 async def test_a_batch_that_fails_leaves_no_gap(here):
