@@ -1,6 +1,5 @@
 """How events get into the log: they are written, and given their places, or put where the sequencer finds them."""
 
-from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, Protocol
@@ -35,11 +34,7 @@ WHERE s.id = ANY ($1::int[]) AND (
 ) IS NULL
 FOR UPDATE SKIP LOCKED
 """
-_COUNT: Final = """
-UPDATE log.shard s SET next_position = s.next_position + w.count
-FROM unnest($1::int[], $2::int[]) AS w(shard, count) WHERE s.id = w.shard AND w.shard IN (SELECT id FROM free)
-RETURNING s.id AS shard, s.next_position - w.count AS first
-"""
+_COUNT: Final = "SELECT id AS shard, log.next_position(id) AS first FROM free"
 _FIRSTS: Final = "array_agg(ARRAY[shard, first])"
 _PLACE: Final = """
 INSERT INTO log.position (shard, position, event_id)
@@ -136,9 +131,8 @@ def append(together: Together, events: Sequence[Encoded], topology: Shards, *, p
     if passed is None:
         together.add(_QUEUE)
         return appended
-    counts = Counter(appended.shards)
-    together.add(_FREE, list(counts), *passed, name="free")
-    together.add(_COUNT, list(counts), list(counts.values()), name="counted", asked=_FIRSTS, told=told_firsts)
+    together.add(_FREE, list(set(appended.shards)), *passed, name="free")
+    together.add(_COUNT, name="counted", asked=_FIRSTS, told=told_firsts)
     together.add(_PLACE)
     together.add(_QUEUE_REST)
     return appended

@@ -44,7 +44,6 @@ def log_tables() -> sa.MetaData:
         column("id", sa.Integer, sa.Identity(), primary_key=True),
         column("topic", sa.Text),
         column("partition", sa.Integer),
-        column("next_position", sa.BigInteger, server_default="0"),
         column("first_position", sa.BigInteger, server_default="0"),
         column("owner", sa.Text, nullable=True),
         sa.UniqueConstraint("topic", "partition"),

@@ -11,7 +11,7 @@ from shared.clock import Clock
 from shared.db import columns
 from shared.db.appending import OnAppend, Passed, Shards, append
 from shared.db.scope import Batch, Scope, bind
-from shared.db.together import Rows, Together
+from shared.db.together import Rows, Together, Told
 from shared.events import envelope
 from shared.events.envelope import Encoded
 from shared.events.payload import Payload
@@ -100,14 +100,16 @@ class Transaction:
         count = tag.rsplit(" ", 1)[-1]
         return int(count) if count.isdigit() else 0
 
-    def defer(self, sql: str, *arguments: Any, rows: Rows | None = None) -> None:
+    def defer(
+        self, sql: str, *arguments: Any, rows: Rows | None = None, asked: str = "", told: Told | None = None
+    ) -> None:
         """Writes with the next statement or the commit, in one round trip with what else is deferred by then.
 
         For an INSERT, UPDATE or DELETE whose rows nobody needs and no other deferred one touches. Where it does not
         write the number of `rows` that it must, that statement fails with all of it. A SELECT with `rows` says how many
-        it must find before all of them.
+        it must find before all of them. An aggregate that is `asked` of the rows that it gives goes to `told`.
         """
-        self._deferred.add(sql, *arguments, rows=rows)
+        self._deferred.add(sql, *arguments, rows=rows, asked=asked, told=told)
 
     async def _write_deferred(self, *, commits: bool = False) -> None:
         if not self._deferred:

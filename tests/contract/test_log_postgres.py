@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from shared.db.pool import Database
-from shared.db.scope import Scan
+from shared.db.scope import Owner, Scan
 from shared.errors import Retryable
 from shared.events.catalogue import MESSAGES
 from shared.log.port import Gap, StaleMember
@@ -101,6 +101,21 @@ async def test_a_batch_cannot_be_committed_over_an_earlier_one_that_was_not(proc
         subscription.rewind(first)
         subscription.rewind(second)
         assert by_key(await read(process, subscription, 4)) == {"k": [0, 1, 2, 3]}
+
+
+async def test_a_cursor_whose_row_was_moved_is_found_again(process: Process) -> None:
+    """By an operator who rewrites the table, for example."""
+    async with process.log.subscribe("g", [MESSAGES]) as subscription:
+        await append(process, *(encoded(f"key-{n}", n) for n in range(40)))
+        await read(process, subscription, 40)
+        async with process.database.transaction(Owner()) as tx:
+            await tx.execute("CLUSTER log.cursor USING pk_cursor")
+        await append(process, encoded("key-1", 40))
+        batch, records = await fetch(subscription, max_records=1)
+        with pytest.raises(StaleMember):
+            await commit(process, subscription, batch)
+        subscription.rewind(batch)
+        assert await read(process, subscription, 1) == records
 
 
 @pytest.mark.parametrize(("many", "one"), [("a", "b"), ("b", "a")])

@@ -32,7 +32,7 @@ UNION ALL SELECT 'tickets: ' || operation, id FROM tickets.moderation WHERE stat
 UNION ALL SELECT 'not consumed by ' || g.name, s.id::text
     FROM unnest($1::text[], $2::text[]) AS g (name, topic) JOIN log.shard s ON s.topic = g.topic
     LEFT JOIN log.cursor c ON c.consumer_group = g.name AND c.shard = s.id
-    WHERE s.next_position > greatest(s.first_position, coalesce(c.position, 0))
+    WHERE log.next_position(s.id) > greatest(s.first_position, coalesce(c.position, 0))
 """
 """For groups and the topics that they read, whether they have begun to or not."""
 _MODERATIONS: Final = """

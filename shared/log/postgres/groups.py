@@ -40,7 +40,7 @@ FROM (
     FOR UPDATE SKIP LOCKED
 ) free
 WHERE c.consumer_group = $1 AND c.shard = free.shard
-RETURNING c.shard, c.epoch, c.position
+RETURNING c.shard, c.epoch, c.position, c.ctid::text AS row
 """
 _LEAVE: Final = """
 WITH gone AS (DELETE FROM log.member WHERE consumer_group = $1 AND member = $2)
@@ -72,6 +72,16 @@ class Cursor:
     exists: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A shard that is the member's from now on."""
+
+    epoch: int
+    position: int
+    row: str
+    """Where its row lies."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What one member should give and take now."""
@@ -80,6 +90,8 @@ class Plan:
     take: frozenset[int]
     topics: Mapping[int, tuple[str, int]]
     """Topic and partition of each shard."""
+    is_even: bool
+    """It holds its share already: as long as the members are the same, there is nothing to give or to take."""
 
 
 def plan(
@@ -95,6 +107,7 @@ def plan(
     """
     release: set[int] = set()
     take: set[int] = set()
+    is_even = True
     for topic in {cursor.topic for cursor in cursors}:
         shards = [cursor for cursor in cursors if cursor.topic == topic]
         mine = [c.shard for c in shards if c.owner == me and held.get(c.shard) == c.epoch]
@@ -102,10 +115,12 @@ def plan(
         release.update(mine[quota:])
         free = [c.shard for c in shards if c.shard not in mine and (c.owner in (None, me) or c.owner not in members)]
         take.update(free[: max(0, quota - len(mine))])
+        is_even = is_even and len(mine) == quota
     return Plan(
         release=frozenset(release),
         take=frozenset(take),
         topics={cursor.shard: (cursor.topic, cursor.partition) for cursor in cursors},
+        is_even=is_even,
     )
 
 
@@ -157,15 +172,15 @@ async def release(tx: Transaction, membership: Membership, shards: Collection[in
         await tx.execute(_RELEASE, membership.group, membership.member, list(shards))
 
 
-async def take(tx: Transaction, membership: Membership, shards: Collection[int]) -> dict[int, tuple[int, int]]:
-    """Takes those of `shards` that are free: epoch and position of each.
+async def take(tx: Transaction, membership: Membership, shards: Collection[int]) -> dict[int, Taken]:
+    """Takes those of `shards` that are free.
 
     Its own count as free: an earlier take may have been committed although its answer was lost.
     """
     if not shards:
         return {}
     rows = await tx.fetch(_TAKE, membership.group, membership.member, list(shards))
-    return {row["shard"]: (row["epoch"], row["position"]) for row in rows}
+    return {row["shard"]: Taken(row["epoch"], row["position"], row["row"]) for row in rows}
 
 
 async def leave(tx: Transaction, membership: Membership) -> None:

@@ -25,7 +25,7 @@ TAIL_PATIENCE: Final = 10_000
 
 _LAG: Final = """
 SELECT s.topic, s.partition,
-    s.next_position - greatest(s.first_position, coalesce(c.position, 0))
+    log.next_position(s.id) - greatest(s.first_position, coalesce(c.position, 0))
     + (SELECT count(*) FROM log.queue q WHERE q.shard = s.id) AS lag
 FROM log.shard s LEFT JOIN log.cursor c ON c.consumer_group = $1 AND c.shard = s.id
 WHERE s.topic = ANY ($2)

@@ -15,9 +15,9 @@ WITH head AS MATERIALIZED (
     SELECT p.shard, p.position, p.event_id, p.created_at
     FROM log.shard s CROSS JOIN LATERAL (
         SELECT shard, position, event_id, created_at FROM log.position
-        WHERE shard = s.id AND position >= s.first_position AND position < least(s.next_position, (
+        WHERE shard = s.id AND position >= s.first_position AND position < coalesce((
             SELECT min(c.position) FROM log.cursor c WHERE c.shard = s.id
-        ))
+        ), 9223372036854775807)
         ORDER BY position LIMIT $2
     ) p
 ), stop AS (

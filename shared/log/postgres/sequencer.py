@@ -23,7 +23,9 @@ WITH start AS MATERIALIZED (
         SELECT FROM log.queue q WHERE q.shard = s.id AND q.event_id > (SELECT after FROM start) LIMIT 1
     ) AS waiting
 ), mine AS MATERIALIZED (
-    SELECT s.id, s.next_position FROM log.shard s WHERE s.id = ANY (ARRAY(SELECT id FROM busy)) FOR UPDATE SKIP LOCKED
+    SELECT s.id, s.topic FROM log.shard s WHERE s.id = ANY (ARRAY(SELECT id FROM busy)) FOR UPDATE SKIP LOCKED
+), counted AS MATERIALIZED (
+    SELECT id, topic, log.next_position(id) AS first FROM mine
 ), moved AS (
     DELETE FROM log.queue
     WHERE ctid = ANY (ARRAY(
@@ -35,19 +37,18 @@ WITH start AS MATERIALIZED (
     RETURNING shard, event_id
 ), placed AS (
     INSERT INTO log.position (shard, position, event_id)
-    SELECT m.shard, mine.next_position + row_number() OVER (PARTITION BY m.shard ORDER BY m.event_id) - 1, m.event_id
-    FROM moved m JOIN mine ON mine.id = m.shard
-), counted AS (
-    UPDATE log.shard s SET next_position = s.next_position + cardinality(part.ids)
+    SELECT m.shard, c.first + row_number() OVER (PARTITION BY m.shard ORDER BY m.event_id) - 1, m.event_id
+    FROM moved m JOIN counted c ON c.id = m.shard
+), done AS (
+    SELECT c.id, c.topic, c.first, part.ids
     FROM (SELECT shard, array_agg(event_id ORDER BY event_id) AS ids FROM moved GROUP BY shard) part
-    WHERE s.id = part.shard
-    RETURNING s.id, s.topic, s.next_position - cardinality(part.ids) AS first, part.ids
+    JOIN counted c ON c.id = part.shard
 )
-SELECT counted.*, pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS oldest,
+SELECT done.*, pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS oldest,
     pg_current_xact_id_if_assigned()::text::bigint AS number,
     (SELECT count(*) FROM busy) = (SELECT count(*) FROM mine) AS has_all,
     {LIFE} AS life
-FROM (SELECT) AS look LEFT JOIN counted ON true
+FROM (SELECT) AS look LEFT JOIN done ON true
 """
 
 

@@ -21,17 +21,24 @@ from shared.log.postgres.reading import Row, read
 from shared.log.postgres.recent import Reader
 
 _COMMITTED: Final = """
-SELECT shard, position FROM log.cursor WHERE consumer_group = $1 AND owner = $2 AND shard = ANY ($3)
+SELECT shard, position, ctid::text AS row FROM log.cursor WHERE consumer_group = $1 AND owner = $2 AND shard = ANY ($3)
 """
 # `position >= w.start` keeps a batch from being committed over an earlier one that was not. A crash of the server ends
-# all memberships: what was read before it may be lost, and its positions are others' by now.
+# all memberships: what was read before it may be lost, and its positions are others' by now. Rows are found where they
+# lie, and by no index: beside a long snapshot that leads past everything that they ever were.
 _COMMIT: Final = """
 UPDATE log.cursor c SET position = greatest(c.position, w.stop)
-FROM unnest($3::int[], $4::bigint[], $5::bigint[], $6::bigint[]) AS w(shard, epoch, start, stop)
-WHERE c.consumer_group = $1 AND c.owner = $2 AND c.shard = w.shard AND c.epoch = w.epoch AND c.position >= w.start
+FROM unnest($3::int[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[]) AS w(shard, epoch, start, stop, row)
+WHERE c.ctid = w.row::tid AND coalesce(c.consumer_group, '') = $1 AND c.owner = $2 AND c.shard = w.shard
+    AND c.epoch = w.epoch AND c.position >= w.start
     AND EXISTS (SELECT FROM log.member m WHERE m.consumer_group = $1 AND m.member = $2)
+RETURNING c.shard, c.ctid::text AS row
 """
+_ROWS: Final = "array_agg(ARRAY[shard::text, row])"
 
+
+LOOK_AROUND: Final = timedelta(seconds=10)
+"""So long a member that has its share relies on the members being the same."""
 
 UNASKED: Final = 8
 """After so many batches from memory, and a poll's time, the database is asked, whatever is at hand: others append."""
@@ -46,6 +53,8 @@ class Shard:
     epoch: int
     read: int | None
     done: int
+    row: str
+    """Where its cursor's row lies: only its owner rewrites it."""
     is_leaving: bool = False
 
     @property
@@ -78,6 +87,10 @@ class PostgresSubscription(Subscription):
         self._shards: dict[int, Shard] = {}
         self._balancing = asyncio.Lock()
         self._unbalanced = asyncio.Event()
+        self._members: Mapping[str, Sequence[str]] = {}
+        self._is_even = False
+        """At the last look around we had our share: it need not be looked at again soon."""
+        self._look_around_by = 0.0
         self._deadline = 0.0
         self._is_dry = False
         """The last look took all there was: until something wakes us, another one would find nothing."""
@@ -112,30 +125,50 @@ class PostgresSubscription(Subscription):
                     self._shards.clear()
                     self._recent.starts.clear()
                     self._recent.forget()
-                cursors = await groups.load(tx, self._me)
-                await groups.create(tx, self._me, cursors)
-                held = {shard: state.epoch for shard, state in self._shards.items()}
-                plan = groups.plan(self._me.member, members, cursors, held)
-                idle = {shard for shard in plan.release if self._shards[shard].is_idle}
-                for shard in idle:
-                    # From here on nothing may be fetched from it, whatever becomes of this transaction.
-                    self._shards[shard].is_leaving = True
-                await groups.release(tx, self._me, idle)
-                taken = await groups.take(tx, self._me, plan.take)
-            self._adopt(plan, idle, taken, {c.shard: c.epoch for c in cursors if c.owner == self._me.member})
+                if is_new or not self._is_settled(members, now=before):
+                    await self._look_around(tx, members, now=before)
             self._deadline = before + self._pace.member_ttl.total_seconds()
 
+    async def _look_around(self, tx: Transaction, members: Mapping[str, Sequence[str]], *, now: float) -> None:
+        cursors = await groups.load(tx, self._me)
+        await groups.create(tx, self._me, cursors)
+        held = {shard: state.epoch for shard, state in self._shards.items()}
+        plan = groups.plan(self._me.member, members, cursors, held)
+        idle = {shard for shard in plan.release if self._shards[shard].is_idle}
+        for shard in idle:
+            # From here on nothing may be fetched from it, whatever becomes of this transaction.
+            self._shards[shard].is_leaving = True
+        await groups.release(tx, self._me, idle)
+        taken = await groups.take(tx, self._me, plan.take)
+        owned = {cursor.shard: cursor.epoch for cursor in cursors if cursor.owner == self._me.member}
+
+        def adopt() -> None:
+            self._adopt(plan, idle, taken, owned)
+            self._members, self._is_even = members, plan.is_even and not self._unbalanced.is_set()
+            self._look_around_by = now + LOOK_AROUND.total_seconds()
+
+        tx.after_commit(adopt)
+
+    def _is_settled(self, members: Mapping[str, Sequence[str]], *, now: float) -> bool:
+        """Nothing can have changed hands: the cursors of a group, which all its batches rewrite, need not be read."""
+        return self._is_even and members == self._members and now < min(self._deadline, self._look_around_by)
+
+    def _upset(self) -> None:
+        """The shards have to be looked at, now."""
+        self._is_even = False
+        self._unbalanced.set()
+
     def _adopt(
-        self, plan: groups.Plan, gone: set[int], taken: Mapping[int, tuple[int, int]], owned: Mapping[int, int]
+        self, plan: groups.Plan, gone: set[int], taken: Mapping[int, groups.Taken], owned: Mapping[int, int]
     ) -> None:
         for shard, state in list(self._shards.items()):
             state.is_leaving = shard in plan.release
             if shard in gone or owned.get(shard) != state.epoch:
                 del self._shards[shard]
                 self._recent.leave(shard)
-        for shard, (epoch, position) in taken.items():
+        for shard, its in taken.items():
             topic, partition = plan.topics[shard]
-            self._shards[shard] = Shard(topic, partition, epoch, position, position)
+            self._shards[shard] = Shard(topic, partition, its.epoch, its.position, its.position, its.row)
         if taken:
             self._wake.set()
 
@@ -220,10 +253,12 @@ class PostgresSubscription(Subscription):
         unknown = [shard for shard, state in shards.items() if state.read is None]
         if unknown:
             for row in await self._database.look(_COMMITTED, self._me.group, self._me.member, unknown):
-                shards[row["shard"]].read = shards[row["shard"]].done = row["position"]
+                state = shards[row["shard"]]
+                state.read = state.done = row["position"]
+                state.row = row["row"]
             if any(shards[shard].read is None for shard in unknown):
                 # Somebody else's by now: until we have noticed, nothing is to be read there.
-                self._unbalanced.set()
+                self._upset()
 
     # -- committing ---------------------------------------------------------------------------------------------
 
@@ -233,8 +268,10 @@ class PostgresSubscription(Subscription):
         if not parts:
             return
 
+        written: list[Sequence[str]] = []
+
         def lost() -> Exception:
-            self._unbalanced.set()
+            self._upset()
             return StaleMember(f"{self._me.member} lost a shard of its batch in group {self._me.group}")
 
         tx.defer(
@@ -245,17 +282,26 @@ class PostgresSubscription(Subscription):
             [part.epoch for part in parts],
             [part.start for part in parts],
             [part.stop for part in parts],
+            [self._row_of(part) for part in parts],
             rows=Rows(len(parts), lost),
+            asked=_ROWS,
+            told=written.extend,
         )
-        tx.after_commit(lambda: self._settle(parts))
+        tx.after_commit(lambda: self._settle(parts, {int(shard): row for shard, row in written}))
 
-    def _settle(self, parts: tuple[Part, ...]) -> None:
+    def _row_of(self, part: Part) -> str:
+        state = self._shards.get(part.shard)
+        # Of a shard that is not ours any more the commit is refused, wherever its row lies.
+        return state.row if state is not None else "(0,0)"
+
+    def _settle(self, parts: tuple[Part, ...], rows: Mapping[int, str]) -> None:
         for part in parts:
             state = self._shards.get(part.shard)
             if state is not None and state.epoch == part.epoch:
                 state.done = max(state.done, part.stop)
+                state.row = rows[part.shard]
                 if state.is_leaving and state.is_idle:
-                    self._unbalanced.set()
+                    self._upset()
 
     async def commit_after(self, batch: Fetched) -> None:
         """Nothing: the positions are committed with the effects."""
@@ -268,7 +314,7 @@ class PostgresSubscription(Subscription):
                 state.read = None
                 self._is_dry = False
                 if state.is_leaving:
-                    self._unbalanced.set()
+                    self._upset()
 
 
 def _take(shards: Mapping[int, Shard], rows: Sequence[Row]) -> Fetched:

@@ -15,7 +15,7 @@ from shared.log.postgres.reading import read
 _AT_ONCE: Final = 500
 """Records of one shard that are read together, and so the most that a tail keeps in memory per shard."""
 
-_PLACES: Final = "SELECT id, topic, partition, next_position FROM log.shard WHERE topic = ANY ($1)"
+_PLACES: Final = "SELECT id, topic, partition, log.next_position(id) AS next FROM log.shard WHERE topic = ANY ($1)"
 
 
 class PostgresTail(AsyncIterator[Record | Gap]):
@@ -69,7 +69,7 @@ class PostgresTail(AsyncIterator[Record | Gap]):
     async def _ends(self) -> dict[int, int]:
         rows = await self._database.look(_PLACES, self._topics)
         self._names = {row["id"]: (row["topic"], row["partition"]) for row in rows}
-        ends = {row["id"]: row["next_position"] for row in rows}
+        ends = {row["id"]: row["next"] for row in rows}
         for shard in ends:
             self._places.setdefault(shard, 0)
         return ends

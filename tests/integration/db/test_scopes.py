@@ -61,7 +61,7 @@ async def test_a_scan_touches_no_service(database: Database, sql: str) -> None:
 @pytest.mark.parametrize(
     "sql",
     [
-        "UPDATE log.shard SET next_position = 0",
+        "UPDATE log.shard SET first_position = 0",
         "DELETE FROM log.event",
         "DELETE FROM log.queue",
         "DELETE FROM log.position",

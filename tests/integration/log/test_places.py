@@ -2,18 +2,23 @@
 
 import asyncio
 from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from shared.db.appending import Passed
 from shared.db.pool import Database
-from shared.db.scope import Batch, Scan
+from shared.db.scope import Batch, Owner, Scan
 from shared.events.catalogue import MESSAGES
 from shared.log.postgres import PostgresLog
 from tests.support.consuming import QUICK
-from tests.support.logs import AT_ONCE, WORKSPACE, encoded, fetch, positions
+from tests.support.logs import AT_ONCE, WORKSPACE, Process, encoded, fetch, positions, read
 from tests.support.postgres import backup, entries_read
-from tests.support.waiting import PATIENCE
+from tests.support.waiting import PATIENCE, answer
+
+_BLOCKED = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+_REWRITTEN = "SELECT n_tup_upd FROM pg_stat_user_tables WHERE relid = 'log.shard'::regclass"
 
 
 @pytest.fixture
@@ -119,6 +124,51 @@ async def test_what_a_long_transaction_keeps_in_the_index_is_not_read_with_every
         before = await entries_read(database, "pk_queue")
         await put(database, 2)
         assert await entries_read(database, "pk_queue") - before < 100
+
+
+async def test_no_commit_reads_what_a_long_transaction_keeps_of_the_rows_that_every_commit_needs(
+    database: Database,
+) -> None:
+    """A shard's row is not rewritten for its positions; a cursor's is found where it lies."""
+    hour = timedelta(hours=1)
+    database.holds_log = True
+    log = PostgresLog(database, pace=replace(QUICK, heartbeat=hour, member_ttl=hour))
+    async with backup(database, "log.cursor"), log.subscribe("g", [MESSAGES]) as subscription:
+        shards = await database.look(_REWRITTEN)
+        for number in range(200):
+            await put(database, number)
+            assert len(await read(Process(database, log), subscription, 1)) == 1
+        before = await entries_read(database, "pk_cursor")
+        for number in range(10):
+            await put(database, number)
+            await read(Process(database, log), subscription, 1)
+        assert await entries_read(database, "pk_cursor") == before
+        assert await database.look(_REWRITTEN) == shards
+
+
+async def test_positions_follow_what_was_committed_while_the_lock_was_awaited(
+    database: Database, log: PostgresLog
+) -> None:
+    """And not what was there when the statement began."""
+    shard = database.topology.shard(MESSAGES, "k")
+    async with asyncio.TaskGroup() as group, database.transaction(Owner()) as other:
+        await other.execute("SELECT pg_advisory_xact_lock(77)")
+        following = group.create_task(
+            database.look(
+                "SELECT waited, log.next_position($1) FROM (SELECT pg_advisory_xact_lock(77)::text AS waited) w", shard
+            )
+        )
+        await answer(lambda: database.pool.fetchval(_BLOCKED))
+        await put(database, 1, 2, 3)
+        assert not following.done()
+    assert following.result()[0][1] == 3
+
+
+async def test_what_was_trimmed_is_not_given_again(database: Database, log: PostgresLog) -> None:
+    await put(database, 1, 2)
+    assert await log.trim(timedelta(0)) == 2
+    await put(database, 3)
+    assert await positions(database) == [(2, 3)]
 
 
 async def test_what_waits_is_seen_whatever_was_passed_in_another_life_of_the_server(
