@@ -39,7 +39,8 @@ class Outage:
 
     async def revive(self) -> None:
         """Waits for the database, and then for Baton."""
-        before = await until(self._messages, within=30, every=0.01)
+        # How long Postgres itself takes to recover is up to the disk.
+        before = await until(self._messages, within=90, every=0.01)
         back = time.monotonic()
 
         async def moves() -> bool:

@@ -20,7 +20,7 @@ from tests.support.system import LOOSE, System
 
 SOAK = bool(os.environ.get("BATON_SOAK"))
 BURST = 5_000 if SOAK else 200
-pytestmark = [pytest.mark.timeout(900 if SOAK else 120), pytest.mark.slow]
+pytestmark = [pytest.mark.timeout(900 if SOAK else 240), pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

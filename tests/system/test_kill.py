@@ -40,7 +40,7 @@ def system(home: System) -> Iterator[System]:
     home.show(before)
 
 
-@pytest.mark.timeout(3600 if SOAK else 240)
+@pytest.mark.timeout(3600 if SOAK else 360)
 async def test_a_process_that_is_killed_in_a_burst_loses_and_doubles_nothing(system: System):
     chance = random.Random(ROUNDS)
     async with connected(system) as http, connected_page(Api(http, system.admin)) as page:
@@ -52,7 +52,7 @@ async def test_a_process_that_is_killed_in_a_burst_loses_and_doubles_nothing(sys
         assert await system.problems() == []
 
 
-@pytest.mark.timeout(600 if SOAK else 150)
+@pytest.mark.timeout(600 if SOAK else 240)
 async def test_a_database_that_is_killed_in_a_burst_is_started_again_and_loses_and_doubles_nothing(system: System):
     chance = random.Random(ROUNDS)
     async with connected(system) as http, connected_page(Api(http, system.admin)) as page:
