@@ -12,8 +12,6 @@ from tests.support.callers import Api, at_once, until
 from tests.support.page import Page, unique
 
 FINAL: Final = {"sent", "held", "failed", "unknown"}
-REPLIES: Final = 2
-"""So many are accepted in one burst, at the least."""
 
 
 class Mortal(Protocol):
@@ -121,11 +119,19 @@ class Round:
 
 
 async def burst(
-    system: Mortal, page: Page, clerks: list[Clerk], story: Round, chance: random.Random, *, size: int, people: int = 60
+    system: Mortal,
+    page: Page,
+    clerks: list[Clerk],
+    story: Round,
+    chance: random.Random,
+    *,
+    size: int,
+    people: int = 60,
+    replies: int = 2,
 ) -> None:
     """Hundreds of webhooks while agents answer; the process dies somewhere in the middle and comes back.
 
-    The agents go on until they were promised a few replies, however slow the machine: the audit is about those.
+    The agents go on until they were promised so many `replies`, however slow the machine: the audit is about those.
     """
     done = asyncio.Event()
     promised = _promised(clerks)
@@ -148,7 +154,7 @@ async def burst(
         await system.revive()
 
     async def enough() -> bool:
-        return _promised(clerks) >= promised + REPLIES or not clerks
+        return _promised(clerks) >= promised + replies or not clerks
 
     async with asyncio.TaskGroup() as group:
         working = [group.create_task(clerk.work(done)) for clerk in clerks]

@@ -89,7 +89,7 @@ async def test_a_burst_survives_the_broker_and_one_process_of_each_kind(fleet: F
         clerks = [Clerk(agent, page, chance) for agent in agents]
         story = Round()
         mortals = Mortals(fleet, broker)
-        await burst(mortals, page, clerks, story, chance, size=BURST, people=PEOPLE)
+        await burst(mortals, page, clerks, story, chance, size=BURST, people=PEOPLE, replies=4)
         await check(page, clerks, story)
         assert await fleet.problems() == []
     print(f"{len(story.items)} messages; on the move again {mortals.recovered_after:.1f} s after the broker was back")  # noqa: T201
